@@ -1,0 +1,55 @@
+package actor
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// call is one request that awaits its response.
+type call struct {
+	id    uint32
+	msg   *mailbox.Message
+	begun bool // guarded by the client's lock
+	done  chan callResult
+	items *itemQueue // of a stream
+}
+
+type callResult struct {
+	reply mailbox.Reply
+	err   error
+}
+
+func newCall() *call { return &call{done: make(chan callResult, 1)} }
+
+// end is called once, by whoever took the call out of its client's table.
+func (c *call) end(r callResult) {
+	if r.err != nil {
+		r.reply.Drop()
+	}
+	c.done <- r
+	if c.items != nil {
+		c.items.end()
+	}
+}
+
+// deadlineOf is ctx's deadline on CLOCK_MONOTONIC, in nanoseconds: the same
+// clock in every process of the machine. 0 is none.
+func deadlineOf(ctx context.Context) int64 {
+	d, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return process.MonotonicNow() + int64(time.Until(d))
+}
+
+// chainOf lists the invocations that would wait for a call made under ctx.
+func chainOf(ctx context.Context) []uint64 {
+	inv := fromContext(ctx).inv
+	if inv == nil {
+		return nil
+	}
+	return append(inv.chain[:len(inv.chain):len(inv.chain)], inv.id)
+}

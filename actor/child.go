@@ -1,0 +1,291 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// mainCalled says that this program can be its own child.
+var mainCalled atomic.Bool
+
+// Main must be the first line of main: actors are processes, made by executing
+// the program again. In such a child Main runs the actor and never returns; in
+// the program itself it returns at once. It panics if a kind's backend lacks a
+// method that its frontend declares.
+//
+// Package initialization of everything the program imports runs in each child
+// before Main does: keep it cheap, and start nothing there.
+func Main() {
+	process.RunGuardianIfAsked()
+	if err := unbound(); err != nil {
+		panic("actor.Main: " + err.Error())
+	}
+	id, isActor := os.LookupEnv(envActor)
+	mainCalled.Store(true)
+	if !isActor {
+		return
+	}
+	os.Unsetenv(envActor)
+	process.ChildSetup()
+	runChild(id)
+}
+
+// TestMain is Main for a package's tests: func TestMain(m *testing.M) {
+// actor.TestMain(m) }. It runs the tests with strict checks of released arrays
+// and exits.
+func TestMain(m interface{ Run() int }) {
+	Main()
+	shm.SetStrict(true)
+	os.Exit(m.Run())
+}
+
+// child is an actor's process, seen from inside.
+type child struct {
+	sys    *System
+	peer   *mailbox.Peer
+	link   *inLink
+	server *controlServer
+
+	mu     sync.Mutex
+	h      *host
+	self   *Instance
+	ending sync.Once
+	limit  time.Duration
+}
+
+// orphanTimeout bounds the orderly end of an actor whose parent closed the
+// connection: nobody waits for it any more.
+const orphanTimeout = 5 * time.Second
+
+func runChild(id string) {
+	f := os.NewFile(3, "parent")
+	c := &child{sys: newSystem(id, SystemOptions{})}
+	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
+		os.Exit(1)
+	}
+	c.peer = mailbox.NewPeer(lane, c, c.sys.peerOptions())
+	c.sys.parent = c.peer
+	c.server = newControlServer(c.sys, c.peer)
+	c.link = &inLink{peer: c.peer, from: "parent"}
+	c.logToParent()
+	c.peer.Start()
+	select {} // it ends by os.Exit
+}
+
+// Message is a user's message of the parent's process.
+func (c *child) Message(m *mailbox.Incoming) {
+	if c.host() == nil {
+		m.Drop()
+		return
+	}
+	c.link.Message(m)
+}
+
+func (c *child) host() *host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.h
+}
+
+func (c *child) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+
+func (c *child) Control(m *mailbox.Incoming) {
+	switch m.Method {
+	case ctlHello:
+		c.hello(m)
+	case ctlStart:
+		c.start(m)
+	case ctlStop:
+		var o stopOrder
+		if mailbox.DecodeControl(m.Params, &o) == nil {
+			c.stop(time.Duration(o.Timeout))
+		}
+	case ctlLink:
+		c.serveLink(m)
+	case ctlWant, ctlCancel, ctlMore:
+		if c.host() != nil {
+			c.link.Control(m)
+		}
+	default:
+		c.server.serve(m)
+	}
+}
+
+// Closed is the end of the parent, or of its interest.
+func (c *child) Closed(err error) {
+	if c.host() == nil {
+		os.Exit(0)
+	}
+	c.link.Closed(err)
+	c.stop(orphanTimeout)
+	time.AfterFunc(orphanTimeout, func() { os.Exit(1) })
+}
+
+func (c *child) hello(m *mailbox.Incoming) {
+	h, err := c.sys.checkHello(m.Params)
+	var mine hello
+	if err == nil {
+		mine = c.sys.hello()
+		mine.Marks, err = c.link.sendMarks()
+	}
+	if err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
+	c.mu.Lock()
+	if c.h != nil && c.link.queue == nil {
+		c.link.open()
+	}
+	c.mu.Unlock()
+	_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(mine), nil)
+}
+
+// start makes the actor. It runs on the reader's goroutine: the constructor
+// does not.
+func (c *child) start(m *mailbox.Incoming) {
+	var o startOrder
+	if err := mailbox.DecodeControl(m.Params, &o); err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	kind, err := kindByName(o.Kind)
+	if err == nil && kind.backend == nil {
+		err = fmt.Errorf("kind %q has no backend in this program", o.Kind)
+	}
+	var inc uuid.UUID
+	if err == nil {
+		inc, err = uuid.Parse(o.Incarnation)
+	}
+	var segments []*shm.Segment
+	if err == nil {
+		segments, err = c.peer.Announced(o.Segments)
+	}
+	if err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
+	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)
+	c.mu.Lock()
+	if c.h != nil {
+		c.mu.Unlock()
+		c.server.refuse(m.ID, fmt.Errorf("second start: %w", mailbox.ErrProtocol))
+		return
+	}
+	c.h, c.sys.self, c.link.h = h, h, h
+	c.limit = time.Duration(o.StopTimeout)
+	if c.link.marks != nil {
+		c.link.open()
+	}
+	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
+		ready: make(chan struct{}), done: make(chan struct{})}
+	c.self.body = &localBody{i: c.self, h: h}
+	c.mu.Unlock()
+	setLogLevel(o.LogLevel)
+	mainHost.Store(h)
+	id, src := m.ID, newSource(o.Args, segments, c.sys)
+	go c.life(h, src, id, segments)
+}
+
+// life runs the actor and ends the process.
+func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Segment) {
+	go func() {
+		<-h.ending
+		// Ended by itself, it gives running handlers its stop timeout; asked
+		// to, its parent counts the time.
+		if !h.askedToStop() && c.limit >= 0 {
+			h.limit(c.limit)
+			time.AfterFunc(c.limit, func() { c.leave(h) })
+		}
+	}()
+	h.run(src, func(err error) {
+		for _, s := range segments {
+			s.Release()
+		}
+		if err != nil {
+			c.server.refuse(id, err)
+			return
+		}
+		c.sys.setInstance(h.path, c.self, PathRunning)
+		_ = c.peer.Respond(id, nil, mailbox.EncodeControl(nil), nil)
+	})
+	c.leave(h)
+}
+
+// leave says the last word and ends the process.
+func (c *child) leave(h *host) {
+	c.ending.Do(func() {
+		h.closeLinks()
+		x := h.report()
+		_ = c.peer.Notify(ctlEnded, mailbox.ControlParams(toWireExit(x, 0)))
+		c.flush()
+		code := 0
+		switch {
+		case x.DoNotRestart:
+			code = ExitCodeDoNotRestart
+		case x.Reason.Class() == Abnormal:
+			code = 1
+		}
+		os.Exit(code)
+	})
+	select {} // another goroutine is about to exit
+}
+
+// flush waits until the last words are in the kernel, as long as the parent
+// reads at all.
+func (c *child) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for c.peer.Buffered() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *child) stop(timeout time.Duration) {
+	h := c.host()
+	if h == nil {
+		os.Exit(0)
+	}
+	h.askStop(timeout)
+}
+
+func (c *child) serveLink(m *mailbox.Incoming) {
+	var o linkOrder
+	if mailbox.DecodeControl(m.Params, &o) != nil {
+		return
+	}
+	f, err := c.peer.TakeFile(o.Token)
+	if err != nil {
+		c.sys.Emit(Event{Type: EventLinkLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("link from %s: %w", o.From, err)})
+		return
+	}
+	h := c.host()
+	if h == nil {
+		f.Close()
+		return
+	}
+	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err == nil {
+		_ = h.accept(lane, o.From, nil) // an actor that ends refuses: the sender asks again
+	}
+}

@@ -1,0 +1,228 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// plainBuffer bounds what waits in the connection to a peer without credits,
+// in bytes.
+const plainBuffer = 1 << 20
+
+func isClosed(err error) bool { return errors.Is(err, transport.ErrClosed) }
+
+// connect begins to make a link, if nobody does, and returns the attempt. The
+// lock is held.
+func (c *client) connect() *attempt {
+	if c.attempt == nil {
+		at := &attempt{done: make(chan struct{})}
+		c.attempt = at
+		c.sys.spawn(func() { c.introduce(at) })
+	}
+	return c.attempt
+}
+
+func (c *client) introduce(at *attempt) {
+	l, err := c.sys.introduce(c.sys.ctx, c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attempt = nil
+	at.err = err
+	if err == nil && c.closed != nil {
+		err = c.closed
+		l.close()
+	}
+	if err != nil {
+		c.abandon(err)
+	} else if !l.dead {
+		c.up(l)
+	} else {
+		l.release() // it ended before it stood: those who wait try again
+		if c.out.Len() > 0 {
+			c.connect()
+		}
+	}
+	close(at.done)
+}
+
+// abandon fails what waits: the actor will not come back, as far as one knows.
+func (c *client) abandon(err error) {
+	c.stood = false
+	c.out.Reset(func(m *mailbox.Message) bool {
+		if m.Cancelled() {
+			m.Drop()
+		} else {
+			c.fail(m, err)
+		}
+		return true
+	})
+	for _, w := range c.waiters {
+		close(w)
+	}
+	c.waiters = nil
+}
+
+// up takes a link into use: what was not begun goes out first, in order.
+func (c *client) up(l *link) {
+	c.link, c.stood = l, true
+	c.arrays.Store(l.same)
+	c.foreign.Store(l.plain)
+	clear(c.casts)
+	c.flush()
+	c.passOn(true)
+}
+
+// release gives the mark page back. A link that is kept leaves it to its
+// instance.
+func (l *link) release() {
+	if !l.kept && l.marks != nil {
+		l.marks.Close()
+		l.marks = nil
+	}
+}
+
+func (l *link) close() {
+	if l.kept {
+		return
+	}
+	l.peer.Close()
+}
+
+// down is the end of a link, after everything that came by it was delivered.
+func (c *client) down(l *link, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != l {
+		l.dead = true
+		return
+	}
+	c.prune()
+	var lost []string // casts that were in hand
+	if !l.plain {
+		busy := l.marks.InHand()
+		for p, method := range c.casts {
+			if busy[p] {
+				lost = append(lost, method)
+			}
+		}
+		clear(c.casts)
+	}
+	c.link = nil
+	c.out.Reset(func(m *mailbox.Message) bool {
+		if m.Cancelled() {
+			m.Drop()
+		}
+		return m.Cancelled()
+	})
+	waiting := make(map[uint32]bool)
+	c.out.Each(func(m *mailbox.Message) {
+		if m.Call {
+			waiting[m.ID] = true
+		}
+	})
+	var cut []*call
+	for id, call := range c.calls {
+		if !waiting[id] {
+			cut = append(cut, call)
+			delete(c.calls, id)
+		}
+	}
+	l.release()
+	if c.closed != nil {
+		for _, call := range cut {
+			call.end(callResult{err: c.closed})
+		}
+		c.abandon(c.closed)
+		return
+	}
+	if len(cut)+len(lost) > 0 {
+		c.sys.spawn(func() { c.obituary(l, cause, cut, lost) })
+	}
+	if c.out.Len() > 0 || len(c.waiters) > 0 {
+		c.connect()
+	}
+}
+
+// obituary fails the calls that were in the dead actor's hands, and reports
+// the casts.
+func (c *client) obituary(l *link, cause error, cut []*call, lost []string) {
+	down, err := c.sys.obituary(c.sys.ctx, l, c.path)
+	if err != nil {
+		down = Down{Path: c.path, PID: l.pid, Incarnation: l.inc, ExitStatus: ExitStatus{Reason: ReasonLost, Err: errors.Join(cause, err)}}
+	}
+	begun := BegunYes
+	if l.plain {
+		begun = BegunUnknown
+	}
+	for _, call := range cut {
+		var err error = exitErrorOf(c.path, down.PID, l.inc, down.ExitStatus, begun)
+		if down.ExitStatus.Reason == ReasonShutdown || down.ExitStatus.Reason == ReasonKilled {
+			err = fmt.Errorf("%w: %w", ErrStopped, err)
+		}
+		call.end(callResult{err: err})
+	}
+	for _, method := range lost {
+		c.sys.deadLetter(c.path, method, exitErrorOf(c.path, down.PID, l.inc, down.ExitStatus, begun))
+	}
+}
+
+// close ends the client with its system.
+func (c *client) close(err error) {
+	c.mu.Lock()
+	c.closed = err
+	l := c.link
+	if l == nil {
+		for id, call := range c.calls {
+			delete(c.calls, id)
+			call.end(callResult{err: err})
+		}
+		c.abandon(err)
+	}
+	c.mu.Unlock()
+	if l != nil {
+		if l.kept {
+			c.down(l, err)
+		} else {
+			l.close()
+		}
+	}
+}
+
+// linkHandler is the client's end of a direct link.
+type linkHandler struct {
+	c *client
+	l *link
+}
+
+func (h *linkHandler) Message(m *mailbox.Incoming) { m.Drop() } // requests flow the other way
+
+func (h *linkHandler) Reply(id uint32, r mailbox.Reply) { h.c.reply(id, r) }
+
+func (h *linkHandler) Control(m *mailbox.Incoming) { h.c.control(h.l, m) }
+
+func (h *linkHandler) Closed(err error) { h.c.down(h.l, err) }
+
+// control takes what a receiver says about a link's messages. It is false for
+// what does not belong to a link.
+func (c *client) control(l *link, m *mailbox.Incoming) bool {
+	switch m.Method {
+	case ctlCredit:
+		c.credit(l)
+	case ctlBegin:
+		var position uint64
+		if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil {
+			l.marks.SetBegun(position)
+			c.credit(l)
+		}
+	case ctlItem:
+		c.item(m)
+	default:
+		return false
+	}
+	return true
+}
+
+var _ mailbox.Handler = (*linkHandler)(nil)

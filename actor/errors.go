@@ -1,0 +1,54 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a sender or an admin call can be told. All errors of this package wrap
+// one of these, a context error, an [*ExitError] or a [*RemoteError].
+var (
+	ErrMailboxFull  = errors.New("mailbox full")                                       // TryCast: the sender's share of the mailbox is used up
+	ErrNotRunning   = errors.New("actor not running")                                  // it ended and will not come back
+	ErrStopped      = errors.New("actor stopped")                                      // it was stopped before it began the message
+	ErrStopping     = errors.New("actor stopping")                                     // cause of a handler's ctx when its actor is asked to stop
+	ErrNotFound     = errors.New("no such actor")                                      // nothing is known under that path
+	ErrNameTaken    = errors.New("name taken")                                         // an id twice in one supervisor
+	ErrTooLarge     = errors.New("message too large")                                  // over the limit of the link
+	ErrCallCycle    = errors.New("call would wait for itself")                         // its own caller holds the slot that it needs
+	ErrKindMismatch = errors.New("actor is of another kind")                           // the path runs another kind than the reference says
+	ErrUnknown      = errors.New("unknown method")                                     // the backend has no binding for the method
+	ErrNoMain       = errors.New("actor.Main (or actor.TestMain) was not called")      // it must be the first line of main
+	ErrUnbound      = errors.New("reference is not bound to a system")                 // a zero Ref, or one decoded outside of a message
+	ErrDuplicate    = errors.New("already replied")                                    // a second reply to one request
+	ErrLost         = errors.New("attachment lost")                                    // a descriptor did not arrive: the receiver is out of descriptors
+	ErrReset        = errors.New("connection reset by protocol violation of the peer") // the peer broke the protocol
+
+	// ErrIgnore, returned by a constructor, means: keep the spec, run nothing.
+	ErrIgnore = errors.New("actor: ignore")
+	// ErrDoNotRestart, in the error that ends an actor, means: do not restart
+	// it, whatever its type.
+	ErrDoNotRestart = errors.New("actor: do not restart")
+)
+
+// RemoteError is an error value that a handler returned in another process.
+// Its text is the handler's. errors.Is finds context errors, io.EOF, the
+// fs.Err* values and the sentinels that the kind declares with [Sentinels].
+type RemoteError struct {
+	Path   string
+	Method string
+	Text   string
+	Value  any     // what a foreign peer sent as its error, decoded
+	Causes []error // the sentinels that the handler's error wrapped
+}
+
+func (e *RemoteError) Error() string {
+	return e.Text
+}
+
+// Unwrap gives errors.Is and errors.As the sentinels of the remote error.
+func (e *RemoteError) Unwrap() []error { return e.Causes }
+
+func sendError(what, method, path string, err error) error {
+	return fmt.Errorf("%s %s to %s: %w", what, method, path, err)
+}

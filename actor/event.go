@@ -1,0 +1,72 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Incarnation names one life of an actor: a UUIDv7, never reused.
+type Incarnation = uuid.UUID
+
+// EventType says what happened.
+type EventType string
+
+const (
+	EventStarting      EventType = "starting"
+	EventReady         EventType = "ready"
+	EventStartFailed   EventType = "start failed"
+	EventExited        EventType = "exited"     // an incarnation ended; Exit says how
+	EventRestarting    EventType = "restarting" // its supervisor will start it again
+	EventGaveUp        EventType = "gave up"    // a supervisor: too many restarts
+	EventAutoShutdown  EventType = "auto-shutdown"
+	EventStopped       EventType = "stopped"        // orderly, on request
+	EventDeadLetter    EventType = "dead letter"    // a message that nobody will handle, or whose handling was cut off
+	EventCastFailed    EventType = "cast failed"    // the handler of a cast returned an error: there is no caller to get it
+	EventDeadlock      EventType = "deadlock"       // calls that wait for each other
+	EventAbandoned     EventType = "abandoned"      // an in-process handler that did not return
+	EventsDropped      EventType = "events dropped" // to one slow reader of events: Detail says how many
+	EventOutputDropped EventType = "output dropped" // log lines that the sink did not take in time
+	EventLinkLost      EventType = "link lost"      // a link ended by a fault of its peer
+)
+
+// Event is one thing that happened in a system. Events of child processes
+// travel to the root, so that one loop there sees the whole tree.
+type Event struct {
+	Time        time.Time
+	Type        EventType
+	Path        string // the actor or supervisor it is about
+	Kind        string
+	PID         int // 0 in-process
+	Incarnation Incarnation
+	Exit        *ExitStatus // exited, start failed
+	Err         error       // the cause, where there is one
+	Method      string      // dead letter: the message's method
+	Sender      string      // dead letter: path of the sending process's actor
+	Detail      string
+}
+
+// Down is the end of one incarnation, as a monitor sees it.
+type Down struct {
+	Path        string
+	PID         int
+	Incarnation Incarnation
+	ExitStatus
+}
+
+// PathState is what senders are told about a path.
+type PathState int
+
+const (
+	PathUnknown PathState = iota
+	PathStarting
+	PathRunning
+	PathRestarting
+	PathStopped // stopped on request: waiting messages fail with ErrStopped
+	PathGone    // ended and not coming back: ErrNotRunning
+)
+
+// String returns the state in words.
+func (s PathState) String() string {
+	return [...]string{"unknown", "starting", "running", "restarting", "stopped", "gone"}[s]
+}

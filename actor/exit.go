@@ -1,0 +1,143 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// Reason is why an incarnation ended. The set is closed.
+type Reason int
+
+const (
+	ReasonNormal       Reason = iota // by itself, without an error: Run returned nil, Exit(nil), exit code 0
+	ReasonShutdown                   // we asked it to end, or a supervisor that gave up or shut down by itself
+	ReasonError                      // Exit(err), or Run returned an error
+	ReasonPanic                      // a panic or a fatal error of the runtime
+	ReasonExitCode                   // another exit code than 0
+	ReasonSignal                     // killed by a signal that we did not send
+	ReasonOutOfMemory                // its memory limit, or the kernel's
+	ReasonStartFailed                // the constructor returned an error, or the process could not be made
+	ReasonStartTimeout               // not ready in time
+	ReasonUnresponsive               // the watchdog got no answer
+	ReasonProtocol                   // it broke the protocol
+	ReasonLost                       // the connection ended and nobody can say why
+	ReasonKilled                     // SIGKILL by us, after the stop timeout
+)
+
+var reasonNames = [...]string{
+	"normal", "shutdown", "error", "panic", "exit code", "signal", "out of memory",
+	"start failed", "start timeout", "unresponsive", "protocol violation", "lost connection", "killed",
+}
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	if r < 0 || int(r) >= len(reasonNames) {
+		return fmt.Sprintf("Reason(%d)", int(r))
+	}
+	return reasonNames[r]
+}
+
+// Class is what a supervisor decides by.
+type Class int
+
+const (
+	Normal Class = iota
+	Shutdown
+	Abnormal
+)
+
+// Class returns the class of r. Killed counts as shutdown: we asked for it.
+func (r Reason) Class() Class {
+	switch r {
+	case ReasonNormal:
+		return Normal
+	case ReasonShutdown, ReasonKilled:
+		return Shutdown
+	}
+	return Abnormal
+}
+
+// ExitStatus is the report of how one incarnation ended.
+type ExitStatus struct {
+	Reason       Reason
+	Code         int            // exit code of the process, 0 if a signal ended it
+	Signal       syscall.Signal // the signal that ended it, or 0
+	Err          error          // what the actor said: the error of Exit, Run or the constructor, or the crash text
+	Stderr       []string       // its last lines on standard error
+	DoNotRestart bool           // exit code 125 or ErrDoNotRestart: whatever its type
+}
+
+// ExitCodeDoNotRestart is the exit code by which any executable says what
+// ErrDoNotRestart says in Go.
+const ExitCodeDoNotRestart = 125
+
+// String describes the end in one line.
+func (e ExitStatus) String() string {
+	var b strings.Builder
+	b.WriteString(e.Reason.String())
+	switch {
+	case e.Signal != 0:
+		fmt.Fprintf(&b, " (%v)", e.Signal)
+	case e.Code != 0:
+		fmt.Fprintf(&b, " (exit code %d)", e.Code)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Begun answers "may I retry?": had the actor begun to handle the message?
+type Begun int
+
+const (
+	BegunUnknown Begun = iota
+	BegunYes
+	BegunNo
+)
+
+// String returns yes, no or unknown.
+func (b Begun) String() string { return [...]string{"unknown", "yes", "no"}[b] }
+
+// ExitError is what a call gets when the actor ended while the call was in its
+// hands. errors.As finds it through every wrapper; Unwrap gives the cause.
+type ExitError struct {
+	Path        string
+	PID         int
+	Incarnation Incarnation
+	Reason      Reason
+	Code        int
+	Signal      syscall.Signal
+	Begun       Begun
+	Stderr      []string // the last lines it printed
+	Err         error    // what the actor said, if anything
+}
+
+func (e *ExitError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "actor %s", e.Path)
+	if e.PID != 0 {
+		fmt.Fprintf(&b, " (pid %d)", e.PID)
+	}
+	fmt.Fprintf(&b, " ended: %v; message begun: %v", ExitStatus{Reason: e.Reason, Code: e.Code, Signal: e.Signal, Err: e.Err}, e.Begun)
+	if len(e.Stderr) > 0 {
+		fmt.Fprintf(&b, "; stderr: %s", strings.Join(e.Stderr, " | "))
+	}
+	return b.String()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+func exitErrorOf(path string, pid int, inc Incarnation, x ExitStatus, begun Begun) *ExitError {
+	return &ExitError{Path: path, PID: pid, Incarnation: inc, Reason: x.Reason, Code: x.Code,
+		Signal: x.Signal, Begun: begun, Stderr: x.Stderr, Err: x.Err}
+}
+
+// IsExit reports whether err is the end of an actor, and returns it.
+func IsExit(err error) (*ExitError, bool) {
+	var e *ExitError
+	ok := errors.As(err, &e)
+	return e, ok
+}

@@ -1,0 +1,376 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// host runs one incarnation of a backend: in an actor's process its only one,
+// in-process a goroutine's. The life of both is the same; only what ends it by
+// force differs.
+type host struct {
+	sys         *System
+	kind        *kindCore
+	path        string
+	incarnation Incarnation
+	capacity    int
+	capBytes    int
+	local       bool // in-process: panics are recovered, and it can only be abandoned
+
+	ctx    context.Context // ends with ErrStopping when the actor is to end
+	cancel context.CancelCauseFunc
+	inbox  *mailbox.Inbox
+	state  any
+
+	workers sync.WaitGroup
+	active  atomic.Pointer[[]*invocation] // by slot; copied on write, under mu
+
+	mu       sync.Mutex
+	calls    map[callKey]*invocation // begun and not answered
+	links    map[*inLink]struct{}
+	attached map[int]func(context.Context)
+	nextID   int
+	deadline time.Time   // of the stop; zero: as long as it takes
+	asked    bool        // somebody asked it to stop
+	exit     *ExitStatus // why it ends, once that is known
+	ending   chan struct{}
+	ended    chan struct{}
+}
+
+type callKey struct {
+	link *inLink
+	id   uint64
+}
+
+// mainHost is the actor whose process this is.
+var mainHost atomic.Pointer[host]
+
+func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity, capBytes int, local bool) *host {
+	h := &host{sys: sys, kind: kind, path: path, incarnation: inc, capacity: capacity, capBytes: capBytes, local: local,
+		inbox: mailbox.NewInbox(), calls: make(map[callKey]*invocation), links: make(map[*inLink]struct{}),
+		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
+	if h.capacity == 0 {
+		h.capacity = DefaultCapacity
+	}
+	if h.capBytes == 0 {
+		h.capBytes = DefaultCapacityBytes
+	}
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), ctxKey{}, ctxValue{h: h}))
+	h.ctx, h.cancel = ctx, cancel
+	active := make([]*invocation, kind.concurrent)
+	h.active.Store(&active)
+	return h
+}
+
+// run is the whole life: construct, serve, end. ready is called once with the
+// outcome of the start. The report is in h.exit when run returns; the links
+// still stand, so that whoever called run can say the last word over them.
+func (h *host) run(args *mailbox.Source, ready func(error)) {
+	defer close(h.ended)
+	defer args.AutoRelease() // what the constructor was given lives as long as the actor
+	state, err := h.construct(args)
+	if err == nil && h.stopping() {
+		err = ErrStopping
+	}
+	if err != nil {
+		h.finish(startExit(err, h.askedToStop()))
+		h.inbox.Close()
+		h.cancel(ErrStopping)
+		if state != nil {
+			h.userStop(state)
+		}
+		h.endAttached()
+		ready(err)
+		return
+	}
+	h.state = state
+	// Ready comes before the first begin: who sees a reply must find the actor running.
+	ready(nil)
+	for slot := range h.kind.concurrent {
+		h.workers.Add(1)
+		go h.work(slot)
+	}
+	if r, ok := state.(interface{ Run(context.Context) error }); ok {
+		h.workers.Add(1)
+		go h.userRun(r.Run)
+	}
+	<-h.ending
+	h.inbox.Close()
+	h.cancel(ErrStopping)
+	h.workers.Wait()
+	if h.report().Reason != ReasonPanic {
+		h.userStop(state)
+	}
+	h.endAttached()
+	h.finish(ExitStatus{Reason: ReasonShutdown})
+}
+
+func startExit(err error, asked bool) ExitStatus {
+	if asked {
+		return ExitStatus{Reason: ReasonShutdown, Err: err}
+	}
+	return ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)}
+}
+
+func (h *host) construct(args *mailbox.Source) (state any, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = errors.New("the constructor ended its goroutine")
+		defer h.guard(&err)()
+		state, err = h.kind.backend.construct(h.ctx, args)
+	}()
+	<-done
+	if x := h.exitOrNil(); x != nil && err != nil && !h.askedToStop() {
+		err = errors.Join(x.Err, err) // actor.Exit in a constructor
+	}
+	return state, err
+}
+
+// guard prepares a goroutine for user code: Exit finds the actor, a write to
+// read-only memory is a panic with a stack, and in-process a panic ends only
+// the actor. Use: defer h.guard(&err)().
+func (h *host) guard(err *error) func() {
+	debug.SetPanicOnFault(true)
+	leave := enterHost(h)
+	return func() {
+		defer leave()
+		if !h.local {
+			return // let it crash: the runtime's own report is the best there is
+		}
+		if r := recover(); r != nil {
+			e := &PanicError{Value: r, Stack: string(debug.Stack())}
+			if err != nil {
+				*err = e
+			}
+			h.finish(ExitStatus{Reason: ReasonPanic, Err: e})
+		}
+	}
+}
+
+// PanicError is the panic that ended an in-process actor.
+type PanicError struct {
+	Value any
+	Stack string
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", e.Value, e.Stack) }
+
+// Unwrap returns the panic's value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+func (h *host) userRun(run func(context.Context) error) {
+	defer h.workers.Done()
+	defer h.guard(nil)()
+	err := run(h.ctx)
+	if h.stopping() {
+		return // we asked for it
+	}
+	h.finish(ownExit(err))
+}
+
+// ownExit is the report of an actor that ended by itself.
+func ownExit(err error) ExitStatus {
+	if err == nil {
+		return ExitStatus{Reason: ReasonNormal}
+	}
+	return ExitStatus{Reason: ReasonError, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)}
+}
+
+// userStop calls the actor's Stop. Its error is part of the report.
+func (h *host) userStop(state any) {
+	s, ok := state.(interface{ Stop(context.Context) error })
+	if !ok || isNilPointer(state) {
+		return
+	}
+	ctx, cancel := h.stopContext()
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("Stop ended its goroutine")
+		defer func() { done <- err }()
+		defer h.guard(&err)()
+		err = s.Stop(ctx)
+	}()
+	if err := <-done; err != nil {
+		h.mu.Lock()
+		if h.exit != nil && h.exit.Err == nil {
+			h.exit.Err = fmt.Errorf("stop: %w", err)
+		}
+		h.mu.Unlock()
+	}
+}
+
+func (h *host) stopContext() (context.Context, context.CancelFunc) {
+	ctx := context.WithValue(context.Background(), ctxKey{}, ctxValue{h: h})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deadline.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, h.deadline)
+}
+
+func (h *host) endAttached() {
+	ctx, cancel := h.stopContext()
+	defer cancel()
+	h.mu.Lock()
+	attached := h.attached
+	h.attached = nil
+	h.mu.Unlock()
+	for _, stop := range attached {
+		stop(ctx)
+	}
+}
+
+func (h *host) attach(stop func(context.Context)) (detach func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.attached == nil { // too late: it ends already
+		go stop(h.ctx)
+		return func() {}
+	}
+	h.nextID++
+	id := h.nextID
+	h.attached[id] = stop
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.attached, id)
+	}
+}
+
+// askStop begins an orderly end. A negative timeout gives all time.
+func (h *host) askStop(timeout time.Duration) {
+	h.limit(timeout)
+	h.mu.Lock()
+	h.asked = true
+	h.mu.Unlock()
+	h.finish(ExitStatus{Reason: ReasonShutdown})
+	h.cancel(ErrStopping)
+}
+
+// limit bounds the end in time, unless it is bounded more narrowly.
+func (h *host) limit(timeout time.Duration) {
+	if timeout < 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d := time.Now().Add(timeout); h.deadline.IsZero() || d.Before(h.deadline) {
+		h.deadline = d
+	}
+}
+
+// finish fixes why the actor ends: the first word counts.
+func (h *host) finish(x ExitStatus) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.exit == nil {
+		h.exit = &x
+		close(h.ending)
+	}
+}
+
+func (h *host) exitOrNil() *ExitStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.exit
+}
+
+// report returns why the actor ends.
+func (h *host) report() ExitStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.exit == nil {
+		return ExitStatus{Reason: ReasonShutdown}
+	}
+	return *h.exit
+}
+
+func (h *host) stopping() bool {
+	select {
+	case <-h.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+func (h *host) askedToStop() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
+// closeLinks ends all links: what was not begun stays with its senders.
+func (h *host) closeLinks() {
+	h.mu.Lock()
+	links := h.links
+	h.links = nil
+	h.mu.Unlock()
+	for l := range links {
+		l.peer.Close()
+	}
+}
+
+// hosts finds the in-process actor whose goroutine calls Exit.
+var hosts sync.Map // goroutine id -> *host
+
+func enterHost(h *host) (leave func()) {
+	if !h.local {
+		return func() {}
+	}
+	id := goroutineID()
+	old, _ := hosts.Swap(id, h)
+	return func() {
+		if old != nil {
+			hosts.Store(id, old)
+		} else {
+			hosts.Delete(id)
+		}
+	}
+}
+
+// goroutineID reads the id from the head of a stack trace ("goroutine 7 ["):
+// there is no other way, and it is read once per handler goroutine.
+func goroutineID() uint64 {
+	var b [32]byte
+	n := runtime.Stack(b[:], false)
+	var id uint64
+	for _, c := range b[len("goroutine "):n] {
+		if c < '0' || c > '9' {
+			break
+		}
+		id = id*10 + uint64(c-'0')
+	}
+	return id
+}
+
+// Exit ends the actor that it is called in and does not return. nil is a
+// normal end, any other error an abnormal one. The call under way gets an
+// [*ExitError]. In an actor's process Exit may be called on any goroutine; an
+// in-process actor must call it on one of its own: a handler's, Run's, Stop's
+// or the constructor's.
+func Exit(err error) {
+	h := mainHost.Load()
+	if v, ok := hosts.Load(goroutineID()); ok {
+		h = v.(*host)
+	}
+	if h == nil {
+		panic("actor.Exit: called outside of an actor")
+	}
+	h.finish(ownExit(err))
+	runtime.Goexit()
+}

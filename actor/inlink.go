@@ -1,0 +1,236 @@
+package actor
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// inLink is the receiver's end of a link: it feeds an actor's inbox.
+type inLink struct {
+	h     *host
+	peer  *mailbox.Peer
+	queue *mailbox.Queue
+	marks *mailbox.Marks
+	from  string
+	same  atomic.Bool // the sender is the same build
+	owned bool        // the link is ours alone: its marks are given back with it
+}
+
+// accept serves a link that was made for the actor. marks nil makes a page and
+// sends it with the answer to hello.
+func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) error {
+	l := &inLink{h: h, from: from, marks: marks, owned: true}
+	l.same.Store(marks != nil) // in memory
+	opts := h.sys.peerOptions()
+	opts.Local = marks != nil
+	l.peer = mailbox.NewPeer(lane, l, opts)
+	h.mu.Lock()
+	if h.links == nil || h.stopping() {
+		h.mu.Unlock()
+		lane.Close()
+		return errRetry
+	}
+	h.links[l] = struct{}{}
+	h.mu.Unlock()
+	if marks != nil {
+		l.open()
+	}
+	l.peer.Start()
+	return nil
+}
+
+// open gives the link its part of the inbox.
+func (l *inLink) open() {
+	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
+		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
+	})
+}
+
+// welcome answers a sender's hello.
+func (l *inLink) welcome(m *mailbox.Incoming) {
+	s := l.h.sys
+	h, err := s.checkHello(m.Params)
+	if err == nil && l.queue != nil {
+		err = fmt.Errorf("second hello on a link: %w", mailbox.ErrProtocol)
+	}
+	var mine hello
+	if err == nil {
+		mine = s.hello()
+		mine.Marks, err = l.sendMarks()
+	}
+	if err != nil {
+		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
+		return
+	}
+	l.same.Store(h.Build != "" && h.Build == process.BuildID())
+	l.open()
+	_ = l.peer.Respond(m.ID, nil, mailbox.EncodeControl(mine), nil)
+}
+
+func (l *inLink) sendMarks() (token uint64, err error) {
+	marks, f, err := makeMarks()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	l.marks = marks
+	return l.peer.SendFile(f)
+}
+
+func (l *inLink) arrays() bool { return l.same.Load() }
+
+func (l *inLink) respond(id uint64, errRaw, result []byte, segs []*shm.Segment) {
+	if err := l.peer.Respond(id, errRaw, result, segs); err != nil && !isClosed(err) {
+		_ = l.peer.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+	}
+}
+
+func (l *inLink) item(id uint64, buf *mailbox.Buffer) {
+	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
+	var meta []byte
+	if len(buf.Segments) > 0 {
+		m := mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)}
+		meta = m.Append(nil)
+	}
+	_ = l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+}
+
+// Message puts a user's message in the inbox.
+func (l *inLink) Message(m *mailbox.Incoming) {
+	if l.queue == nil {
+		m.Drop()
+		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, mailbox.ErrProtocol))
+		return
+	}
+	m.From = l
+	if m.Call && len(m.Meta.Chain) > 0 && l.h.holdsLastSlot(m.Meta.Chain) {
+		m.Skip() // its turn would never come
+		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, ErrCallCycle)), nil, nil)
+	}
+	if err := l.queue.Push(m); err != nil {
+		l.violation(err)
+	}
+}
+
+// holdsLastSlot reports whether a call with this chain would wait for itself:
+// every slot is held by an invocation that waits for it.
+func (h *host) holdsLastSlot(chain []uint64) bool {
+	for _, inv := range *h.active.Load() {
+		if inv == nil {
+			return false
+		}
+		waits := false
+		for _, id := range chain {
+			waits = waits || id == inv.id
+		}
+		if !waits {
+			return false
+		}
+	}
+	return true
+}
+
+// violation ends a link whose peer broke the protocol. Nothing else suffers.
+func (l *inLink) violation(err error) {
+	l.h.sys.Emit(Event{Type: EventLinkLost, Path: l.h.path, Kind: l.h.kind.name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	l.peer.Close()
+}
+
+// Reply is for what nobody asked.
+func (l *inLink) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+
+// Control takes what the sender says about its messages.
+func (l *inLink) Control(m *mailbox.Incoming) {
+	if m.Method == ctlHello {
+		l.welcome(m)
+		return
+	}
+	if err := l.control(m); err != nil {
+		l.violation(err)
+	}
+}
+
+func (l *inLink) control(m *mailbox.Incoming) error {
+	switch m.Method {
+	case ctlWant:
+		var position uint64
+		if err := mailbox.DecodeParams(m.Params, &position); err != nil {
+			return err
+		}
+		if l.queue != nil {
+			l.queue.Want(position)
+		}
+	case ctlCancel:
+		var id uint64
+		if err := mailbox.DecodeParams(m.Params, &id); err != nil {
+			return err
+		}
+		l.cancel(id)
+	case ctlMore:
+		var id, n uint64
+		if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
+			return err
+		}
+		l.more(id, n)
+	default:
+		if m.Call {
+			_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("control request %q: %w", m.Method, ErrUnknown)), nil, nil)
+		}
+	}
+	return nil
+}
+
+func (l *inLink) cancel(id uint64) {
+	if l.queue != nil && l.queue.Cancel(id) {
+		return
+	}
+	l.h.mu.Lock()
+	inv := l.h.calls[callKey{l, id}]
+	l.h.mu.Unlock()
+	if inv != nil {
+		inv.cancel(errCallerGone)
+	}
+}
+
+func (l *inLink) more(id, n uint64) {
+	l.h.mu.Lock()
+	inv := l.h.calls[callKey{l, id}]
+	l.h.mu.Unlock()
+	if inv != nil && inv.credit != nil {
+		select {
+		case inv.credit <- n:
+		default: // a reader that grants more often than it reads
+		}
+	}
+}
+
+// Closed ends the link: the calls that came by it have nobody to answer to.
+func (l *inLink) Closed(err error) {
+	if !isEOF(err) && !isClosed(err) {
+		l.h.sys.Emit(Event{Type: EventLinkLost, Path: l.h.path, Kind: l.h.kind.name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	}
+	h := l.h
+	h.mu.Lock()
+	delete(h.links, l)
+	var open []*invocation
+	for k, inv := range h.calls {
+		if k.link == l {
+			open = append(open, inv)
+		}
+	}
+	h.mu.Unlock()
+	for _, inv := range open {
+		inv.cancel(errCallerGone)
+	}
+	if l.queue != nil {
+		l.queue.Close()
+		if l.owned {
+			l.queue.CloseMarks()
+		}
+	}
+}

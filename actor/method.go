@@ -1,0 +1,182 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// Method is a typed method of kind K: what callers may ask of it.
+type Method[K, Req, Resp any] struct {
+	kind *kindCore
+	name string
+}
+
+// NewMethod declares a method in the frontend of a kind: the split form.
+func NewMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
+	k.core.declare(name)
+	return &Method[K, Req, Resp]{kind: k.core, name: name}
+}
+
+// Name returns the name of the method on the wire.
+func (m *Method[K, Req, Resp]) Name() string { return m.name }
+
+// Call sends req and waits for the response until ctx ends. ctx's deadline and
+// cancellation reach the handler. A call ends in exactly one way: the
+// response, the handler's error (a *[RemoteError]), an *[ExitError] at once if
+// the actor ended while it handled the call, [ErrNotRunning] or [ErrStopped]
+// if it will not come back, [ErrCallCycle], or ctx's error.
+func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (Resp, error) {
+	var resp Resp
+	c, call, err := m.start(ctx, ref, req)
+	if err != nil {
+		return resp, sendError("call", m.name, ref.to.path, err)
+	}
+	r, err := c.await(ctx, call)
+	if err != nil {
+		return resp, sendError("call", m.name, ref.to.path, err)
+	}
+	err = m.decode(c, r, &resp)
+	return resp, err
+}
+
+func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (*client, *call, error) {
+	if ref.to.sys == nil {
+		return nil, nil, ErrUnbound
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	c := ref.to.sys.client(ref.to)
+	call := newCall()
+	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
+	if err != nil {
+		return nil, nil, err
+	}
+	call.msg = msg
+	if err := c.send(ctx, msg, call, false); err != nil {
+		return nil, nil, err
+	}
+	return c, call, nil
+}
+
+func (m *Method[K, Req, Resp]) decode(c *client, r mailbox.Reply, resp *Resp) error {
+	defer r.Drop()
+	if r.Err != nil {
+		return decodeRemote(m.kind, c.path, m.name, r.Err)
+	}
+	src := newSource(r.Result, r.Segments, c.sys)
+	if err := mailbox.Decode(src, resp); err != nil {
+		src.AutoRelease()
+		return fmt.Errorf("call %s to %s: response: %w", m.name, c.path, err)
+	}
+	return nil
+}
+
+// Cast sends req and does not wait for its handling. It waits for room in the
+// mailbox until ctx ends. nil means that the message is on its way or in the
+// sender's own bounded queue; should it get lost afterwards, an event of type
+// dead letter says so.
+func (m *Method[K, Req, Resp]) Cast(ctx context.Context, ref Ref[K], req Req) error {
+	return m.cast(ctx, ref, req, false)
+}
+
+// TryCast is Cast without waiting: [ErrMailboxFull] if there is no room now.
+func (m *Method[K, Req, Resp]) TryCast(ref Ref[K], req Req) error {
+	return m.cast(context.Background(), ref, req, true)
+}
+
+func (m *Method[K, Req, Resp]) cast(ctx context.Context, ref Ref[K], req Req, try bool) error {
+	if ref.to.sys == nil {
+		return sendError("cast", m.name, ref.to.path, ErrUnbound)
+	}
+	c := ref.to.sys.client(ref.to)
+	msg, err := c.encode(ctx, m.name, req, nil, ref.to.pin)
+	if err == nil {
+		err = c.send(ctx, msg, nil, try)
+	}
+	if err != nil {
+		return sendError("cast", m.name, ref.to.path, err)
+	}
+	return nil
+}
+
+// Go is Call without waiting for the response: requests may be pipelined. It
+// waits for room in the mailbox until ctx ends; ctx also bounds the call.
+func (m *Method[K, Req, Resp]) Go(ctx context.Context, ref Ref[K], req Req) *Future[Resp] {
+	f := &Future[Resp]{done: make(chan struct{})}
+	c, call, err := m.start(ctx, ref, req)
+	if err != nil {
+		f.err = sendError("call", m.name, ref.to.path, err)
+		close(f.done)
+		return f
+	}
+	go func() {
+		defer close(f.done)
+		r, err := c.await(ctx, call)
+		if err != nil {
+			f.err = sendError("call", m.name, ref.to.path, err)
+			return
+		}
+		f.err = m.decode(c, r, &f.resp)
+	}()
+	return f
+}
+
+// Future is the response to come of a pipelined call.
+type Future[Resp any] struct {
+	done chan struct{}
+	resp Resp
+	err  error
+}
+
+// Done is closed when the call has ended.
+func (f *Future[Resp]) Done() <-chan struct{} { return f.done }
+
+// Result waits for the end of the call and returns what Call would.
+func (f *Future[Resp]) Result() (Resp, error) {
+	<-f.done
+	return f.resp, f.err
+}
+
+// encode makes the message: the same bytes whichever link carries it.
+func (c *client) encode(ctx context.Context, method string, req any, call *call, pin Incarnation) (*mailbox.Message, error) {
+	buf := mailbox.GetBuffer()
+	defer mailbox.PutBuffer(buf)
+	if err := mailbox.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
+
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	msg := &mailbox.Message{Method: method, Call: call != nil, Segments: buf.TakeSegments()}
+	if pin != uuid.Nil {
+		msg.Pin = pin.String()
+	}
+	var meta mailbox.Meta
+	if call != nil {
+		meta.Deadline = deadlineOf(ctx)
+		meta.Chain = chainOf(ctx)
+		meta.Stream, meta.Window = call.items != nil, streamWindow
+		msg.ID = c.newID()
+		call.id = msg.ID
+	}
+	if len(msg.Segments) > 0 {
+		meta.Segments = mailbox.SegmentIDs(msg.Segments)
+	}
+	var raw []byte
+	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Stream) {
+		raw = meta.Append(nil)
+	}
+	if call != nil {
+		msg.Body = mailbox.AppendRequest(nil, uint64(msg.ID), method, buf.B, raw)
+	} else {
+		msg.Body = mailbox.AppendNotify(nil, method, buf.B, raw)
+	}
+	if len(msg.Body) > c.sys.opts.MaxMessage {
+		msg.Drop()
+		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(msg.Body), c.sys.opts.MaxMessage, ErrTooLarge)
+	}
+	return msg, nil
+}

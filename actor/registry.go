@@ -1,0 +1,272 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// entry is what this process knows of a path that is supervised here.
+type entry struct {
+	path    string
+	state   PathState
+	inst    *Instance // current; nil between lives
+	exits   []Down    // the last ones
+	exited  int       // how many there were
+	changed chan struct{}
+}
+
+const (
+	maxExits = 64   // remembered per path
+	maxGone  = 1024 // paths remembered after their end
+)
+
+// entryOf returns the entry of a path, making it if need be. s.mu is held.
+func (s *System) entryOf(path string) *entry {
+	e := s.entries[path]
+	if e == nil {
+		e = &entry{path: path, changed: make(chan struct{})}
+		s.entries[path] = e
+	}
+	return e
+}
+
+func (e *entry) notify() {
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// SetState says what senders are told about a path: that they wait (starting,
+// restarting), or that waiting messages fail (stopped, gone). Launch itself
+// says running. Supervisors call it.
+func (s *System) SetState(path string, st PathState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entryOf(path)
+	e.state = st
+	if st == PathGone {
+		s.gone = append(s.gone, path)
+		if len(s.gone) > maxGone {
+			if old := s.entries[s.gone[0]]; old != nil && old.state == PathGone && old.inst == nil {
+				old.notify()
+				delete(s.entries, s.gone[0])
+			}
+			s.gone = s.gone[1:]
+		}
+	}
+	// Those who wait for a path below wait on this entry too.
+	for p, other := range s.entries {
+		if p == path || strings.HasPrefix(p, path+"/") || path == "/" {
+			other.notify()
+		}
+	}
+}
+
+// State returns what is known of a path here.
+func (s *System) State(path string) PathState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[path]; e != nil {
+		return e.state
+	}
+	return PathUnknown
+}
+
+func (s *System) setInstance(path string, i *Instance, st PathState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entryOf(path)
+	e.inst, e.state = i, st
+	e.notify()
+}
+
+// recordExit ends a life: senders wait until the supervisor has decided.
+func (s *System) recordExit(path string, i *Instance, d Down) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entryOf(path)
+	if e.inst == i {
+		e.inst = nil
+		if e.state == PathRunning || e.state == PathStarting {
+			e.state = PathUnknown
+		}
+	}
+	e.exits = append(e.exits, d)
+	if len(e.exits) > maxExits {
+		e.exits = e.exits[1:]
+	}
+	e.exited++
+	e.notify()
+}
+
+// checkPath says at once what is known to be wrong with a path.
+func (s *System) checkPath(path, kind string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[path]; e != nil {
+		if e.inst != nil && e.inst.kind.name != kind {
+			return fmt.Errorf("%s runs kind %q, not %q: %w", path, e.inst.kind.name, kind, ErrKindMismatch)
+		}
+		return nil
+	}
+	if s.parent != nil || s.processAbove(path) != nil {
+		return nil // another process knows
+	}
+	return fmt.Errorf("%s: %w", path, ErrNotFound)
+}
+
+// processAbove returns the running entry of the process that path lies in. s.mu is held.
+func (s *System) processAbove(path string) *entry {
+	for p := parentPath(path); p != "/"; p = parentPath(p) {
+		if e := s.entries[p]; e != nil && e.inst != nil && e.inst.remote() && !e.inst.self {
+			return e
+		}
+	}
+	return nil
+}
+
+func parentPath(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	if i <= 0 {
+		return "/"
+	}
+	return path[:i]
+}
+
+// route is who can answer for a path: an instance here, or another process.
+type route struct {
+	inst *Instance
+	peer *mailbox.Peer
+}
+
+// route waits until it is decided who answers for path, or that nobody will.
+func (s *System) route(ctx context.Context, path, kind string) (route, error) {
+	for {
+		s.mu.Lock()
+		r, wait, err := s.routeNow(path, kind)
+		s.mu.Unlock()
+		if wait == nil {
+			return r, err
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return route{}, context.Cause(ctx)
+		}
+	}
+}
+
+// routeNow decides, or returns what to wait for. s.mu is held.
+func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
+	if s.closed {
+		return route{}, nil, ErrStopped
+	}
+	e := s.entries[path]
+	if e != nil && e.state == PathRunning && e.inst != nil {
+		if kind != "" && e.inst.kind.name != kind {
+			return route{}, nil, fmt.Errorf("%s runs kind %q, not %q: %w", path, e.inst.kind.name, kind, ErrKindMismatch)
+		}
+		return route{inst: e.inst}, nil, nil
+	}
+	if e != nil && e.state != PathStopped && e.state != PathGone {
+		return route{}, e.changed, nil
+	}
+	// Somebody above may still bring the path back, or own it.
+	for p := parentPath(path); ; p = parentPath(p) {
+		above := s.entries[p]
+		if above != nil && above.inst != nil && above.inst.self {
+			break // this very process
+		}
+		if above != nil {
+			if above.state == PathStarting || above.state == PathRestarting || above.state == PathUnknown && above.exited > 0 {
+				return route{}, above.changed, nil
+			}
+			if above.state == PathRunning && above.inst != nil && above.inst.remote() {
+				if above.inst.peer() == nil {
+					break
+				}
+				return route{peer: above.inst.peer()}, nil, nil
+			}
+		}
+		if p == "/" {
+			break
+		}
+	}
+	switch {
+	case e != nil && e.state == PathStopped:
+		return route{}, nil, fmt.Errorf("%s: %w", path, ErrStopped)
+	case e != nil:
+		return route{}, nil, fmt.Errorf("%s: %w", path, ErrNotRunning)
+	case s.parent != nil && !s.below(path):
+		return route{peer: s.parent}, nil, nil
+	}
+	return route{}, nil, fmt.Errorf("%s: %w", path, errors.Join(ErrNotRunning, ErrNotFound))
+}
+
+// below reports whether path lies in this process's own part of the tree.
+func (s *System) below(path string) bool {
+	return s.self != nil && (path == s.self.path || strings.HasPrefix(path, s.self.path+"/"))
+}
+
+// exitOf waits for the end of one incarnation.
+func (s *System) exitOf(ctx context.Context, path, incarnation string) (Down, error) {
+	for {
+		s.mu.Lock()
+		e := s.entries[path]
+		if e == nil {
+			s.mu.Unlock()
+			return Down{}, fmt.Errorf("%s: %w", path, ErrNotFound)
+		}
+		for _, d := range e.exits {
+			if d.Incarnation.String() == incarnation {
+				s.mu.Unlock()
+				return d, nil
+			}
+		}
+		changed := e.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Down{}, context.Cause(ctx)
+		}
+	}
+}
+
+// exitsSince waits for ends after the first cursor ones. A negative cursor
+// asks where to begin. final: no more will come.
+func (s *System) exitsSince(ctx context.Context, path string, cursor int) (next int, downs []Down, final bool, err error) {
+	for {
+		s.mu.Lock()
+		e := s.entries[path]
+		if e == nil {
+			s.mu.Unlock()
+			return max(cursor, 0), nil, true, nil
+		}
+		if cursor < 0 {
+			n := e.exited
+			s.mu.Unlock()
+			return n, nil, false, nil
+		}
+		if n := e.exited - cursor; n > 0 {
+			downs = append(downs, e.exits[len(e.exits)-min(n, len(e.exits)):]...)
+			next = e.exited
+			s.mu.Unlock()
+			return next, downs, false, nil
+		}
+		if e.state == PathGone {
+			s.mu.Unlock()
+			return cursor, nil, true, nil
+		}
+		changed := e.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return cursor, nil, false, context.Cause(ctx)
+		}
+	}
+}

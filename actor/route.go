@@ -1,0 +1,233 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// Links are direct: the first send asks upwards until a process knows the
+// target's part of the tree, then downwards to the target's supervisor, which
+// makes a fresh socket pair and hands an end to each. Nothing else is relayed.
+
+// introduce makes a link for c.
+func (s *System) introduce(ctx context.Context, c *client) (*link, error) {
+	for {
+		r, err := s.route(ctx, c.path, c.kind)
+		if err != nil {
+			return nil, err
+		}
+		var l *link
+		if r.inst != nil {
+			l, err = r.inst.connect(c)
+		} else {
+			l, err = s.introduceVia(ctx, r.peer, c)
+		}
+		if err == nil || !errors.Is(err, errRetry) {
+			return l, err
+		}
+	}
+}
+
+// errRetry says that the target ended while it was introduced.
+var errRetry = errors.New("the actor ended meanwhile")
+
+func (s *System) fromPath() string {
+	if s.self != nil {
+		return s.self.path
+	}
+	return "/"
+}
+
+func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (*link, error) {
+	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.path, Kind: c.kind, From: s.fromPath()})
+	if err != nil {
+		return nil, err
+	}
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err != nil {
+		return nil, err
+	}
+	inc, err := uuid.Parse(in.Incarnation)
+	if err != nil {
+		lane.Close()
+		return nil, fmt.Errorf("introduction to %s: %w", c.path, err)
+	}
+	l := &link{inc: inc, pid: in.PID}
+	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer.Start()
+	r, err := request(ctx, l.peer, ctlHello, mailbox.ControlParams(s.hello()))
+	if err == nil {
+		err = s.greet(l, r)
+		r.Drop()
+	}
+	if err != nil {
+		l.peer.Close()
+		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
+			err = errRetry // it ended before it answered; whoever knows why tells at the next try
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+func (s *System) hello() hello {
+	h := hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
+		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
+	return h
+}
+
+// greet takes the receiver's answer to hello.
+func (s *System) greet(l *link, r mailbox.Reply) error {
+	var h hello
+	if err := mailbox.DecodeResult(r.Result, &h); err != nil {
+		return err
+	}
+	if h.Min > protocolVersion || h.Max < protocolVersion {
+		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+	}
+	l.same = h.Build != "" && h.Build == process.BuildID()
+	if h.Marks == 0 {
+		l.marks = mailbox.NewMarks() // fed by "$/begin"
+		return nil
+	}
+	f, err := l.peer.TakeFile(h.Marks)
+	if err != nil {
+		return err
+	}
+	l.marks, err = openMarks(f)
+	return err
+}
+
+// request sends a control request and waits for the answer. An error that the
+// peer answered is returned as such.
+func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
+	ch := make(chan mailbox.Reply, 1)
+	id := p.Request(method, params, func(r mailbox.Reply) { ch <- r })
+	select {
+	case r := <-ch:
+		if r.Fault != nil {
+			r.Drop()
+			return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
+		}
+		if r.Err != nil {
+			defer r.Drop()
+			return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		}
+		return r, nil
+	case <-ctx.Done():
+		if !p.Abandon(id) {
+			r := <-ch
+			r.Drop()
+		} else {
+			_ = p.Notify(ctlPrevent, mailbox.Params(uint64(id)))
+		}
+		return mailbox.Reply{}, context.Cause(ctx)
+	}
+}
+
+var noKind kindCore
+
+func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introduceOrder) (*os.File, introduction, error) {
+	var in introduction
+	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
+	if err != nil {
+		return nil, in, err
+	}
+	defer r.Drop()
+	if err := mailbox.DecodeResult(r.Result, &in); err != nil {
+		return nil, in, err
+	}
+	f, err := p.TakeFile(in.Token)
+	return f, in, err
+}
+
+// offer answers an introduction for another process: an end of a link.
+func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+	for {
+		r, err := s.route(ctx, o.Path, o.Kind)
+		if err != nil {
+			return nil, introduction{}, err
+		}
+		if r.inst == nil {
+			return s.askIntroduction(ctx, r.peer, o)
+		}
+		f, err := r.inst.offer(o.From)
+		if err == nil {
+			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
+		}
+		if !errors.Is(err, errRetry) {
+			return nil, introduction{}, err
+		}
+	}
+}
+
+// obituary says how the incarnation at the other end of a link ended.
+func (s *System) obituary(ctx context.Context, l *link, path string) (Down, error) {
+	if l.inst != nil {
+		select {
+		case <-l.inst.Done():
+			return l.inst.down(), nil
+		case <-ctx.Done():
+			return Down{}, context.Cause(ctx)
+		}
+	}
+	return s.lookupExit(ctx, obituaryOrder{Path: path, Incarnation: l.inc.String()})
+}
+
+// owner returns the process that supervises path, if it is not this one.
+func (s *System) owner(path string) *mailbox.Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {
+		return nil
+	}
+	if e := s.processAbove(path); e != nil {
+		return e.inst.peer()
+	}
+	if s.parent != nil && (!s.below(path) || path == s.self.path) {
+		return s.parent
+	}
+	return nil
+}
+
+func (s *System) lookupExit(ctx context.Context, o obituaryOrder) (Down, error) {
+	p := s.owner(o.Path)
+	if p == nil {
+		return s.exitOf(ctx, o.Path, o.Incarnation)
+	}
+	r, err := request(ctx, p, ctlObituary, mailbox.ControlParams(o))
+	if err != nil {
+		return Down{}, err
+	}
+	defer r.Drop()
+	var w wireDown
+	err = mailbox.DecodeResult(r.Result, &w)
+	return w.down(), err
+}
+
+func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
+	var a watchAnswer
+	p := s.owner(o.Path)
+	if p == nil {
+		next, downs, final, err := s.exitsSince(ctx, o.Path, o.Cursor)
+		for _, d := range downs {
+			a.Downs = append(a.Downs, toWireDown(d, 0))
+		}
+		a.Cursor, a.Final = next, final
+		return a, err
+	}
+	r, err := request(ctx, p, ctlWatch, mailbox.ControlParams(o))
+	if err != nil {
+		return a, err
+	}
+	defer r.Drop()
+	return a, mailbox.DecodeResult(r.Result, &a)
+}

@@ -1,0 +1,282 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// invocation is one message in a handler's hands.
+type invocation struct {
+	h      *host
+	link   *inLink
+	m      *mailbox.Incoming
+	id     uint64
+	chain  []uint64
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	src    *mailbox.Source
+	credit chan uint64 // of a stream: items the reader takes on
+
+	mu      sync.Mutex
+	replied bool
+	later   bool
+}
+
+// invocationIDs are unique in the system with overwhelming probability: a
+// random base for the process, then counted.
+var invocationIDs atomic.Uint64
+
+func init() { invocationIDs.Store(rand.Uint64()) }
+
+// work is one handler slot.
+func (h *host) work(slot int) {
+	defer h.workers.Done()
+	defer h.guard(nil)()
+	var inv *invocation
+	begin := func(m *mailbox.Incoming) {
+		inv = h.begin(slot, m)
+	}
+	for {
+		q, m, ok := h.inbox.Next(slot, begin)
+		if !ok {
+			return
+		}
+		func() {
+			defer func() {
+				h.end(slot, inv)
+				q.End(slot)
+			}()
+			inv.handle(m)
+		}()
+	}
+}
+
+// begin enters an invocation. The inbox is locked: what it decides is decided
+// before anything else is begun.
+func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
+	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1), chain: m.Meta.Chain}
+	ctx := context.WithValue(h.ctx, ctxKey{}, ctxValue{h: h, inv: inv})
+	ctx, inv.cancel = context.WithCancelCause(ctx)
+	if m.Meta.Deadline != 0 {
+		left := time.Duration(m.Meta.Deadline - process.MonotonicNow())
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, left)
+		cancel := inv.cancel
+		inv.cancel = func(cause error) { cancel(cause); stop() }
+	}
+	inv.ctx = ctx
+	if m.Meta.Stream {
+		inv.credit = make(chan uint64, 64)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	active := append([]*invocation(nil), *h.active.Load()...)
+	active[slot] = inv
+	h.active.Store(&active)
+	if m.Call {
+		h.calls[callKey{inv.link, m.ID}] = inv
+	}
+	return inv
+}
+
+// end frees the slot.
+func (h *host) end(slot int, inv *invocation) {
+	h.mu.Lock()
+	active := append([]*invocation(nil), *h.active.Load()...)
+	active[slot] = nil
+	h.active.Store(&active)
+	h.mu.Unlock()
+	inv.mu.Lock()
+	later := inv.later && !inv.replied
+	inv.mu.Unlock()
+	if !later {
+		inv.done()
+	}
+}
+
+// done lets go of what the invocation held.
+func (inv *invocation) done() {
+	inv.cancel(context.Canceled)
+	if inv.m.Call {
+		inv.h.mu.Lock()
+		delete(inv.h.calls, callKey{inv.link, inv.m.ID})
+		inv.h.mu.Unlock()
+	}
+	if inv.src != nil {
+		inv.src.AutoRelease()
+	}
+	inv.m.Drop()
+}
+
+func (inv *invocation) handle(m *mailbox.Incoming) {
+	h := inv.h
+	if m.Err != nil {
+		inv.fail(m.Err)
+		return
+	}
+	if err := inv.ctx.Err(); err != nil && m.Call {
+		inv.fail(context.Cause(inv.ctx)) // nobody waits any more
+		return
+	}
+	b, ok := h.kind.backend.handlers[m.Method]
+	if !ok {
+		inv.fail(fmt.Errorf("kind %q has no method %q: %w", h.kind.name, m.Method, ErrUnknown))
+		return
+	}
+	inv.src = newSource(m.Params, m.Segments, h.sys)
+	if b.stream != nil {
+		err := b.stream(inv.ctx, h.state, inv.src, inv.emit)
+		if err != nil {
+			inv.fail(err)
+		} else {
+			inv.answer(nil)
+		}
+		return
+	}
+	resp, err := b.call(inv.ctx, h.state, inv.src)
+	switch {
+	case err == errPending:
+		inv.mu.Lock()
+		inv.later = true
+		inv.mu.Unlock()
+	case err != nil:
+		inv.fail(err)
+	default:
+		inv.answer(resp)
+	}
+}
+
+// fail answers with an error. A cast has nobody to tell: its error is logged.
+func (inv *invocation) fail(err error) {
+	if !inv.take() {
+		return
+	}
+	if !inv.m.Call {
+		inv.h.sys.castFailed(inv, err)
+		return
+	}
+	inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, err), nil, nil)
+}
+
+// answer answers with a result. What it carries moves to the caller.
+func (inv *invocation) answer(resp any) {
+	if !inv.take() || !inv.m.Call {
+		return
+	}
+	buf := mailbox.GetBuffer()
+	defer mailbox.PutBuffer(buf)
+	err := mailbox.Encode(buf, resp, inv.link.arrays())
+	if err == nil && len(buf.B) > inv.h.sys.opts.MaxMessage {
+		err = fmt.Errorf("response of %d bytes, limit %d: %w", len(buf.B), inv.h.sys.opts.MaxMessage, ErrTooLarge)
+	}
+	if err != nil {
+		inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, fmt.Errorf("response of %s: %w", inv.m.Method, err)), nil, nil)
+		return
+	}
+	inv.link.respond(inv.m.ID, nil, buf.B, buf.Segments)
+	buf.AutoRelease()
+}
+
+// take is true for the one reply that a request may have.
+func (inv *invocation) take() bool {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.replied {
+		return false
+	}
+	inv.replied = true
+	return true
+}
+
+// emit sends one item of a stream and waits for credit when the window is used
+// up.
+func (inv *invocation) emit(item any) bool {
+	if inv.ctx.Err() != nil || inv.credit == nil {
+		return false // or it was called as an ordinary method, by a foreign peer
+	}
+	for inv.m.Meta.Window <= 0 {
+		select {
+		case n := <-inv.credit:
+			inv.m.Meta.Window += int(min(n, streamWindow))
+		case <-inv.ctx.Done():
+			return false
+		}
+	}
+	inv.m.Meta.Window--
+	buf := mailbox.GetBuffer()
+	defer mailbox.PutBuffer(buf)
+	if err := mailbox.Encode(buf, item, inv.link.arrays()); err != nil {
+		inv.fail(fmt.Errorf("item of %s: %w", inv.m.Method, err))
+		inv.cancel(err)
+		return false
+	}
+	inv.link.item(inv.m.ID, buf)
+	buf.AutoRelease()
+	return true
+}
+
+// errPending is what Pending's handler returns.
+var errPending = errors.New("actor: the reply comes later")
+
+// Pending is a reply to be given later, after the handler has returned and
+// while others run.
+type Pending[Resp any] struct{ inv *invocation }
+
+// Later takes the reply of the request that ctx belongs to out of the
+// handler's hands: the handler returns r.Pending(), and r.Reply is called
+// exactly once, from anywhere in the process. The request's ctx and arrays
+// stay valid until then. It panics outside of a handler.
+func Later[Resp any](ctx context.Context) *Pending[Resp] {
+	inv := fromContext(ctx).inv
+	if inv == nil {
+		panic("actor.Later: the context does not belong to a handler")
+	}
+	inv.mu.Lock()
+	inv.later = true
+	inv.mu.Unlock()
+	return &Pending[Resp]{inv}
+}
+
+// Pending is what the handler returns.
+func (p *Pending[Resp]) Pending() (Resp, error) {
+	var zero Resp
+	return zero, errPending
+}
+
+// Reply answers the request. A second reply is [ErrDuplicate].
+func (p *Pending[Resp]) Reply(v Resp, err error) error {
+	inv := p.inv
+	inv.mu.Lock()
+	twice := inv.replied
+	inv.mu.Unlock()
+	if twice {
+		return ErrDuplicate
+	}
+	if err != nil {
+		inv.fail(err)
+	} else {
+		inv.answer(v)
+	}
+	inv.done()
+	return nil
+}
+
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// castFailed logs the error of a cast: it has no caller to go to.
+func (s *System) castFailed(inv *invocation, err error) {
+	s.Emit(Event{Type: EventCastFailed, Path: inv.h.path, Kind: inv.h.kind.name, Incarnation: inv.h.incarnation,
+		Method: inv.m.Method, Err: err, Sender: inv.link.from})
+}

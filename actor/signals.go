@@ -1,0 +1,8 @@
+package actor
+
+import "syscall"
+
+const (
+	sigTerm = syscall.SIGTERM
+	sigKill = syscall.SIGKILL
+)

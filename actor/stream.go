@@ -1,0 +1,208 @@
+package actor
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// streamWindow is how many items a writer may be ahead of its reader.
+const streamWindow = 64
+
+// Stream is a typed method of kind K that answers with a sequence of items.
+type Stream[K, Req, Item any] struct {
+	kind *kindCore
+	name string
+}
+
+// NewStream declares a stream in the frontend of a kind: the split form.
+func NewStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
+	k.core.declare(name)
+	return &Stream[K, Req, Item]{kind: k.core, name: name}
+}
+
+// Name returns the name of the stream on the wire.
+func (s *Stream[K, Req, Item]) Name() string { return s.name }
+
+// Open starts the stream when the caller begins to range over the result.
+// Leaving the loop cancels the handler; a slow reader slows it. An error, as
+// [Method.Call] would return it, is the last item.
+func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		var zero Item
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		call := newCall()
+		call.items = &itemQueue{changed: make(chan struct{}, 1)}
+		m := Method[K, Req, Item]{kind: s.kind, name: s.name}
+		c, err := m.open(ctx, ref, req, call)
+		if err != nil {
+			yield(zero, sendError("stream", s.name, ref.to.path, err))
+			return
+		}
+		defer func() {
+			cancel()
+			if r, err := c.await(ctx, call); err == nil {
+				r.Drop()
+			}
+			call.items.drop()
+		}()
+		taken := 0
+		for {
+			in, err := call.items.next(ctx)
+			if err != nil {
+				yield(zero, sendError("stream", s.name, ref.to.path, err))
+				return
+			}
+			if in == nil {
+				break
+			}
+			item, err := decodeItem[Item](c, in)
+			if !yield(item, err) || err != nil {
+				return
+			}
+			if taken++; taken == streamWindow/2 {
+				c.more(call, taken)
+				taken = 0
+			}
+		}
+		res := <-call.done
+		call.done <- res // for the deferred await
+		if res.err != nil {
+			yield(zero, sendError("stream", s.name, ref.to.path, res.err))
+		} else if res.reply.Err != nil {
+			yield(zero, decodeRemote(s.kind, c.path, s.name, res.reply.Err))
+		}
+	}
+}
+
+func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, call *call) (*client, error) {
+	if ref.to.sys == nil {
+		return nil, ErrUnbound
+	}
+	c := ref.to.sys.client(ref.to)
+	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
+	if err != nil {
+		return nil, err
+	}
+	call.msg = msg
+	return c, c.send(ctx, msg, call, false)
+}
+
+func decodeItem[Item any](c *client, in *mailbox.Incoming) (item Item, err error) {
+	defer in.Drop()
+	if in.Err != nil {
+		return item, in.Err
+	}
+	var frame itemFrame
+	if err := mailbox.DecodeControl(in.Params, &frame); err != nil {
+		return item, err
+	}
+	src := newSource(frame.Value, in.Segments, c.sys)
+	if err := mailbox.Decode(src, &item); err != nil {
+		src.AutoRelease()
+		return item, err
+	}
+	return item, nil
+}
+
+// itemFrame is one item on the wire. Value is raw.
+type itemFrame struct {
+	ID    uint64 `msgpack:"id"`
+	Value []byte `msgpack:"value"`
+}
+
+// item takes one item off a link.
+func (c *client) item(m *mailbox.Incoming) {
+	var frame struct {
+		ID uint64 `msgpack:"id"`
+	}
+	if mailbox.DecodeControl(m.Params, &frame) != nil {
+		return
+	}
+	c.mu.Lock()
+	call := c.calls[uint32(frame.ID)]
+	c.mu.Unlock()
+	if call != nil && call.items != nil {
+		call.items.put(m.Take())
+	}
+}
+
+// more lets the writer send n further items.
+func (c *client) more(call *call, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil && c.calls[call.id] == call {
+		_ = c.link.peer.Notify(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
+	}
+}
+
+// itemQueue holds the items that the reader has not taken: at most a window.
+type itemQueue struct {
+	mu      sync.Mutex
+	items   []*mailbox.Incoming
+	ended   bool
+	dropped bool
+	changed chan struct{}
+}
+
+func (q *itemQueue) put(m *mailbox.Incoming) {
+	q.mu.Lock()
+	if q.dropped || q.ended || len(q.items) >= streamWindow {
+		m.Drop() // a writer that ignores its credit loses what is too much
+	} else {
+		q.items = append(q.items, m)
+	}
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *itemQueue) wake() {
+	select {
+	case q.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (q *itemQueue) end() {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	q.wake()
+}
+
+// next returns the next item; nil at the end.
+func (q *itemQueue) next(ctx context.Context) (*mailbox.Incoming, error) {
+	for {
+		q.mu.Lock()
+		if len(q.items) > 0 {
+			m := q.items[0]
+			q.items[0] = nil
+			q.items = q.items[1:]
+			q.mu.Unlock()
+			return m, nil
+		}
+		ended := q.ended
+		q.mu.Unlock()
+		if ended {
+			return nil, nil
+		}
+		select {
+		case <-q.changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (q *itemQueue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped = true
+	for _, m := range q.items {
+		m.Drop()
+	}
+	q.items = nil
+}

@@ -1,0 +1,291 @@
+package actor
+
+import (
+	"context"
+
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// System is the part of a system that lives in this process: who is supervised
+// here, the links from here to other actors, and the events. The root process
+// makes it; each actor's process has its own part, below its parent's.
+type System struct {
+	id     string
+	opts   SystemOptions
+	parent *mailbox.Peer // nil in the root
+	self   *host         // the actor of this process; nil in the root
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup
+	events broker
+	guard  guard
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	gone    []string // paths whose entry is kept for a while after their end
+	clients map[string]*client
+	names   map[string]int // next number of generated names, by base
+	closed  bool
+	done    chan struct{}
+}
+
+// SystemOptions are the options of a whole system. The zero value is useful.
+type SystemOptions struct {
+	// Logger takes the records of the system, its actors' slog records, and
+	// their standard output and error, each with path and pid. nil: slog.Default.
+	Logger *slog.Logger
+	// MaxMessage is the size in bytes of the largest message. 0: 256 MiB.
+	MaxMessage int
+	// Inline is the size in bytes up to which a message travels in the stream;
+	// larger ones travel in memory of their own. 0: 4 MiB.
+	Inline int
+}
+
+// NewSystem returns the root of a new system. Whoever makes it closes it.
+func NewSystem(opts SystemOptions) (*System, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("new system: %w", err)
+	}
+	return newSystem(id.String(), opts), nil
+}
+
+func newSystem(id string, opts SystemOptions) *System {
+	if opts.MaxMessage == 0 {
+		opts.MaxMessage = mailbox.DefaultMaxMessage
+	}
+	if opts.Inline == 0 {
+		opts.Inline = mailbox.DefaultInline
+	}
+	s := &System{id: id, opts: opts, entries: make(map[string]*entry), clients: make(map[string]*client),
+		names: make(map[string]int), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// System returns s: a system is a [Scope].
+func (s *System) System() *System { return s }
+
+// Path returns "/".
+func (s *System) Path() string { return "/" }
+
+// ID returns the system's id, the same in all its processes.
+func (s *System) ID() string { return s.id }
+
+// Logger returns the logger of the system.
+func (s *System) Logger() *slog.Logger {
+	if s.opts.Logger != nil {
+		return s.opts.Logger
+	}
+	return slog.Default()
+}
+
+// spawn runs f in a goroutine that Close awaits.
+func (s *System) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		go f() // it sees the ended ctx at once
+		return
+	}
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		f()
+	}()
+}
+
+func (s *System) peerOptions() mailbox.PeerOptions {
+	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
+}
+
+// client returns this process's client for the path.
+func (s *System) client(to address) *client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.clients[to.path]
+	if c == nil || c.kind != to.kind {
+		c = &client{sys: s, path: to.path, kind: to.kind, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
+		c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
+		if s.closed {
+			c.closed = fmt.Errorf("system closed: %w", ErrStopped)
+			return c
+		}
+		if s.clients[to.path] == nil {
+			s.clients[to.path] = c
+		} else {
+			s.clients[to.path+"\x00"+to.kind] = c // a wrong kind: it will be refused
+		}
+	}
+	return c
+}
+
+// Close ends the system: everything launched in it is killed and awaited, if
+// its supervisors have not done so, and its links are closed. It is
+// idempotent, and returns early with ctx's error.
+func (s *System) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	var instances []*Instance
+	for _, e := range s.entries {
+		if e.inst != nil && !e.inst.self {
+			instances = append(instances, e.inst)
+		}
+	}
+	clients := s.clients
+	s.mu.Unlock()
+	if first {
+		go func() {
+			defer close(s.done)
+			for _, i := range instances {
+				i.Stop(0)
+			}
+			for _, i := range instances {
+				<-i.Done()
+			}
+			for _, c := range clients {
+				c.close(fmt.Errorf("system closed: %w", ErrStopped))
+			}
+			s.cancel(ErrStopped)
+			s.guard.close()
+			s.work.Wait()
+			s.events.close()
+		}()
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// deadLetter reports a message that nobody will handle, or whose handling was
+// cut off.
+func (s *System) deadLetter(path, method string, err error) {
+	e := Event{Type: EventDeadLetter, Path: path, Method: method, Err: err}
+	if s.self != nil {
+		e.Sender = s.self.path
+	}
+	s.Emit(e)
+}
+
+// Emit publishes an event here and in every process above. A zero time is now.
+func (s *System) Emit(e Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	s.events.publish(e)
+	if s.parent != nil {
+		_ = s.parent.Notify(ctlEvent, mailbox.ControlParams(toWireEvent(e)))
+		return
+	}
+	s.log(e)
+}
+
+func (s *System) log(e Event) {
+	level := slog.LevelDebug
+	switch e.Type {
+	case EventExited:
+		if e.Exit != nil && e.Exit.Reason.Class() == Abnormal {
+			level = slog.LevelWarn
+		}
+	case EventStartFailed, EventDeadLetter, EventCastFailed, EventDeadlock, EventAbandoned, EventOutputDropped, EventLinkLost:
+		level = slog.LevelWarn
+	case EventGaveUp:
+		level = slog.LevelError
+	}
+	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("path", e.Path)}
+	add := func(key string, ok bool, v any) {
+		if ok {
+			attrs = append(attrs, slog.Any(key, v))
+		}
+	}
+	add("kind", e.Kind != "", e.Kind)
+	add("pid", e.PID != 0, e.PID)
+	add("method", e.Method != "", e.Method)
+	if e.Exit != nil {
+		add("exit", true, e.Exit.String())
+	}
+	add("error", e.Err != nil, e.Err)
+	add("detail", e.Detail != "", e.Detail)
+	s.Logger().LogAttrs(context.Background(), level, "actor "+string(e.Type), attrs...)
+}
+
+// Stats counts what this process's part of the system holds.
+type Stats struct {
+	Instances   int    // actors that run or start here
+	Links       int    // links to other actors
+	Unbegun     int    // messages in our hands
+	DeadLetters uint64 // of this process and those below
+}
+
+// Stats returns the counts of now.
+func (s *System) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Stats{DeadLetters: s.events.count(EventDeadLetter)}
+	for _, e := range s.entries {
+		if e.inst != nil {
+			st.Instances++
+		}
+	}
+	for _, c := range s.clients {
+		c.mu.Lock()
+		if c.link != nil {
+			st.Links++
+		}
+		st.Unbegun += c.out.Len()
+		c.mu.Unlock()
+	}
+	return st
+}
+
+// guard starts the system's guardian with its first process.
+type guard struct {
+	mu     sync.Mutex
+	g      *process.Guardian
+	closed bool
+}
+
+func (g *guard) start(system string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.g != nil || g.closed {
+		return nil
+	}
+	var err error
+	g.g, err = process.StartGuardian(system)
+	return err
+}
+
+func (g *guard) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	if g.g != nil {
+		g.g.Close()
+		g.g = nil
+	}
+}
+
+// uniqueName returns a path below base that nobody has.
+func (s *System) uniqueName(base string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names[base]++
+	return joinPath(base, fmt.Sprintf("$%d-%d", os.Getpid(), s.names[base]))
+}

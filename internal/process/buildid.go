@@ -1,0 +1,26 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"sync"
+)
+
+// BuildID returns what tells this executable from any other: equal in two processes means that they run the same
+// code. It is the linker's build id; where there is none, the identity of the executable file.
+func BuildID() string { return buildID() }
+
+var buildID = sync.OnceValue(func() string {
+	if id := linkerBuildID(); id != "" {
+		return id
+	}
+	path, err := executableFile()
+	if err != nil {
+		return fmt.Sprintf("pid-%d", os.Getpid()) // unknown is unlike everything else
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Sprintf("pid-%d", os.Getpid())
+	}
+	return fmt.Sprintf("file-%x-%x-%s", info.Size(), info.ModTime().UnixNano(), fileNumber(info))
+})

@@ -1,0 +1,43 @@
+package process
+
+import (
+	"math"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+var childSetup sync.Once
+
+// ChildSetup prepares a process that Start began from this program. It is called once, before any user code
+// that could start a process or a goroutine that crashes.
+//   - The runtime's crash text goes to the parent.
+//   - SIGINT is caught and thrown away: the supervisor alone answers ^C. Ignoring it instead would be inherited by
+//     whatever the actor executes.
+//   - Inherited descriptors become close-on-exec, and the variables that concern this process alone are removed, so
+//     that what the actor executes sees neither.
+//   - The short name of the process, which was "exe", follows its title.
+func ChildSetup() {
+	childSetup.Do(func() {
+		adoptCrashFile()
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
+		closeInheritedOnExec()
+		_ = setShortName(strings.TrimRight(os.Args[0], " ")) // for people only
+	})
+}
+
+// closeInheritedOnExec marks every descriptor from 3 on.
+func closeInheritedOnExec() {
+	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for _, fd := range openDescriptors() { // kernels before 5.11
+		if fd >= 3 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/leaktest"
+)
+
+func init() {
+	orders["title"] = func(arg string) string {
+		before := os.Args[0]
+		if err := SetTitle(arg); err != nil {
+			return err.Error()
+		}
+		if os.Args[0] != before {
+			return "os.Args[0] has changed to " + os.Args[0]
+		}
+		return "ok"
+	}
+	// What an executed program gets from the servant.
+	orders["descriptors-of-sh"] = func(string) string {
+		out, err := exec.Command("sh", "-c", "cd /proc/self/fd && echo *").CombinedOutput()
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(string(out))
+	}
+	orders["ignored-by-sh"] = func(string) string {
+		out, err := exec.Command("grep", "SigIgn", "/proc/self/status").Output()
+		if err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(string(out))
+	}
+	// Before ChildSetup, as the kernel handed them over.
+	roles["raw descriptors"] = func() int {
+		for fd := range 256 {
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			if err != nil || flags&unix.FD_CLOEXEC != 0 {
+				continue // close-on-exec: our own runtime's, made after the exec
+			}
+			target, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+			target, _, _ = strings.Cut(target, "[")
+			fmt.Printf("%d %s\n", fd, target)
+		}
+		return 0
+	}
+}
+
+func TestChildHasOnlyWhatItWasGiven(t *testing.T) {
+	leaktest.Check(t)
+	bystander := serve(t, nil) // its socket, pipes, pidfd and crash file are nobody else's
+	bystander.ask("ping")
+	parent, child, err := SocketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parent.Close()
+	defer child.Close()
+	var got []string
+	cmd := role("raw descriptors")
+	cmd.Files = []*os.File{child}
+	cmd.Output = func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) }
+	if st := ended(t, start(t, cmd)); !st.Success() {
+		t.Fatal(st, st.Stderr)
+	}
+	want := "0 /dev/null|1 pipe:|2 pipe:|3 socket:|4 /memfd:understudy-crash (deleted)"
+	if strings.Join(got, "|") != want {
+		t.Errorf("the child has %q\nwant %q", strings.Join(got, "|"), want)
+	}
+	// Passing an end on must not have touched its mode: ours in the netpoller, the child's blocking.
+	for file, nonblocking := range map[*os.File]bool{parent: true, child: false} {
+		_ = borrow(file, func(fd int) error {
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+			if err != nil || (flags&unix.O_NONBLOCK != 0) != nonblocking {
+				t.Errorf("%s: flags %#x, %v", file.Name(), flags, err)
+			}
+			return nil
+		})
+	}
+}
+
+func TestForeignChildHasNoCrashFile(t *testing.T) {
+	leaktest.Check(t)
+	var got []string
+	p := start(t, Command{
+		Path: "/bin/sh", Args: []string{"-c", "for f in /proc/$$/fd/*; do readlink $f; done; env"},
+		Output: func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) },
+	})
+	ended(t, p)
+	for _, line := range got {
+		if strings.Contains(line, "memfd") || strings.Contains(line, envCrash) {
+			t.Errorf("foreign child has %q", line)
+		}
+	}
+	if len(got) < 3 {
+		t.Errorf("output %q", got)
+	}
+}
+
+func TestExecutedProgramsInheritNothing(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, nil)
+	// The last one is the shell's own, for the listing.
+	if got := s.ask("descriptors-of-sh"); got != "0 1 2" && got != "0 1 2 3" {
+		t.Errorf("descriptors %q", got)
+	}
+	if got := s.ask("getenv " + envCrash); got != "false " {
+		t.Errorf("%s: %q", envCrash, got)
+	}
+	hex, found := strings.CutPrefix(s.ask("ignored-by-sh"), "SigIgn:")
+	ignored, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+	if !found || err != nil || ignored&(1<<(unix.SIGINT-1)) != 0 {
+		t.Errorf("SIGINT is ignored by what the child executes: %q", hex)
+	}
+}
+
+func TestInterruptIsDiscarded(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, nil)
+	s.ask("ping")
+	if err := s.Signal(unix.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if s.ask("ping") != "pong" {
+		t.Error("no answer")
+	}
+	s.tell("exit 6")
+	if st := ended(t, s.Process); st.Code != 6 {
+		t.Errorf("status %v", st)
+	}
+}
+
+func TestTitle(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, func(c *Command) { c.Title = "prog: /media/decoder-1 #1" })
+	s.ask("ping")
+	title := func() string {
+		first, _, _ := strings.Cut(readProc(s.PID(), "cmdline"), "\x00")
+		return first
+	}
+	if got := title(); strings.TrimRight(got, " ") != "prog: /media/decoder-1 #1" || len(got) != titleRoom {
+		t.Errorf("at birth %q", got)
+	}
+	if got := readProc(s.PID(), "comm"); got != "decoder-1 #1\n" {
+		t.Errorf("short name at birth %q", got)
+	}
+	long := "prog: /" + strings.Repeat("very-long-", 30)
+	for _, want := range []string{"prog: /media/encoder-27 #2", "prog: /x #3", long} {
+		if answer := s.ask("title " + want); answer != "ok" {
+			t.Fatal(answer)
+		}
+		got := title()
+		if want = want[:min(len(want), titleRoom)]; strings.TrimRight(got, " ") != want || len(got) != titleRoom {
+			t.Errorf("after SetTitle %q", got)
+		}
+	}
+	if got := readProc(s.PID(), "environ"); !strings.HasPrefix(got, envCrash+"=") {
+		t.Errorf("the long title ran into the environment: %.60q", got)
+	}
+}
+
+func TestShortName(t *testing.T) {
+	for title, want := range map[string]string{
+		"prog: /media/decoder-1 #1":           "decoder-1 #1",
+		"prog: /a-name-that-goes-on-for-ever": "a-name-that-goe",
+		"/usr/bin/prog":                       "prog",
+		"prog":                                "prog",
+		"prog: /":                             "/",
+		"":                                    "",
+	} {
+		if got := shortName(title); got != want {
+			t.Errorf("%q: %q, want %q", title, got, want)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("GOCOVERDIR", "/somewhere")
+	t.Setenv(envCrash, "77")
+	has := func(env []string, entry string) bool {
+		for _, e := range env {
+			if e == entry {
+				return true
+			}
+		}
+		return false
+	}
+	own := Command{Env: []string{"A=1"}, Limits: Limits{Memory: 1000}}
+	if env := own.environ(5); !has(env, "A=1") || !has(env, envCrash+"=5") || !has(env, "GOMEMLIMIT=900") || !has(env, "GOCOVERDIR=/somewhere") || len(env) != 4 {
+		t.Errorf("this program: %q", env)
+	}
+	set := Command{Env: []string{"GOMEMLIMIT=7", "GOCOVERDIR=/else", envCrash + "=9"}, Limits: Limits{Memory: 1000}}
+	if env := set.environ(0); !has(env, "GOMEMLIMIT=7") || !has(env, "GOCOVERDIR=/else") || len(env) != 2 {
+		t.Errorf("what was said is overruled: %q", env)
+	}
+	foreign := Command{Path: "/bin/true", Limits: Limits{Memory: 1000}}
+	if env := foreign.environ(0); !has(env, "GOCOVERDIR=/somewhere") || has(env, envCrash+"=77") || has(env, "GOMEMLIMIT=900") {
+		t.Errorf("another program: %q", env)
+	}
+}
+
+func TestBuildID(t *testing.T) {
+	leaktest.Check(t)
+	if BuildID() == "" || strings.HasPrefix(BuildID(), "pid-") {
+		t.Fatalf("build id %q", BuildID())
+	}
+	if got := serve(t, nil).ask("build-id"); got != BuildID() {
+		t.Errorf("the same program says %q and %q", BuildID(), got)
+	}
+	// The tool chain's own idea of it; test binaries have one unless somebody asked for none.
+	if goTool, err := exec.LookPath("go"); err == nil {
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(goTool, "tool", "buildid", exe).Output()
+		if id := strings.TrimSpace(string(out)); err == nil && id != "" && id != BuildID() {
+			t.Errorf("build id %q, want %q", BuildID(), id)
+		}
+	}
+}
+
+func init() { orders["build-id"] = func(string) string { return BuildID() } }

@@ -1,0 +1,92 @@
+package process
+
+import (
+	"os"
+	"syscall"
+)
+
+// Stream says which of a child's output streams a line came from.
+type Stream uint8
+
+// The two output streams of a child.
+const (
+	Stdout Stream = 1
+	Stderr Stream = 2
+)
+
+// String returns the stream's usual name.
+func (s Stream) String() string {
+	switch s {
+	case Stdout:
+		return "stdout"
+	case Stderr:
+		return "stderr"
+	}
+	return "stream?"
+}
+
+// Command describes a child. The zero value, with a Title, is this program again.
+type Command struct {
+	// Path is the executable. Empty means the image of this very process, also when its file was replaced or
+	// deleted since.
+	Path string
+	// Args are the arguments after argv[0].
+	Args []string
+	// Title is argv[0], by convention "program: path #n". A re-exec'ed child gets it padded with spaces, so
+	// that SetTitle has room. Empty means Path, or this process's own argv[0].
+	Title string
+	// Env is the environment; nil means this process's. The first of two equal names wins, as in getenv(3).
+	Env []string
+	// Dir is the working directory; empty means this process's.
+	Dir string
+	// Files become descriptors 3, 4, ... of the child. They are borrowed and stay open here. Their mode is not
+	// touched: an end that a foreign program will use should be blocking, and must not share its file
+	// description with an end used here.
+	Files []*os.File
+	// Credential, if not nil, is who the child runs as.
+	Credential *syscall.Credential
+	// Limits are in force before the child runs its first instruction.
+	Limits Limits
+	// Output is called with each line the child prints, without the newline, by one goroutine per child, in
+	// order within a stream. The line is valid during the call. A line longer than MaxLine comes in pieces, and
+	// cut is true for all but its last. If Output does not keep up, lines are dropped and counted
+	// (Process.OutputDropped): the child never blocks on its output. Nil means only the tail is kept.
+	Output func(stream Stream, line []byte, cut bool)
+
+	// guardian marks the one child that must outlive us: own session, no parent-death signal, no output.
+	guardian bool
+}
+
+// MaxLine is how many bytes of a line of output are handed over in one piece.
+const MaxLine = 64 << 10
+
+// Limits bound what a child may take. Zero fields mean: no limit of ours. They are inherited by what the child
+// starts, each process of its own. A limit that the system refuses makes Start fail with a *LimitError.
+type Limits struct {
+	// Memory bounds the private memory in bytes (RLIMIT_DATA, seconded by a poll of the resident set, and
+	// GOMEMLIMIT for this program's own image). The overshoot is bounded by the allocation that crosses it.
+	// Under the race detector, whose shadow memory makes RLIMIT_DATA useless, the poll alone enforces it for
+	// this program's image.
+	Memory int64
+	// Files bounds the open descriptors (RLIMIT_NOFILE, soft and hard).
+	Files int
+	// CPUs is how many processors the child may run on at a time. It is an upper bound: on a smaller machine it
+	// means all of them. A Go child sizes GOMAXPROCS by it.
+	CPUs int
+	// Nice is the scheduling priority, -20 (first) to 19 (last). Below ours needs privilege.
+	Nice int
+}
+
+// Names of the environment entries this package gives a meaning.
+const (
+	// EnvSystem carries the system id: whatever has it in its environment belongs to that system, and the
+	// system's guardian ends it when the system's root is gone.
+	EnvSystem = "UNDERSTUDY_SYSTEM"
+	// envCrash is the number of the descriptor that takes the child's crash text.
+	envCrash = "UNDERSTUDY_CRASH_FD"
+	// envGuardian turns this program into the guardian of the system it names.
+	envGuardian = "UNDERSTUDY_GUARDIAN"
+)
+
+// Cookie returns the environment entry that marks a process as belonging to system.
+func Cookie(system string) string { return EnvSystem + "=" + system }

@@ -1,0 +1,238 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/leaktest"
+)
+
+// ownGuardian is the servant's when it plays the root of a system.
+var ownGuardian *Guardian
+
+func init() {
+	orders["guardian"] = func(system string) string {
+		g, err := StartGuardian(system)
+		if err != nil {
+			return err.Error()
+		}
+		ownGuardian = g
+		return strconv.Itoa(g.PID())
+	}
+	orders["guardian-pid"] = func(string) string { return strconv.Itoa(ownGuardian.PID()) }
+	orders["close-guardian"] = func(string) string { return fmt.Sprint(ownGuardian.Close()) }
+	// A child that carries the cookie; the answer is its pid.
+	orders["child"] = func(system string) string {
+		cmd := role("sleeper", Cookie(system))
+		p, err := Start(context.Background(), cmd)
+		if err != nil {
+			return err.Error()
+		}
+		return strconv.Itoa(p.PID())
+	}
+	// A process that left session and group, is deaf to SIGTERM, and whose parent is not us for long.
+	orders["escapee"] = func(system string) string {
+		cmd := exec.Command("sh", "-c", `setsid sh -c 'trap "" TERM HUP INT; echo $$; exec sleep 1000' 2>/dev/null & exit 0`)
+		cmd.Env = append([]string{Cookie(system)}, os.Environ()...)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err.Error()
+		}
+		if err := cmd.Start(); err != nil {
+			return err.Error()
+		}
+		line, err := bufio.NewReader(out).ReadString('\n') // and not to its end: the escapee holds it
+		if err := errors.Join(err, cmd.Wait()); err != nil {
+			return err.Error()
+		}
+		return strings.TrimSpace(line)
+	}
+	roles["sleeper"] = func() int { select {} }
+}
+
+func newSystem(t *testing.T) string {
+	t.Helper()
+	id, err := uuid.NewV7()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.String()
+}
+
+// A killed parent gives no grace: its children go with it, by the kernel's word alone.
+func TestChildDiesWithItsParent(t *testing.T) {
+	leaktest.Check(t)
+	parent := serve(t, nil)
+	child := watchPID(t, parent.askNumber("child "+newSystem(t)))
+	if !child.lives() {
+		t.Fatal("no child")
+	}
+	if err := parent.Kill(); err != nil { // the child leads its own group, so this does not reach it
+		t.Fatal(err)
+	}
+	child.dead()
+}
+
+func TestGuardianSweepsAfterTheRoot(t *testing.T) {
+	leaktest.Check(t)
+	system, other := newSystem(t), newSystem(t)
+	root := serve(t, nil)
+	guardian := watchPID(t, root.askNumber("guardian "+system))
+	ours := watchPID(t, root.askNumber("escapee "+system))
+	theirs := watchPID(t, root.askNumber("escapee "+other))
+	// What closes terminals and stops services does not stop a guardian whose root lives.
+	until(t, "the guardian ignores signals", func() bool { return ignores(guardian.pid, unix.SIGTERM) })
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT} {
+		if err := unix.PidfdSendSignal(guardian.fd, sig, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if root.ask("ping"); !guardian.lives() || !ours.lives() {
+		t.Fatal("it died before its time")
+	}
+	if err := root.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ours.dead()
+	guardian.dead()
+	if !theirs.lives() {
+		t.Error("a process of another system was killed")
+	}
+	theirs.kill()
+	theirs.dead()
+}
+
+// ignores reads SigIgn of proc_pid_status(5).
+func ignores(pid int, sig syscall.Signal) bool {
+	_, rest, _ := strings.Cut(readProc(pid, "status"), "SigIgn:")
+	line, _, _ := strings.Cut(rest, "\n")
+	mask, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return err == nil && mask&(1<<(sig-1)) != 0
+}
+
+func TestKilledGuardianIsReplaced(t *testing.T) {
+	leaktest.Check(t)
+	system := newSystem(t)
+	root := serve(t, nil)
+	first := watchPID(t, root.askNumber("guardian "+system))
+	ours := watchPID(t, root.askNumber("escapee "+system))
+	first.kill()
+	first.dead()
+	var next int
+	until(t, "a new guardian", func() bool {
+		next = root.askNumber("guardian-pid")
+		return next != 0 && next != first.pid
+	})
+	second := watchPID(t, next)
+	if !ours.lives() {
+		t.Error("the old guardian's end was taken for the root's")
+	}
+	if err := root.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ours.dead()
+	second.dead()
+}
+
+func TestGuardianCloseSweepsAndReaps(t *testing.T) {
+	leaktest.Check(t)
+	system := newSystem(t)
+	root := serve(t, nil)
+	guardian := watchPID(t, root.askNumber("guardian "+system))
+	ours := watchPID(t, root.askNumber("escapee "+system))
+	for range 2 { // the second time is no different
+		if answer := root.ask("close-guardian"); answer != "<nil>" {
+			t.Error(answer)
+		}
+		if guardian.lives() || ours.lives() {
+			t.Error("Close returned before its work was done")
+		}
+	}
+	if _, err := os.Stat("/proc/" + strconv.Itoa(guardian.pid)); err == nil {
+		t.Error("the guardian was not reaped")
+	}
+	if answer := root.ask("guardian-pid"); answer != "0" {
+		t.Errorf("pid after Close: %s", answer)
+	}
+	if root.ask("ping") != "pong" {
+		t.Error("the root is gone")
+	}
+}
+
+// A guardian that dies just before Close, or in the middle of it, must not leave its work undone.
+func TestCloseOfADeadGuardianSweeps(t *testing.T) {
+	leaktest.Check(t)
+	system := newSystem(t)
+	root := serve(t, nil)
+	guardian := watchPID(t, root.askNumber("guardian "+system))
+	ours := watchPID(t, root.askNumber("escapee "+system))
+	guardian.kill()
+	if answer := root.ask("close-guardian"); answer != "<nil>" {
+		t.Error(answer)
+	}
+	if ours.lives() {
+		t.Error("nobody swept")
+	}
+	guardian.dead()
+}
+
+func TestGuardianIsIsolated(t *testing.T) {
+	leaktest.Check(t)
+	t.Setenv(EnvSystem, newSystem(t)) // of a system above
+	g, err := StartGuardian(newSystem(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := g.PID()
+	watchPID(t, pid)
+	if env := readProc(pid, "environ"); strings.Contains(env, EnvSystem+"=") || strings.Contains(env, envCrash) {
+		t.Errorf("environment %q", env)
+	}
+	if sid, err := unix.Getsid(pid); err != nil || sid != pid {
+		t.Errorf("session %d, %v", sid, err)
+	}
+	if title := readProc(pid, "cmdline"); !strings.Contains(title, ": guardian") {
+		t.Errorf("title %q", title)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuardianRefusals(t *testing.T) {
+	leaktest.Check(t)
+	for _, system := range []string{"", "a\x00b"} {
+		if g, err := StartGuardian(system); err == nil {
+			t.Errorf("%q: %v", system, g.Close())
+		}
+	}
+	t.Setenv(envGuardian, "x")
+	if g, err := StartGuardian(newSystem(t)); err == nil {
+		t.Errorf("a guardian that missed its call started another: %v", g.Close())
+	} else if !strings.Contains(err.Error(), "actor.Main") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestHasEntry(t *testing.T) {
+	block := []byte("A=1\x00UNDERSTUDY_SYSTEM=abc\x00B=2\x00")
+	for entry, want := range map[string]bool{
+		"UNDERSTUDY_SYSTEM=abc": true, "UNDERSTUDY_SYSTEM=ab": false, "UNDERSTUDY_SYSTEM=abcd": false, "SYSTEM=abc": false,
+		"B=2": true, "A=1": true,
+	} {
+		if hasEntry(block, []byte(entry)) != want {
+			t.Errorf("%q", entry)
+		}
+	}
+}

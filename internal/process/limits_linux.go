@@ -1,0 +1,91 @@
+package process
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// nextCPU spreads children with a CPU limit over the processors.
+var nextCPU atomic.Uint32
+
+// check finds limits that make no sense before anything is started.
+func (l Limits) check() error {
+	switch {
+	case l.Memory < 0:
+		return &LimitError{"memory", l.Memory, unix.EINVAL}
+	case l.Files < 0:
+		return &LimitError{"files", int64(l.Files), unix.EINVAL}
+	case l.CPUs < 0:
+		return &LimitError{"cpus", int64(l.CPUs), unix.EINVAL}
+	case l.Nice < -20 || l.Nice > 19:
+		return &LimitError{"nice", int64(l.Nice), unix.EINVAL}
+	}
+	return nil
+}
+
+// narrowThread restricts the calling thread to l.CPUs processors, which a child forked from it inherits before its
+// runtime counts them. restore undoes that.
+func (l Limits) narrowThread() (restore func(), err error) {
+	nothing := func() {}
+	if l.CPUs == 0 {
+		return nothing, nil
+	}
+	var allowed, chosen unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return nothing, &LimitError{"cpus", int64(l.CPUs), err}
+	}
+	count := allowed.Count()
+	if l.CPUs >= count {
+		return nothing, nil // an upper bound, and it holds
+	}
+	first := int(nextCPU.Add(uint32(l.CPUs))-uint32(l.CPUs)) % count
+	chosen.Zero()
+	index := 0
+	for cpu := 0; index < count; cpu++ {
+		if !allowed.IsSet(cpu) {
+			continue
+		}
+		if (index-first+count)%count < l.CPUs {
+			chosen.Set(cpu)
+		}
+		index++
+	}
+	if err := unix.SchedSetaffinity(0, &chosen); err != nil {
+		return nothing, &LimitError{"cpus", int64(l.CPUs), err}
+	}
+	return func() { _ = unix.SchedSetaffinity(0, &allowed) }, nil
+}
+
+func (s *spawn) needsResourceLimits() bool { return s.memory || s.limits.Files > 0 }
+
+// applyLimits sets what is set from outside on the fresh child.
+func (s *spawn) applyLimits() error {
+	l := s.limits
+	if s.memory {
+		v := uint64(l.Memory)
+		if err := unix.Prlimit(s.pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
+			return &LimitError{"memory", l.Memory, err}
+		}
+	}
+	if l.Files > 0 {
+		v := uint64(l.Files)
+		if err := unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
+			return &LimitError{"files", int64(l.Files), err}
+		}
+	}
+	if l.Nice != 0 {
+		// By group: the kernel then takes all threads the child may have by now, by process only the first.
+		if err := unix.Setpriority(unix.PRIO_PGRP, s.pid, l.Nice); err != nil {
+			return &LimitError{"nice", int64(l.Nice), err}
+		}
+	}
+	return nil
+}
+
+// goMemoryLimit is the soft limit for a Go child under a hard one of memory bytes: the collector should work
+// harder before the kernel refuses. A tenth is left for what the Go runtime does not count.
+func goMemoryLimit(memory int64) string {
+	return "GOMEMLIMIT=" + strconv.FormatInt(memory-memory/10, 10)
+}

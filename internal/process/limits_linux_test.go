@@ -1,0 +1,144 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/leaktest"
+)
+
+func init() {
+	orders["files"] = func(string) string {
+		var r unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+			return err.Error()
+		}
+		return fmt.Sprint(r.Cur, r.Max)
+	}
+	orders["cpus"] = func(string) string { return fmt.Sprint(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
+	orders["nice"] = func(string) string {
+		var all []string
+		tasks, _ := numericEntries("/proc/self/task")
+		for _, tid := range tasks {
+			raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+			if err != nil {
+				return err.Error()
+			}
+			all = append(all, fmt.Sprint(20-raw)) // the system call's answer is never negative
+		}
+		return strings.Join(all, " ")
+	}
+	orders["bomb"] = func(string) string {
+		var all [][]byte
+		for {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			all = append(all, b)
+			if len(all) > 4<<10 {
+				return "survived 4 GiB"
+			}
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, func(c *Command) { c.Limits = Limits{Files: 123, CPUs: 1, Nice: 5} })
+	if got := s.ask("files"); got != "123 123" {
+		t.Errorf("files %q", got)
+	}
+	if got := s.ask("cpus"); got != "1 1" {
+		t.Errorf("cpus %q", got)
+	}
+	for _, nice := range strings.Fields(s.ask("nice")) {
+		if nice != "5" {
+			t.Errorf("nice of a thread: %s", nice)
+		}
+	}
+	// The limits were the child's, not the spawner's: the next one has none of them.
+	free := serve(t, nil)
+	if got, want := free.ask("cpus"), fmt.Sprint(runtime.NumCPU()); !strings.HasPrefix(got, want+" ") {
+		t.Errorf("cpus of the next child %q, want %s", got, want)
+	}
+	if got := free.ask("files"); got == "123 123" {
+		t.Error("the next child has the file limit")
+	}
+	many := serve(t, func(c *Command) { c.Limits = Limits{CPUs: 1 << 20} })
+	if many.ask("cpus") != free.ask("cpus") {
+		t.Error("a bound above what there is bounds")
+	}
+}
+
+func TestRefusedLimitLeavesNoChild(t *testing.T) {
+	leaktest.Check(t)
+	cmd := role("exit")
+	cmd.Limits.Files = 1 << 40 // above fs.nr_open, which binds root too
+	p, err := Start(t.Context(), cmd)
+	var limit *LimitError
+	if p != nil || !errors.As(err, &limit) || limit.Limit != "files" || !errors.Is(err, os.ErrPermission) {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
+func TestMemoryBombDiesAlone(t *testing.T) {
+	leaktest.Check(t)
+	neighbour := serve(t, func(c *Command) { c.Limits.Memory = 400 << 20 })
+	bomb := serve(t, func(c *Command) { c.Limits.Memory = 300 << 20 })
+	if neighbour.ask("ping") != "pong" || bomb.ask("ping") != "pong" {
+		t.Fatal("no answer")
+	}
+	bomb.tell("bomb")
+	st := ended(t, bomb.Process)
+	if !st.OutOfMemory || st.Success() {
+		t.Errorf("status %v, crash %.300q", st, st.Crash)
+	}
+	if neighbour.ask("ping") != "pong" {
+		t.Error("the neighbour does not answer")
+	}
+}
+
+func TestForeignMemoryBombDies(t *testing.T) {
+	leaktest.Check(t)
+	// tail keeps the last lines of its input, and /dev/zero has no line ends.
+	p := start(t, Command{Path: "/usr/bin/tail", Args: []string{"/dev/zero"}, Limits: Limits{Memory: 64 << 20}})
+	st := ended(t, p)
+	if st.Success() || st.MaxRSS > 128<<20 {
+		t.Errorf("status %v, peak %d MiB, stderr %q", st, st.MaxRSS>>20, st.Stderr)
+	}
+}
+
+func TestMemoryPollSeconds(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, nil)
+	s.ask("ping")
+	theMemoryWatch.add(s.Process, 1) // no RLIMIT_DATA: the poll alone sees it
+	st := ended(t, s.Process)
+	if !st.OutOfMemory || st.Signal != unix.SIGKILL || !st.Killed {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestOutOfMemoryHint(t *testing.T) {
+	for _, tt := range []struct {
+		st   Status
+		want bool
+	}{
+		{Status{Code: 2, Stderr: []string{"runtime: out of memory: cannot allocate 4194304-byte block", "fatal error: out of memory"}}, true},
+		{Status{Code: 2, Crash: "fatal error: runtime: cannot allocate memory\n"}, true},
+		{Status{Code: 1, Stderr: []string{"fatal error: out of memory"}}, false}, // said by the program, not by its runtime
+		{Status{Code: 2, Crash: "panic: out of ideas"}, false},
+		{Status{Code: -1, Signal: unix.SIGKILL, Killed: true}, false},
+	} {
+		if got := ranOutOfMemory(&tt.st); got != tt.want {
+			t.Errorf("%+v: %v", tt.st, got)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize = 64 << 10 // a whole pipe of the default size in one call
+	// sinkPatience is how long after a death an Output function may take for the last lines. Only one that
+	// stalls ever takes it.
+	sinkPatience = 200 * time.Millisecond
+)
+
+// fatalPrefix begins the line in which the Go runtime says why it gives up (runtime.throw).
+var fatalPrefix = []byte("fatal error: ")
+
+// readBuffers are lent to readers for one read: a thousand silent children hold no buffer.
+var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
+// output reads a child's stdout and stderr.
+type output struct {
+	tail    Tail
+	fatal   string // stderr's last line that begins with fatalPrefix; its reader's until finish
+	sink    *sink // nil if nobody listens
+	readers sync.WaitGroup
+	pipes   [2]*os.File
+}
+
+// listen starts one reader per pipe. It takes over the pipes, which must be nonblocking.
+func listen(stdout, stderr *os.File, call func(Stream, []byte, bool)) *output {
+	o := &output{pipes: [2]*os.File{stdout, stderr}}
+	if call != nil {
+		o.sink = &sink{output: call}
+	}
+	o.readers.Add(2)
+	go o.read(stdout, Stdout)
+	go o.read(stderr, Stderr)
+	return o
+}
+
+// finish ends the readers once the child is dead. What it had written is in the pipes by now and is still
+// delivered; what a descendant that holds the pipe may yet write is not waited for.
+func (o *output) finish() {
+	for _, p := range o.pipes {
+		_ = p.SetReadDeadline(time.Unix(1, 0)) // fails only if the reader closed the pipe already
+	}
+	o.readers.Wait()
+	if o.sink != nil {
+		o.sink.close(sinkPatience)
+	}
+}
+
+func (o *output) dropped() int64 {
+	if o.sink == nil {
+		return 0
+	}
+	return o.sink.lost()
+}
+
+// read drains one pipe until its end or until finish.
+func (o *output) read(f *os.File, stream Stream) {
+	defer o.readers.Done()
+	defer func() { _ = f.Close() }()
+	emit := func(line []byte, cut bool) {
+		if stream == Stderr {
+			o.tail.Add(line)
+			if bytes.HasPrefix(line, fatalPrefix) {
+				o.fatal = string(line[:min(len(line), tailLineSize)])
+			}
+		}
+		if o.sink != nil {
+			o.sink.put(stream, line, cut)
+		}
+	}
+	var lines splitter
+	defer lines.finish(emit)
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return // closed: nobody else holds it, so this cannot happen
+	}
+	for {
+		var n int
+		var failed error
+		waitErr := rc.Read(func(fd uintptr) bool {
+			var again bool
+			n, again, failed = readSome(int(fd), readSize, &lines, emit)
+			return !again
+		})
+		switch {
+		case errors.Is(waitErr, os.ErrDeadlineExceeded):
+			_ = rc.Control(func(fd uintptr) { drain(int(fd), &lines, emit) })
+			return
+		case waitErr != nil || failed != nil || n == 0:
+			return
+		}
+	}
+}
+
+// readSome reads once, at most limit bytes, and feeds the splitter. again means: nothing there now.
+func readSome(fd, limit int, lines *splitter, emit func([]byte, bool)) (n int, again bool, err error) {
+	buf := readBuffers.Get().(*[readSize]byte)
+	defer readBuffers.Put(buf)
+	err = ignoringEINTR(func() (err error) {
+		n, err = unix.Read(fd, buf[:min(limit, readSize)])
+		return err
+	})
+	if err == unix.EAGAIN {
+		return 0, true, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	lines.feed(buf[:n], emit)
+	return n, false, nil
+}
+
+// drain reads what is in the pipe at this moment and no more: a descendant may be writing without end.
+func drain(fd int, lines *splitter, emit func([]byte, bool)) {
+	// x/sys names the request by its terminal alias; on a pipe it is FIONREAD.
+	present, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	for err == nil && present > 0 {
+		var n int
+		var again bool
+		n, again, err = readSome(fd, present, lines, emit)
+		if again || n == 0 {
+			return
+		}
+		present -= n
+	}
+}

@@ -1,0 +1,212 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/internal/leaktest"
+)
+
+func init() {
+	orders["print"] = func(arg string) string { fmt.Println(arg); return "" }
+	roles["long line"] = func() int {
+		os.Stdout.Write(bytes.Repeat([]byte("x"), 1<<20))
+		os.Stdout.WriteString("\nend\nunfinished")
+		return 0
+	}
+	roles["flood"] = func() int {
+		line := append(bytes.Repeat([]byte("y"), 999), '\n')
+		for range 8 << 10 {
+			os.Stderr.Write(line)
+		}
+		return 0
+	}
+}
+
+type said struct {
+	stream Stream
+	text   string
+	cut    bool
+}
+
+func TestOutputLines(t *testing.T) {
+	leaktest.Check(t)
+	var got []said // written by one goroutine, read after Done
+	p := start(t, Command{
+		Path: "/bin/sh", Args: []string{"-c", "echo one; echo two >&2; echo; printf three"},
+		Output: func(s Stream, line []byte, cut bool) { got = append(got, said{s, string(line), cut}) },
+	})
+	st := ended(t, p)
+	var out, err []string
+	for _, s := range got {
+		if s.stream == Stdout {
+			out = append(out, s.text)
+		} else {
+			err = append(err, s.text)
+		}
+	}
+	if fmt.Sprintf("%q %q", out, err) != `["one" "" "three"] ["two"]` {
+		t.Errorf("stdout %q stderr %q", out, err)
+	}
+	if len(st.Stderr) != 1 || st.Stderr[0] != "two" || st.OutputDropped != 0 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestMegabyteLineComesInPieces(t *testing.T) {
+	leaktest.Check(t)
+	var got []said
+	cmd := role("long line")
+	cmd.Output = func(s Stream, line []byte, cut bool) { got = append(got, said{s, string(line), cut}) }
+	st := ended(t, start(t, cmd))
+	if !st.Success() {
+		t.Fatal(st)
+	}
+	const pieces = (1 << 20) / MaxLine
+	if len(got) != pieces+2 {
+		t.Fatalf("%d lines, dropped %d", len(got), st.OutputDropped)
+	}
+	total := 0
+	for i, s := range got[:pieces] {
+		total += len(s.text)
+		if len(s.text) > MaxLine || s.cut != (i < pieces-1) {
+			t.Errorf("piece %d: %d bytes, cut %v", i, len(s.text), s.cut)
+		}
+	}
+	if total != 1<<20 || got[pieces].text != "end" || got[pieces+1].text != "unfinished" || got[pieces+1].cut {
+		t.Errorf("%d bytes, then %v", total, got[pieces:])
+	}
+}
+
+func TestStalledOutputNeverBlocksTheChild(t *testing.T) {
+	leaktest.Check(t)
+	release := make(chan struct{})
+	stalled := make(chan struct{})
+	calls := 0
+	cmd := role("flood") // 8 MiB: far more than a pipe and the queue
+	cmd.Output = func(Stream, []byte, bool) {
+		if calls++; calls == 1 {
+			close(stalled)
+			<-release
+		}
+	}
+	p := start(t, cmd)
+	<-stalled
+	st := ended(t, p)
+	if !st.Success() {
+		t.Errorf("status %v", st)
+	}
+	if st.OutputDropped == 0 || p.OutputDropped() < st.OutputDropped {
+		t.Errorf("dropped %d, later %d", st.OutputDropped, p.OutputDropped())
+	}
+	if len(st.Stderr) != tailLines {
+		t.Errorf("the tail has %d lines although it does not depend on Output", len(st.Stderr))
+	}
+	close(release)
+}
+
+func TestSplitterAgainstWholeText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		// Lengths around a piece's size are what can go wrong; the bytes do not matter.
+		length := rapid.OneOf(rapid.IntRange(0, 5), rapid.IntRange(MaxLine-2, MaxLine+2), rapid.IntRange(2*MaxLine-2, 2*MaxLine+2))
+		var text []byte
+		var want []said
+		for i, n := range rapid.SliceOfN(length, 0, 4).Draw(t, "lengths") {
+			line := strings.Repeat(string(rune('a'+i)), n)
+			text = append(append(text, line...), '\n')
+			for len(line) > MaxLine {
+				want = append(want, said{text: line[:MaxLine], cut: true})
+				line = line[MaxLine:]
+			}
+			want = append(want, said{text: line})
+		}
+		var got []said
+		emit := func(line []byte, cut bool) { got = append(got, said{text: string(line), cut: cut}) }
+		var s splitter
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), rapid.OneOf(rapid.IntRange(1, 3), rapid.IntRange(1, 3*MaxLine)).Draw(t, "read")*17)
+			s.feed(rest[:n], emit)
+			rest = rest[n:]
+		}
+		s.finish(emit)
+		if len(got) != len(want) {
+			t.Fatalf("%d lines, want %d", len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("line %d: %d bytes cut %v, want %d bytes cut %v", i, len(got[i].text), got[i].cut, len(want[i].text), want[i].cut)
+			}
+		}
+	})
+}
+
+func TestTailKeepsTheLast(t *testing.T) {
+	var tail Tail
+	if tail.Lines() != nil {
+		t.Error("an empty tail has lines")
+	}
+	for i := range 3*tailLines + 5 {
+		tail.Add([]byte(fmt.Sprintf("line %d", i)))
+	}
+	tail.Add(bytes.Repeat([]byte("z"), 2*tailLineSize))
+	lines := tail.Lines()
+	if len(lines) != tailLines || lines[0] != fmt.Sprintf("line %d", 2*tailLines+6) || len(lines[tailLines-1]) != tailLineSize {
+		t.Errorf("%d lines, first %q, last of %d bytes", len(lines), lines[0], len(lines[len(lines)-1]))
+	}
+}
+
+func TestSinkBoundsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var got int
+		s := &sink{output: func(Stream, []byte, bool) { <-release; got++ }}
+		s.put(Stdout, []byte("first"), false)
+		synctest.Wait() // the first line is with the stalled function, the queue is empty
+		line := make([]byte, 1000)
+		const sent = 5000
+		for range sent {
+			s.put(Stdout, line, false)
+		}
+		waiting := len(s.waiting.entries)
+		if waiting == 0 || len(s.waiting.bytes) > sinkBytes || int(s.lost())+waiting != sent {
+			t.Errorf("%d wait in %d bytes, %d lost", waiting, len(s.waiting.bytes), s.lost())
+		}
+		s.close(time.Minute) // nobody takes them
+		if s.lost() != sent {
+			t.Errorf("%d lost of %d", s.lost(), sent)
+		}
+		close(release)
+		synctest.Wait()
+		if got != 1 || s.running {
+			t.Errorf("%d calls, running %v", got, s.running)
+		}
+		s.put(Stdout, line, false)
+		if s.lost() != sent+1 {
+			t.Error("a closed sink took a line")
+		}
+	})
+}
+
+func TestSinkCloseWaitsForASlowOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		s := &sink{output: func(_ Stream, line []byte, _ bool) {
+			<-time.After(time.Second)
+			got = append(got, string(line))
+		}}
+		for _, line := range []string{"a", "b", "c"} {
+			s.put(Stderr, []byte(line), false)
+		}
+		s.close(time.Minute)
+		if strings.Join(got, "") != "abc" || s.lost() != 0 {
+			t.Errorf("got %q, lost %d", got, s.lost())
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package process
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a child. Its methods may be called at any time from any goroutine, also after its end: they act on the
+// child by handle, never on a stranger that got its number.
+type Process struct {
+	pid    int
+	pidfd  *os.File // in the netpoller: waiting for a death costs no thread
+	output *output  // nil for the guardian
+	crash  int      // memory file with the crash text, -1 if none
+	done   chan struct{}
+	status Status // set before done is closed
+
+	mu         sync.Mutex
+	reaped     bool // pid may name somebody else
+	killed     bool
+	overMemory bool
+}
+
+// adopt makes a Process of a child that was just spawned and starts to watch it.
+func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
+	_ = unix.SetNonblock(s.pidfd, true) // before NewFile, which puts it into the netpoller only then
+	p := &Process{
+		pid:   s.pid,
+		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
+		crash: w.crash,
+		done:  make(chan struct{}),
+	}
+	if w.stdout >= 0 {
+		p.output = listen(os.NewFile(uintptr(w.stdout), "stdout of child"), os.NewFile(uintptr(w.stderr), "stderr of child"), call)
+	}
+	if s.limits.Memory > 0 {
+		theMemoryWatch.add(p, s.limits.Memory)
+	}
+	go p.wait()
+	return p
+}
+
+// PID returns the process id. After Done it may name another process.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the child is dead and reaped, what was left of its process group was killed, and its output is
+// delivered. A descendant that left the group may still run; it is the guardian's.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Status waits for Done and says how the child ended. The Stderr slice is shared.
+func (p *Process) Status() Status {
+	<-p.done
+	return p.status
+}
+
+// Stderr returns the last lines written to stderr so far.
+func (p *Process) Stderr() []string {
+	if p.output == nil {
+		return nil
+	}
+	return p.output.tail.Lines()
+}
+
+// OutputDropped returns how many lines Output has been too slow to take so far.
+func (p *Process) OutputDropped() int64 {
+	if p.output == nil {
+		return 0
+	}
+	return p.output.dropped()
+}
+
+// wait is the child's one goroutine for its death.
+func (p *Process) wait() {
+	awaitZombie(p.pid, p.pidfd)
+	theMemoryWatch.remove(p)
+
+	p.mu.Lock()
+	// The leader is a zombie, so its number still names this group and no other.
+	_ = unix.Kill(-p.pid, unix.SIGKILL)
+	st := reap(p.pid)
+	p.reaped = true
+	st.Killed = p.killed
+	st.OutOfMemory = p.overMemory
+	p.mu.Unlock()
+	_ = p.pidfd.Close()
+
+	if p.output != nil {
+		p.output.finish()
+		st.Stderr = p.output.tail.Lines()
+		st.OutputDropped = p.output.dropped()
+	}
+	if p.crash >= 0 {
+		st.Crash = readCrashFile(p.crash)
+		_ = unix.Close(p.crash)
+		// Of a fatal error the runtime copies the stacks to the crash file but not the line before them, which says
+		// what it was; and the stacks push it out of the tail.
+		if p.output != nil && st.Crash != "" && !strings.Contains(st.Crash, p.output.fatal) {
+			st.Crash = p.output.fatal + "\n" + st.Crash
+		}
+	}
+	if !st.OutOfMemory {
+		st.OutOfMemory = ranOutOfMemory(&st)
+	}
+	p.status = st
+	close(p.done)
+}
+
+// ranOutOfMemory judges by what is known after a death.
+func ranOutOfMemory(st *Status) bool {
+	if st.Signal == unix.SIGKILL && !st.Killed {
+		return newOutOfMemoryKills()
+	}
+	if st.Code != 2 {
+		return false
+	}
+	return looksOutOfMemory(st.Crash) || looksOutOfMemory(strings.Join(st.Stderr, "\n"))
+}
+
+// awaitZombie returns when the child is dead, or is no longer ours to wait for. It leaves the zombie.
+func awaitZombie(pid int, pidfd *os.File) {
+	rc, err := pidfd.SyscallConn()
+	if err == nil {
+		err = rc.Read(func(fd uintptr) bool {
+			var info unix.Siginfo
+			err := ignoringEINTR(func() error {
+				return unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+			})
+			return err != nil || info.Signo != 0
+		})
+	}
+	if err != nil { // a kernel whose pidfd cannot be polled: a thread then
+		_ = ignoringEINTR(func() error {
+			return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		})
+	}
+}
+
+// reap takes the zombie away.
+func reap(pid int) Status {
+	var ws unix.WaitStatus
+	var usage unix.Rusage
+	var got int
+	err := ignoringEINTR(func() (err error) {
+		got, err = unix.Wait4(pid, &ws, 0, &usage)
+		return err
+	})
+	if err != nil || got != pid {
+		return Status{Code: -1, Unknown: true}
+	}
+	st := Status{
+		Code:       -1,
+		UserTime:   time.Duration(usage.Utime.Nano()),
+		SystemTime: time.Duration(usage.Stime.Nano()),
+		MaxRSS:     int64(usage.Maxrss) << 10,
+	}
+	switch {
+	case ws.Exited():
+		st.Code = ws.ExitStatus()
+	case ws.Signaled():
+		st.Signal = syscall.Signal(ws.Signal())
+		st.CoreDumped = ws.CoreDump()
+	}
+	return st
+}

@@ -1,0 +1,135 @@
+package process
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// spawn is one fork and exec.
+type spawn struct {
+	path   string
+	argv   []string
+	attr   syscall.ProcAttr
+	sys    syscall.SysProcAttr
+	limits Limits
+	memory bool // Limits.Memory is enforced by the kernel
+
+	pid, pidfd int
+	op         string // the step that failed
+	err        error
+	done       chan struct{}
+}
+
+// spawner owns the thread that is the parent of all children. The parent-death signal comes when the creating
+// *thread* ends (golang/go#27505), so that thread must live as long as the process: the goroutine that is locked
+// to it never returns. It is not the main thread, which the program may lock for itself.
+type spawner struct {
+	requests chan *spawn
+}
+
+var theSpawner = sync.OnceValue(func() *spawner {
+	s := &spawner{requests: make(chan *spawn)}
+	locked := make(chan struct{})
+	go s.run(locked)
+	<-locked
+	return s
+})
+
+// nullDevice is every child's stdin, opened once.
+var nullDevice = sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_RDWR, 0) })
+
+// do has the spawner carry out s, or returns the cause of ctx's end if that comes before its turn. s.err says how it went.
+func (sp *spawner) do(ctx context.Context, s *spawn) error {
+	s.done = make(chan struct{})
+	select {
+	case sp.requests <- s:
+		<-s.done // fork and exec, some hundred microseconds
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (sp *spawner) run(locked chan struct{}) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// This goroutine got the main thread. While it holds it, the next one cannot get it.
+		next := make(chan struct{})
+		go sp.run(next)
+		<-next
+		runtime.UnlockOSThread()
+		close(locked)
+		return
+	}
+	close(locked)
+	for s := range sp.requests {
+		s.carryOut()
+		close(s.done)
+	}
+}
+
+// carryOut runs on the spawner's thread: affinity is inherited from it, and it alone may talk to a traced child.
+func (s *spawn) carryOut() {
+	s.pidfd = -1
+	s.sys.PidFD = &s.pidfd
+	s.attr.Sys = &s.sys
+	restore, err := s.limits.narrowThread()
+	if err != nil {
+		s.op, s.err = "limit", err
+		return
+	}
+	defer restore()
+
+	// A child with resource limits is traced up to its first instruction, so that they hold from there: a Go
+	// program raises its own RLIMIT_NOFILE when it starts and would race with us. Where tracing is forbidden,
+	// they come a moment late.
+	s.sys.Ptrace = s.needsResourceLimits()
+	s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
+	if s.err != nil && s.sys.Ptrace {
+		s.sys.Ptrace = false
+		s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
+	}
+	if s.err != nil {
+		s.op = "exec"
+		return
+	}
+	traced := s.sys.Ptrace && stoppedAtExec(s.pid)
+	err = s.applyLimits()
+	if err != nil {
+		_ = unix.Kill(s.pid, unix.SIGKILL) // unreaped, so the pid is still its own
+	}
+	if traced {
+		_ = unix.PtraceDetach(s.pid)
+	}
+	if err == nil && s.pidfd < 0 {
+		err = unix.ENOSYS
+		_ = unix.Kill(s.pid, unix.SIGKILL)
+		s.op = "pidfd"
+	}
+	if err != nil {
+		if s.op == "" {
+			s.op = "limit"
+		}
+		s.err = err
+		_ = ignoringEINTR(func() error { _, err := unix.Wait4(s.pid, nil, unix.WALL, nil); return err })
+		if s.pidfd >= 0 {
+			_ = unix.Close(s.pidfd)
+		}
+	}
+}
+
+// stoppedAtExec waits until a traced child has stopped after its exec; false if it died instead, which is left for
+// the usual wait to find.
+func stoppedAtExec(pid int) bool {
+	var info unix.Siginfo
+	err := ignoringEINTR(func() error {
+		return unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT|unix.WALL, nil)
+	})
+	const cldTrapped, cldStopped = 4, 5 // <bits/siginfo-consts.h>
+	return err == nil && (info.Code == cldTrapped || info.Code == cldStopped)
+}

@@ -1,0 +1,155 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// selfImage is what a re-exec'ed child executes. The link leads to the image of the process that follows it, and
+// between vfork and exec the child still is that image: no file name is looked up, so a replaced or deleted
+// executable restarts as what is running now.
+const selfImage = "/proc/self/exe"
+
+// titleRoom is the length to which a re-exec'ed child's argv[0] is padded, so that SetTitle can rewrite it.
+const titleRoom = 128
+
+// Supported returns nil if this system can run children, else what it lacks.
+func Supported() error { return supported() }
+
+var supported = sync.OnceValue(func() error {
+	if _, err := os.Readlink(selfImage); err != nil {
+		return &StartError{Path: selfImage, Op: "/proc must be mounted", Err: err}
+	}
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return &StartError{Path: selfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+	}
+	return unix.Close(fd)
+})
+
+// Start starts a child and returns once it executes its program, with its limits in force. ctx bounds the wait for
+// that and nothing later: the child's life does not hang on it. The child
+//   - leads a process group of its own, so a ^C on the terminal does not reach it;
+//   - gets SIGKILL the moment this process ends, however it ends;
+//   - reads /dev/null and writes to us;
+//   - has no descriptors but 0 to 2, cmd.Files from 3 on and, if it is this program again, one for its crash text.
+//
+// The error is a *StartError that wraps the system's error, a *LimitError or the cause of ctx's end. After an
+// error nothing is left of the child.
+func Start(ctx context.Context, cmd Command) (*Process, error) {
+	s := &spawn{path: cmd.Path, limits: cmd.Limits}
+	if s.path == "" {
+		s.path = selfImage
+	}
+	fail := func(op string, err error) (*Process, error) {
+		return nil, &StartError{Title: strings.TrimSpace(cmd.Title), Path: s.path, Op: op, Err: err}
+	}
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if err := cmd.Limits.check(); err != nil {
+		return fail("limit", err)
+	}
+	if ctx.Err() != nil {
+		return fail("not begun", context.Cause(ctx))
+	}
+	s.memory = cmd.Limits.Memory > 0 && !(raceEnabled && cmd.Path == "")
+	markOutOfMemoryKills()
+
+	w, op, err := newWiring(&cmd)
+	if err != nil {
+		return fail(op, err)
+	}
+	s.argv = cmd.argv()
+	s.attr.Env = cmd.environ(w.crashNumber)
+	s.attr.Dir = cmd.Dir
+	s.attr.Files = w.child
+	s.sys.Credential = cmd.Credential
+	if cmd.guardian {
+		s.sys.Setsid = true
+	} else {
+		s.sys.Setpgid = true
+		s.sys.Pdeathsig = syscall.SIGKILL
+	}
+
+	err = theSpawner().do(ctx, s)
+	w.closeChildEnds()
+	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
+	if err != nil {
+		w.closeOwnEnds()
+		return fail("not begun", err)
+	}
+	if s.err != nil {
+		w.closeOwnEnds()
+		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" {
+			if _, err := os.Stat(cmd.Dir); err != nil {
+				return fail("chdir", err)
+			}
+		}
+		return fail(s.op, s.err)
+	}
+	return adopt(s, w, cmd.Output), nil
+}
+
+// argv is the child's argument vector.
+func (cmd *Command) argv() []string {
+	argv := make([]string, 1, 1+len(cmd.Args))
+	switch {
+	case cmd.Path != "" && cmd.Title == "":
+		argv[0] = cmd.Path
+	case cmd.Path != "":
+		argv[0] = cmd.Title
+	default:
+		argv[0] = cmd.Title
+		if argv[0] == "" {
+			argv[0] = strings.TrimRight(os.Args[0], " ")
+		}
+		if pad := titleRoom - len(argv[0]); pad > 0 {
+			argv[0] += strings.Repeat(" ", pad)
+		}
+	}
+	return append(argv, cmd.Args...)
+}
+
+// environ is the child's environment, ours first: the first of two equal names is the one that counts.
+func (cmd *Command) environ(crashNumber int) []string {
+	base := cmd.Env
+	if base == nil {
+		base = os.Environ()
+	}
+	env := make([]string, 0, len(base)+3)
+	if crashNumber > 0 {
+		env = append(env, envCrash+"="+strconv.Itoa(crashNumber))
+	}
+	var memoryLimit, coverage bool
+	for _, e := range base {
+		name, _, _ := strings.Cut(e, "=")
+		switch name {
+		case envCrash:
+			continue // of another child: it would write its last words into a stranger's descriptor
+		case "GOMEMLIMIT":
+			memoryLimit = true
+		case "GOCOVERDIR":
+			coverage = true
+		}
+		env = append(env, e)
+	}
+	if cmd.Path != "" {
+		return env
+	}
+	if cmd.Limits.Memory > 0 && !memoryLimit {
+		env = append(env, goMemoryLimit(cmd.Limits.Memory))
+	}
+	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok && !coverage {
+		env = append(env, "GOCOVERDIR="+dir)
+	}
+	return env
+}

@@ -1,0 +1,69 @@
+package process
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Status is how a child ended and what it said about it.
+type Status struct {
+	// Code is the exit code; -1 if a signal ended the child, or if that is unknown.
+	Code int
+	// Signal is the signal that ended the child, 0 if none did. A Go program turns a SIGSEGV into exit code 2
+	// and a crash text.
+	Signal syscall.Signal
+	// CoreDumped says that the kernel wrote a core.
+	CoreDumped bool
+	// Unknown says that somebody else in this process reaped the child (a wait4(-1), or an ignored SIGCHLD), so
+	// that Code and Signal are lost.
+	Unknown bool
+	// Killed says that we sent SIGKILL while the child lived.
+	Killed bool
+	// OutOfMemory is a hint: our memory limit was hit, the Go runtime said that it ran out, or the child got a
+	// SIGKILL that was not ours while the kernel counted an out-of-memory kill.
+	OutOfMemory bool
+	// Crash is what the Go runtime wrote about a panic or fatal error, at most 256 KiB. Empty if there was none.
+	Crash string
+	// Stderr are the last lines the child wrote to stderr.
+	Stderr []string
+	// OutputDropped is how many lines Output was too slow to take.
+	OutputDropped int64
+	// UserTime and SystemTime are the CPU time of the child and of what it waited for.
+	UserTime, SystemTime time.Duration
+	// MaxRSS is the peak resident set in bytes.
+	MaxRSS int64
+}
+
+// Success reports whether the child ended by itself with exit code 0.
+func (s Status) Success() bool { return !s.Unknown && s.Signal == 0 && s.Code == 0 }
+
+// String says how the child ended, in a few words: "exit code 2", "signal: killed".
+func (s Status) String() string {
+	var b strings.Builder
+	switch {
+	case s.Unknown:
+		b.WriteString("exit status lost (reaped by another part of the program)")
+	case s.Signal != 0:
+		fmt.Fprintf(&b, "signal: %v", s.Signal)
+		if s.CoreDumped {
+			b.WriteString(" (core dumped)")
+		}
+	default:
+		fmt.Fprintf(&b, "exit code %d", s.Code)
+	}
+	if s.OutOfMemory {
+		b.WriteString(" (out of memory)")
+	}
+	return b.String()
+}
+
+// looksOutOfMemory reports whether text is what the Go runtime says when the system refuses it memory
+// (runtime/mem_linux.go, malloc.go: "out of memory", "cannot allocate memory").
+func looksOutOfMemory(text string) bool {
+	return strings.Contains(text, "runtime: out of memory") ||
+		strings.Contains(text, "fatal error: out of memory") ||
+		strings.Contains(text, "runtime: cannot allocate memory") ||
+		strings.Contains(text, "fatal error: runtime: cannot allocate memory")
+}

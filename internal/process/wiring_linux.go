@@ -1,0 +1,95 @@
+package process
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// wiring holds the descriptors between us and one child while it is being started. Bare numbers, because the
+// child's ends live for a millisecond only.
+type wiring struct {
+	child       []uintptr // what the child will have as 0, 1, 2, ...
+	made        []int     // those of child that are ours to close
+	stdout      int       // our ends, -1 if there is none
+	stderr      int
+	crash       int
+	crashNumber int // the crash file's descriptor in the child, 0 if there is none
+}
+
+// newWiring makes the pipes and files of a child. The error comes with the step that failed.
+func newWiring(cmd *Command) (w *wiring, op string, err error) {
+	w = &wiring{stdout: -1, stderr: -1, crash: -1}
+	defer func() {
+		if err != nil {
+			w.closeChildEnds()
+			w.closeOwnEnds()
+		}
+	}()
+	null, err := nullDevice()
+	if err != nil {
+		return w, "stdin", err
+	}
+	nullFD := int(-1)
+	if err := borrow(null, func(fd int) error { nullFD = fd; return nil }); err != nil {
+		return w, "stdin", err
+	}
+	w.child = make([]uintptr, 3, 4+len(cmd.Files))
+	w.child[0] = uintptr(nullFD)
+	if cmd.guardian {
+		w.child[1], w.child[2] = uintptr(nullFD), uintptr(nullFD)
+	} else {
+		if w.stdout, w.child[1], err = w.pipe(); err != nil {
+			return w, "pipe for stdout", err
+		}
+		if w.stderr, w.child[2], err = w.pipe(); err != nil {
+			return w, "pipe for stderr", err
+		}
+	}
+	for _, f := range cmd.Files {
+		if err := borrow(f, func(fd int) error { w.child = append(w.child, uintptr(fd)); return nil }); err != nil {
+			return w, "file " + f.Name(), err
+		}
+	}
+	if cmd.Path == "" && !cmd.guardian {
+		if w.crash, err = newCrashFile(); err != nil {
+			return w, "file for the crash text", err
+		}
+		w.crashNumber = len(w.child)
+		w.child = append(w.child, uintptr(w.crash))
+	}
+	return w, "", nil
+}
+
+// pipe returns a nonblocking end for us and a blocking one for the child: two file descriptions, so neither's mode
+// is the other's.
+func (w *wiring) pipe() (own int, child uintptr, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return -1, 0, os.NewSyscallError("pipe2", err)
+	}
+	w.made = append(w.made, fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		_ = unix.Close(fds[0])
+		return -1, 0, os.NewSyscallError("setnonblock", err)
+	}
+	return fds[0], uintptr(fds[1]), nil
+}
+
+// closeChildEnds closes what only the child needs.
+func (w *wiring) closeChildEnds() {
+	for _, fd := range w.made {
+		_ = unix.Close(fd)
+	}
+	w.made = nil
+}
+
+// closeOwnEnds closes our ends when there is no child to use them with.
+func (w *wiring) closeOwnEnds() {
+	for _, fd := range []int{w.stdout, w.stderr, w.crash} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	w.stdout, w.stderr, w.crash = -1, -1, -1
+}

@@ -1,0 +1,474 @@
+package mailbox
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"pgregory.net/rapid"
+)
+
+// roundTrip encodes v, checks it as a receiver does, and decodes it into a new
+// value of its type.
+func roundTrip[T any](t testing.TB, v T, structsAsArrays bool) T {
+	t.Helper()
+	var buf Buffer
+	if err := Encode(&buf, v, structsAsArrays); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Limits{}).Check(buf.B); err != nil {
+		t.Fatal(err)
+	}
+	var got T
+	if err := Decode(&Source{B: buf.B}, &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func testRoundTrip[T any](t *testing.T, v T) {
+	t.Helper()
+	for _, arrays := range []bool{false, true} {
+		if got := roundTrip(t, v, arrays); !reflect.DeepEqual(got, v) {
+			t.Errorf("arrays %v: %#v came back as %#v", arrays, v, got)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	deep := &inner{Name: "deep", Tags: map[string]string{"k": "v"}}
+	when := time.Unix(1700000000, 123456789)
+	testRoundTrip(t, everything{
+		Base: Base{ID: math.MaxUint64, When: when},
+		Bool: true, I8: -128, I16: -32768, I32: math.MinInt32, I64: math.MinInt64, I: -1,
+		U8: 255, U16: 65535, U32: math.MaxUint32, U64: math.MaxUint64,
+		F32: 1.5, F64: math.Pi, S: "s", B: []byte{0, 1}, D: time.Minute,
+		Fixed: [4]byte{1, 2, 3, 4}, Triple: [3]int16{-1, 0, 1},
+		Strings: []string{"", "x"}, Ints: []int{1, -1}, Structs: []inner{{Name: "a"}, *deep}, Nested: &deep,
+		Next: &everything{Next: &everything{S: "third"}, Base: Base{When: when}},
+		M:    map[string]inner{"m": *deep}, MI: map[int32]string{-7: "seven"},
+		MA:  map[string]any{"n": nil, "i": int64(-300), "u": uint64(300), "b": []byte("b"), "l": []any{int64(1), 1.5, "s"}},
+		Any: map[string]any{"x": []any{int64(1), []byte{}, true}}, Renamed: "r", Maybe: "m",
+		Tuple: tuple{X: 1, Y: 2},
+	})
+	testRoundTrip(t, "")
+	testRoundTrip(t, 0)
+	testRoundTrip(t, int64(math.MinInt64))
+	testRoundTrip(t, uint64(math.MaxUint64))
+	testRoundTrip(t, float32(math.Inf(-1)))
+	testRoundTrip(t, []byte(nil))
+	testRoundTrip(t, []byte{})
+	testRoundTrip(t, []string(nil))
+	testRoundTrip(t, map[string]int{})
+	testRoundTrip(t, (*inner)(nil))
+	testRoundTrip(t, struct{}{})
+	testRoundTrip(t, NoArgs{})
+	testRoundTrip(t, time.Time{})
+	testRoundTrip(t, when)
+	testRoundTrip(t, time.Unix(-1<<40, 1)) // 12 bytes
+	testRoundTrip(t, time.Unix(3741319168, 0))
+	testRoundTrip(t, netip.MustParseAddr("::1"))
+	testRoundTrip(t, [2]time.Duration{1, -1})
+	testRoundTrip(t, []*inner{nil, {Name: "x"}})
+	testRoundTrip(t, msgpack.RawMessage{0x93, 1, 0xc0, 0x80})
+	testRoundTrip(t, strings.Repeat("long", 100000))
+	testRoundTrip(t, map[any]string{int64(1): "int", "s": "string"})
+	testRoundTrip[any](t, []any{[]byte("bin"), "str"})
+	testRoundTrip[any](t, map[any]any{int64(1): "a", "b": int64(2), uint64(200): nil})
+	testRoundTrip(t, []any{map[any]any{int64(-1): []any{}}})
+	testRoundTrip(t, struct{ E error }{nil})
+	if got := roundTrip(t, struct{ E error }{io.EOF}, false); got.E.Error() != "EOF" {
+		t.Errorf("an error came back as %v", got.E)
+	}
+	if got := roundTrip[any](t, nil, false); got != nil {
+		t.Errorf("nil came back as %v", got)
+	}
+}
+
+func TestRoundTripAny(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		v := anyValue(4).Draw(rt, "value")
+		want := wireNumbers(v)
+		if got := roundTrip(t, v, rapid.Bool().Draw(rt, "arrays")); !same(got, want) {
+			rt.Fatalf("%#v came back as %#v", v, got)
+		}
+		holder := struct {
+			A any
+			L []any
+			M map[string]any
+			P *any
+		}{v, []any{v}, map[string]any{"k": v}, &v}
+		got := roundTrip(t, holder, rapid.Bool().Draw(rt, "arrays"))
+		if !same(got.A, want) || !same(got.L, []any{want}) || !same(got.M, map[string]any{"k": want}) ||
+			v != nil && !same(*got.P, want) {
+			rt.Fatalf("%#v came back as %#v", v, got)
+		}
+	})
+}
+
+// wireNumbers gives integers the type that their form on the wire stands for.
+func wireNumbers(v any) any {
+	switch v := v.(type) {
+	case int64:
+		if v > 127 {
+			return uint64(v)
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = wireNumbers(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any)
+		for k, e := range v {
+			out[k] = wireNumbers(e)
+		}
+		return out
+	}
+	return v
+}
+
+// same is reflect.DeepEqual where NaN is itself.
+func same(a, b any) bool {
+	switch a := a.(type) {
+	case float64:
+		b, ok := b.(float64)
+		return ok && math.Float64bits(a) == math.Float64bits(b)
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !same(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k := range a {
+			if e, ok := b[k]; !ok || !same(a[k], e) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func TestRoundTripStruct(t *testing.T) {
+	type part struct {
+		Name  string
+		Small int16
+		Data  []byte
+		Flags map[string]bool
+	}
+	type whole struct {
+		ID    uint64
+		Parts []part
+		First *part
+		Rate  float32
+		Extra any
+	}
+	parts := rapid.Make[part]()
+	rapid.Check(t, func(rt *rapid.T) {
+		v := whole{
+			ID:    rapid.Uint64().Draw(rt, "id"),
+			Parts: rapid.SliceOfN(parts, 0, 20).Draw(rt, "parts"),
+			First: rapid.Ptr(parts, true).Draw(rt, "first"),
+			Rate:  rapid.Float32().Draw(rt, "rate"),
+			Extra: rapid.StringN(0, 10, 40).Draw(rt, "extra"),
+		}
+		if got := roundTrip(t, v, rapid.Bool().Draw(rt, "arrays")); !reflect.DeepEqual(got, v) {
+			rt.Fatalf("%#v came back as %#v", v, got)
+		}
+	})
+}
+
+func TestStructForms(t *testing.T) {
+	for _, tc := range []struct {
+		v      any
+		arrays bool
+		want   string
+	}{
+		{struct{ A, B int }{1, 2}, false, "82 a1 41 01 a1 42 02"},
+		{struct{ A, B int }{1, 2}, true, "92 01 02"},
+		{tuple{X: 1, Y: 2}, false, "92 01 02"},
+		{struct {
+			A int `msgpack:"x,omitempty"`
+			B int `msgpack:"-"`
+		}{0, 1}, false, "80"},
+		{&struct{ A *int }{}, false, "81 a1 41 c0"},
+		{struct{ Base }{Base{ID: 1, When: time.Unix(0, 0)}}, true, "92 01 d6 ff 00000000"},
+		{int64(5), false, "05"}, {uint32(5), false, "05"}, {-33, false, "d0 df"},
+	} {
+		var buf Buffer
+		if err := Encode(&buf, tc.v, tc.arrays); err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(buf.B, raw(t, tc.want)) {
+			t.Errorf("%+v, arrays %v: %x, want %s", tc.v, tc.arrays, buf.B, tc.want)
+		}
+	}
+	var got struct{ A, B int }
+	for _, form := range []string{"92 01 02", "82 a1 41 01 a1 42 02", "83 a1 42 02 a1 43 93 01 02 03 a1 41 01"} {
+		got.A, got.B = 0, 0
+		if err := Decode(&Source{B: raw(t, form)}, &got); err != nil || got.A != 1 || got.B != 2 {
+			t.Errorf("%s: %+v, %v", form, got, err)
+		}
+	}
+	if err := Decode(&Source{B: raw(t, "93 01 02 03")}, &got); err == nil {
+		t.Error("an array of three fitted a struct of two fields")
+	}
+}
+
+// own encodes itself, by its pointer.
+type own struct{ fail string }
+
+func (o *own) EncodeMsgpack(enc *msgpack.Encoder) error {
+	switch o.fail {
+	case "error":
+		return io.ErrClosedPipe
+	case "panic":
+		panic("own encoder")
+	case "nothing":
+		return nil
+	case "two":
+		return enc.EncodeMulti(1, 2)
+	case "half":
+		return enc.EncodeArrayLen(2)
+	case "junk":
+		_, err := enc.Writer().Write([]byte{0xc1})
+		return err
+	case "endless":
+		for {
+			if err := enc.EncodeNil(); err != nil {
+				return err
+			}
+		}
+	}
+	return enc.EncodeString("own:" + enc.Writer().(*Buffer).Context.(string))
+}
+
+func (o *own) DecodeMsgpack(dec *msgpack.Decoder) error {
+	s, err := dec.DecodeString()
+	switch s {
+	case "error":
+		return io.ErrClosedPipe
+	case "panic":
+		panic(io.ErrNoProgress)
+	case "memory":
+		var p *int
+		*p = 1
+	}
+	o.fail = s + ":" + dec.Buffered().(*Source).Context.(string)
+	return err
+}
+
+func TestOwnCodec(t *testing.T) {
+	for name, v := range map[string]any{"pointer": &own{}, "value": own{}, "field": struct{ O own }{}, "array": [1]own{}, "slice": []own{{}}} {
+		for _, arrays := range []bool{false, true} {
+			buf := Buffer{Context: "there"}
+			if err := Encode(&buf, v, arrays); err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if !bytes.Contains(buf.B, []byte("own:there")) {
+				t.Errorf("%s: %x", name, buf.B)
+			}
+		}
+	}
+	var got struct{ O, P own }
+	if err := Decode(&Source{B: encoded(t, map[string]string{"O": "x", "P": "y"}), Context: "here"}, &got); err != nil {
+		t.Error(err)
+	}
+	if got.O.fail != "x:here" || got.P.fail != "y:here" {
+		t.Errorf("decoded %+v", got)
+	}
+}
+
+func TestEncodeFails(t *testing.T) {
+	type node struct {
+		Next *node
+		More []any
+	}
+	circle := &node{}
+	circle.Next = circle
+	list := []any{nil}
+	list[0] = list
+	deep := any(1)
+	for range 100 {
+		deep = []any{deep}
+	}
+	var nilArgs *NoArgs
+	type maps map[string]maps
+	for _, tc := range []struct {
+		name string
+		v    any
+		want error
+		args bool
+	}{
+		{"its own error", &own{"error"}, io.ErrClosedPipe, false},
+		{"nothing written", &own{"nothing"}, ErrMalformed, false},
+		{"two values", &own{"two"}, ErrMalformed, false},
+		{"half a value", &own{"half"}, ErrMalformed, false},
+		{"junk", &own{"junk"}, ErrMalformed, false},
+		{"no end", []any{&own{"endless"}}, ErrMalformed, false},
+		{"nothing written, in an argument", &own{"nothing"}, ErrMalformed, true},
+		{"raw nothing", msgpack.RawMessage{}, ErrMalformed, false},
+		{"raw junk", struct{ R msgpack.RawMessage }{raw(t, "92 00")}, ErrMalformed, false},
+		{"a circle", circle, ErrTooDeep, false},
+		{"a circle of interfaces", list, ErrTooDeep, false},
+		{"deep", deep, ErrTooDeep, false},
+		{"large", make([]byte, 5<<20), ErrTooLarge, false},
+		{"large in pieces", make([]string, 5<<20), ErrTooManyElements, false},
+		{"many", make([]int, 1<<20+1), ErrTooManyElements, false},
+		{"a channel", make(chan int), nil, false},
+		{"a function inside", struct{ F func() }{func() {}}, nil, false},
+		{"a complex number", 1i, nil, false},
+		{"an uintptr", uintptr(1), nil, false},
+		{"nil for an argument list", nilArgs, nil, true},
+		{"interned, in maps within maps", struct {
+			S string `msgpack:",intern"`
+			M maps
+		}{}, errInterned, false},
+	} {
+		for _, arrays := range []bool{false, true} {
+			buf := Buffer{B: []byte("before")}
+			err := encode(&buf, tc.v, arrays, tc.args)
+			var fault *EncodeError
+			if !errors.As(err, &fault) || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+			} else if fault.Type != reflect.TypeOf(tc.v) {
+				t.Errorf("%s: type %v", tc.name, fault.Type)
+			}
+			if errors.Is(err, ErrProtocol) {
+				t.Errorf("%s: a fault of ours is called one of protocol", tc.name)
+			}
+			if string(buf.B) != "before" {
+				t.Errorf("%s: the buffer is left with %d bytes", tc.name, len(buf.B))
+			}
+			if err := Encode(&buf, 7, arrays); err != nil || string(buf.B) != "before\x07" {
+				t.Errorf("%s: afterwards %q, %v", tc.name, buf.B, err)
+			}
+		}
+	}
+	var buf Buffer
+	var panicked *PanicError
+	if err := Encode(&buf, []any{&own{"panic"}}, false); !errors.As(err, &panicked) || panicked.Value != "own encoder" || len(panicked.Stack) == 0 {
+		t.Errorf("a panic: %v", err)
+	}
+}
+
+func TestEncodeAppends(t *testing.T) {
+	var buf Buffer
+	for _, v := range []any{1, "two", []int{3}} {
+		if err := Encode(&buf, v, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := raw(t, "01 a3 74776f 91 03"); !bytes.Equal(buf.B, want) {
+		t.Errorf("%x, want %x", buf.B, want)
+	}
+}
+
+func TestEncodeKeepsToTheBuffersLimits(t *testing.T) {
+	buf := Buffer{Limits: Limits{Bytes: 8 << 20, Depth: 200, Elements: 2 << 20}}
+	deep := any(1)
+	for range 150 {
+		deep = []any{deep}
+	}
+	for _, v := range []any{make([]byte, 5<<20), make([]bool, 3<<19), deep} {
+		if err := Encode(&buf, v, false); err != nil {
+			t.Error(err)
+		}
+	}
+	buf.Limits = Limits{Bytes: 10}
+	if err := Encode(&buf, "eleven bytes", false); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+}
+
+func TestDecodeFails(t *testing.T) {
+	var unhashable map[any]int
+	for _, tc := range []struct {
+		name, message string
+		into          any
+		want          error
+	}{
+		{"nothing", "", new(int), io.ErrUnexpectedEOF},
+		{"cut", "92 01", new([]int), io.ErrUnexpectedEOF},
+		{"two values", "01 02", new(int), ErrMalformed},
+		{"not a pointer", "01", 1, nil},
+		{"nil", "01", nil, nil},
+		{"a nil pointer", "01", (*int)(nil), nil},
+		{"another type", "a1 61", new(int), nil},
+		{"its own error", "a5 6572726f72", new(own), io.ErrClosedPipe},
+		{"its own panic", "a5 70616e6963", new(own), io.ErrNoProgress},
+		{"a nil dereference", "a6 6d656d6f7279", new(own), nil},
+		{"a channel", "01", new(chan int), nil},
+		{"an uintptr", "01", new(uintptr), nil},
+		{"a slice for a key", "81 90 01", &unhashable, nil},
+		{"a slice for a key in an interface", "81 90 01", new(any), nil},
+		{"an interface with methods", "01", new(io.Reader), nil},
+		{"an array of another length", "93 01 02 03", new([2]int), nil},
+		{"an unknown extension", "d4 05 00", new(any), nil},
+		{"an extension for a map", "d6 ff 81 00 00 00", new(map[string]any), ErrLostPlace},
+	} {
+		err := Decode(&Source{B: raw(t, tc.message), Context: ""}, tc.into)
+		var fault *DecodeError
+		if !errors.As(err, &fault) || tc.want != nil && !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
+// A pooled decoder must not keep anything of a failure.
+func TestDecodeAfterAFailure(t *testing.T) {
+	type rec struct{ R msgpack.RawMessage }
+	for range 100 {
+		var r rec
+		if err := Decode(&Source{B: raw(t, "81 a1 52 92 01")}, &r); err == nil {
+			t.Fatal("a cut message was decoded")
+		}
+		if err := Decode(&Source{B: raw(t, "81 a1 52 92 01 02")}, &r); err != nil || !bytes.Equal(r.R, raw(t, "92 01 02")) {
+			t.Fatalf("%x, %v", r.R, err)
+		}
+	}
+}
+
+func TestDecodeDoesNotAlias(t *testing.T) {
+	message := encoded(t, everything{S: "text", B: []byte("bytes"), Strings: []string{"a"}, Any: []any{"any", []byte("x")}})
+	var got everything
+	if err := Decode(&Source{B: message}, &got); err != nil {
+		t.Fatal(err)
+	}
+	for i := range message {
+		message[i] = '!'
+	}
+	if got.S != "text" || string(got.B) != "bytes" || got.Strings[0] != "a" || !same(got.Any, []any{"any", []byte("x")}) {
+		t.Errorf("the value changed with the message: %+v", got)
+	}
+}
+
+func TestInternedStrings(t *testing.T) {
+	type row struct {
+		Host string `msgpack:",intern"`
+		N    int
+		X    any `msgpack:",intern"`
+	}
+	rows := make([]row, 2000) // indexes of one and of two bytes, those among them that look like headers of maps
+	for i := range rows {
+		rows[i] = row{"host-" + strings.Repeat("x", i%300), i, "host-" + strings.Repeat("x", (i+7)%300)}
+	}
+	testRoundTrip(t, rows)
+}

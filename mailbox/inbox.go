@@ -1,0 +1,222 @@
+package mailbox
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Inbox is the receiving side of one actor's mailbox: a queue per link, served
+// round-robin so that one busy sender cannot starve the others. Handlers take
+// messages with Next; links put them in with [Queue.Push].
+type Inbox struct {
+	mu     sync.Mutex
+	ready  sync.Cond
+	ring   []*Queue // links with something to begin, in serving order
+	closed bool
+}
+
+// NewInbox returns an empty inbox.
+func NewInbox() *Inbox {
+	in := &Inbox{}
+	in.ready.L = &in.mu
+	return in
+}
+
+// Queue is one link's part of an inbox.
+type Queue struct {
+	in       *Inbox
+	marks    *Marks
+	items    []*Incoming
+	head     int
+	begun    uint64
+	bytes    int
+	capacity int
+	capBytes int
+	wanted   uint64             // position whose begin the sender waits for
+	credit   func(begun uint64) // tells the sender; must not block
+	closed   bool
+}
+
+// NewQueue adds a link. The sender may have capacity messages and capBytes
+// bytes (or one message of any size) that are not begun. credit is called,
+// with the inbox locked, when a position that the sender asked for is begun.
+func (in *Inbox) NewQueue(marks *Marks, capacity, capBytes int, credit func(begun uint64)) *Queue {
+	return &Queue{in: in, marks: marks, capacity: capacity, capBytes: capBytes, credit: credit}
+}
+
+// Push puts a message in. It fails when the sender sends more than it was
+// granted, which is a violation of the protocol, and when the inbox is closed
+// it leaves the message unbegun: it stays with its sender.
+func (q *Queue) Push(m *Incoming) error {
+	in := q.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if q.closed {
+		m.Drop()
+		return nil
+	}
+	n := len(q.items) - q.head
+	if n > 0 && (n >= q.capacity || q.bytes+m.size() > q.capBytes) {
+		m.Drop()
+		return fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.size(), q.capacity, q.capBytes, ErrOverflow)
+	}
+	if q.head > 64 && q.head > len(q.items)/2 {
+		k := copy(q.items, q.items[q.head:])
+		clear(q.items[k:])
+		q.items, q.head = q.items[:k], 0
+	}
+	q.items = append(q.items, m)
+	q.bytes += m.size()
+	if n == 0 {
+		in.ring = append(in.ring, q)
+	}
+	in.ready.Signal()
+	return nil
+}
+
+// Next waits for a message, publishes that slot begins it, and returns it with
+// its queue. begin runs with the inbox locked, at the very moment of the begin.
+// It returns false when the inbox is closed.
+func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for {
+		for !in.closed && len(in.ring) == 0 {
+			in.ready.Wait()
+		}
+		if in.closed {
+			return nil, nil, false
+		}
+		q := in.ring[0]
+		copy(in.ring, in.ring[1:])
+		in.ring = in.ring[:len(in.ring)-1]
+		m := q.pop()
+		if len(q.items) > q.head {
+			in.ring = append(in.ring, q)
+		}
+		if m.cancelled {
+			q.marks.SetBegun(q.begun)
+			q.grant()
+			m.Drop()
+			continue
+		}
+		q.marks.Begin(slot, q.begun)
+		q.grant()
+		if begin != nil {
+			begin(m)
+		}
+		return q, m, true
+	}
+}
+
+func (q *Queue) pop() *Incoming {
+	m := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	q.begun++
+	q.bytes -= m.size()
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return m
+}
+
+func (q *Queue) grant() {
+	if q.wanted != 0 && q.begun >= q.wanted && !q.closed {
+		q.wanted = 0
+		q.credit(q.begun)
+	}
+}
+
+// End publishes that slot has finished with the message it took from q.
+func (q *Queue) End(slot int) {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	if q.marks != nil {
+		q.marks.End(slot)
+	}
+}
+
+// Want asks for a credit as soon as position is begun.
+func (q *Queue) Want(position uint64) {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	q.wanted = position
+	q.grant()
+}
+
+// Cancel withdraws the call with the given id if it is not begun.
+func (q *Queue) Cancel(id uint64) bool {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	for _, m := range q.items[q.head:] {
+		if m.Call && m.ID == id {
+			m.cancelled = true
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends the link's part. What it held is dropped: a sender that is gone
+// has nobody to answer to, and one that lives keeps what was not begun.
+func (q *Queue) Close() {
+	in := q.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.closed = true
+	for _, m := range q.items[q.head:] {
+		m.Drop()
+	}
+	q.items, q.head, q.bytes = nil, 0, 0
+	for i, r := range in.ring {
+		if r == q {
+			in.ring = append(in.ring[:i], in.ring[i+1:]...)
+			break
+		}
+	}
+}
+
+// CloseMarks gives the mark page back after the last slot has ended.
+func (q *Queue) CloseMarks() {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	if q.marks != nil {
+		q.marks.Close()
+		q.marks = nil
+	}
+}
+
+// Len is the number of messages waiting in all links.
+func (in *Inbox) Len() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := 0
+	for _, q := range in.ring {
+		n += len(q.items) - q.head
+	}
+	return n
+}
+
+// Waiting calls f for every message that waits, with the inbox locked.
+func (in *Inbox) Waiting(f func(q *Queue, m *Incoming)) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, q := range in.ring {
+		for _, m := range q.items[q.head:] {
+			f(q, m)
+		}
+	}
+}
+
+// Close makes every Next return false: no message is begun any more. It is
+// idempotent.
+func (in *Inbox) Close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.closed = true
+	in.ready.Broadcast()
+}

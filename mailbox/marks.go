@@ -1,0 +1,88 @@
+package mailbox
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+)
+
+// MarksSize is the size of a mark page in bytes.
+const MarksSize = 4096
+
+// MaxSlots is how many handlers of one actor can run at once: each has a word
+// in every mark page of the actor.
+const MaxSlots = 256
+
+// Marks is the page by which the receiver of a link tells the sender how far
+// it has come. Only the receiver writes. Word 0 is the position of the last
+// message begun; word 8+i is the position that handler slot i is busy with, or
+// 0. A store costs nothing where a message would cost 1.65 times a call, and
+// it survives the receiver's death: that is what it is for.
+type Marks struct {
+	words []uint64
+	free  func()
+}
+
+const slotWords = 8 // the slots start on their own cache line
+
+// NewMarks returns marks on the heap, for two sides in one process.
+func NewMarks() *Marks { return &Marks{words: make([]uint64, MarksSize/8)} }
+
+// MarksOver returns marks over mapped memory. free, if not nil, is called by
+// [Marks.Close].
+func MarksOver(mem []byte, free func()) (*Marks, error) {
+	if len(mem) < MarksSize || uintptr(unsafe.Pointer(&mem[0]))%8 != 0 {
+		return nil, fmt.Errorf("mark page of %d bytes: %w", len(mem), ErrProtocol)
+	}
+	return &Marks{words: unsafe.Slice((*uint64)(unsafe.Pointer(&mem[0])), MarksSize/8), free: free}, nil
+}
+
+// Begin publishes that position is begun by slot. The slot comes first: a
+// sender that sees the position begun must find out by whom.
+func (m *Marks) Begin(slot int, position uint64) {
+	atomic.StoreUint64(&m.words[slotWords+slot], position)
+	atomic.StoreUint64(&m.words[0], position)
+}
+
+// End publishes that slot has finished.
+func (m *Marks) End(slot int) { atomic.StoreUint64(&m.words[slotWords+slot], 0) }
+
+// SetBegun publishes a position that no slot is busy with: a message skipped,
+// or one that a peer without a page reported.
+func (m *Marks) SetBegun(position uint64) {
+	if position > atomic.LoadUint64(&m.words[0]) {
+		atomic.StoreUint64(&m.words[0], position)
+	}
+}
+
+// Begun is the position of the last message begun.
+func (m *Marks) Begun() uint64 { return atomic.LoadUint64(&m.words[0]) }
+
+// Busy reports whether some slot is busy with position.
+func (m *Marks) Busy(position uint64) bool {
+	for i := range MaxSlots {
+		if atomic.LoadUint64(&m.words[slotWords+i]) == position {
+			return true
+		}
+	}
+	return false
+}
+
+// InHand returns the positions that some slot is busy with.
+func (m *Marks) InHand() map[uint64]bool {
+	busy := make(map[uint64]bool)
+	for i := range MaxSlots {
+		if p := atomic.LoadUint64(&m.words[slotWords+i]); p != 0 {
+			busy[p] = true
+		}
+	}
+	return busy
+}
+
+// Close gives the memory back. No other method may follow.
+func (m *Marks) Close() {
+	if m.free != nil {
+		m.free()
+		m.free = nil
+	}
+}

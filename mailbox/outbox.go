@@ -1,0 +1,166 @@
+package mailbox
+
+import "github.com/understudy-go/understudy/shm"
+
+// Message is one encoded user message in its sender's hands.
+type Message struct {
+	ID       uint32 // request id; meaningless in a cast
+	Call     bool
+	Method   string
+	Body     []byte         // the whole envelope; does not depend on the link
+	Segments []*shm.Segment // attached arrays, retained until the message is begun
+	Pin      string         // the only incarnation that may begin it; "" is any
+
+	sent      bool
+	cancelled bool
+}
+
+// Size is what the message counts against the byte capacity.
+func (m *Message) Size() int { return len(m.Body) }
+
+// Drop releases what the message holds on to.
+func (m *Message) Drop() {
+	for _, s := range m.Segments {
+		s.Release()
+	}
+	m.Segments = nil
+}
+
+// Outbox holds a sender's messages to one actor until the actor has begun
+// them, so that what a crash left unread goes to the replacement, in order.
+// It is a plain data structure: the caller locks it and does the sending.
+//
+// Position n on a link is the n-th message sent over it, from 1. The receiver
+// publishes the last position that it has begun (see [Marks]).
+type Outbox struct {
+	Capacity      int // messages
+	CapacityBytes int
+
+	queue []*Message // begun < first; sent ones first
+	head  int        // queue[:head] is free
+	sent  int        // how many of the queue are sent on the current link
+	begun uint64     // position on the current link of the last begun message
+	bytes int
+}
+
+// Len is the number of messages that are not begun.
+func (o *Outbox) Len() int { return len(o.queue) - o.head }
+
+// Bytes is the size of the messages that are not begun.
+func (o *Outbox) Bytes() int { return o.bytes }
+
+// Sent is the position of the last message sent on the current link.
+func (o *Outbox) Sent() uint64 { return o.begun + uint64(o.sent) }
+
+// Room reports whether a message of the given size fits. One message always
+// fits into an empty outbox, whatever its size: the limit of a single message
+// is the link's.
+func (o *Outbox) Room(size int) bool {
+	n := o.Len()
+	return n == 0 || n < o.Capacity && o.bytes+size <= o.CapacityBytes
+}
+
+// Push appends m, unsent.
+func (o *Outbox) Push(m *Message) {
+	if o.head > 64 && o.head > len(o.queue)/2 {
+		n := copy(o.queue, o.queue[o.head:])
+		clear(o.queue[n:])
+		o.queue, o.head = o.queue[:n], 0
+	}
+	o.queue = append(o.queue, m)
+	o.bytes += m.Size()
+}
+
+// NextUnsent returns the first message that is not sent on the current link
+// and counts it as sent; nil when there is none.
+func (o *Outbox) NextUnsent() *Message {
+	if o.sent == o.Len() {
+		return nil
+	}
+	m := o.queue[o.head+o.sent]
+	m.sent = true
+	o.sent++
+	return m
+}
+
+// PeekUnsent returns what NextUnsent would, and changes nothing.
+func (o *Outbox) PeekUnsent() *Message {
+	if o.sent == o.Len() {
+		return nil
+	}
+	return o.queue[o.head+o.sent]
+}
+
+// Begun takes the receiver's mark and hands every message up to it to f, in
+// order. A mark beyond what was sent is the peer's fault: the rest of it is
+// ignored and Begun returns false.
+func (o *Outbox) Begun(mark uint64, f func(position uint64, m *Message)) bool {
+	if mark <= o.begun {
+		return true
+	}
+	ok := true
+	if mark > o.Sent() {
+		mark, ok = o.Sent(), false
+	}
+	for o.begun < mark {
+		m := o.queue[o.head]
+		o.queue[o.head] = nil
+		o.head++
+		o.sent--
+		o.begun++
+		o.bytes -= m.Size()
+		f(o.begun, m)
+	}
+	if o.head == len(o.queue) {
+		o.queue, o.head = o.queue[:0], 0
+	}
+	return ok
+}
+
+// Cancel withdraws m. It is true when m was not sent yet and is gone from the
+// outbox; a sent message stays until it is begun, and is not sent again.
+func (o *Outbox) Cancel(m *Message) bool {
+	if m.sent {
+		m.cancelled = true
+		return false
+	}
+	return o.remove(m)
+}
+
+func (o *Outbox) remove(m *Message) bool {
+	for i := o.head; i < len(o.queue); i++ {
+		if o.queue[i] == m {
+			o.queue = append(o.queue[:i], o.queue[i+1:]...)
+			o.bytes -= m.Size()
+			return true
+		}
+	}
+	return false
+}
+
+// Reset says that the link is gone: what is left waits, unsent, for the next
+// one. Cancelled messages, and those that drop claims, are handed to it and
+// removed.
+func (o *Outbox) Reset(drop func(m *Message) bool) {
+	kept := o.queue[:0]
+	for _, m := range o.queue[o.head:] {
+		if drop(m) {
+			o.bytes -= m.Size()
+			continue
+		}
+		m.sent = false
+		kept = append(kept, m)
+	}
+	clear(o.queue[len(kept):])
+	o.queue, o.head, o.sent, o.begun = kept, 0, 0, 0
+}
+
+// Cancelled reports whether the sender gave m up after it was sent.
+func (m *Message) Cancelled() bool { return m.cancelled }
+
+// Each calls f for every message that is not begun, in order.
+func (o *Outbox) Each(f func(m *Message)) {
+	for _, m := range o.queue[o.head:] {
+		f(m)
+	}
+}

@@ -1,0 +1,400 @@
+package mailbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// Errors of the connection between two processes.
+var (
+	ErrProtocol = errors.New("protocol violation")
+	ErrOverflow = fmt.Errorf("more than the granted capacity: %w", ErrProtocol)
+	ErrLost     = errors.New("attachment lost on the way (the receiver is out of descriptors)")
+	ErrTooLarge = errors.New("message too large")
+)
+
+// Incoming is one request or notification from the peer. Whoever takes it
+// calls Drop when its parameters and segments are no longer needed.
+type Incoming struct {
+	ID       uint64
+	Call     bool // a response is awaited
+	Method   string
+	Params   []byte
+	Meta     Meta
+	Segments []*shm.Segment // retained for us, in the order of Meta.Segments
+	Err      error          // ErrLost, or a malformed part: the call cannot be served
+
+	From any // set by the handler: the link it came by
+
+	body      int
+	blob      func() // releases the memory that Params lie in, if it is not ours
+	cancelled bool
+}
+
+// Skip has the message passed over when its turn comes.
+func (m *Incoming) Skip() { m.cancelled = true }
+
+func (m *Incoming) size() int { return m.body }
+
+// Take gives the message to a handler of Control that keeps it: the caller
+// drops the result, not m.
+func (m *Incoming) Take() *Incoming {
+	taken := *m
+	m.Segments, m.blob = nil, nil
+	return &taken
+}
+
+// Drop releases the segments that came with the message.
+func (m *Incoming) Drop() {
+	for _, s := range m.Segments {
+		s.Release()
+	}
+	m.Segments = nil
+	if m.blob != nil {
+		m.blob()
+		m.blob = nil
+	}
+}
+
+// Reply is the peer's answer to a request. Drop it when it is decoded.
+type Reply struct {
+	Err      []byte // raw; nil when there is none
+	Result   []byte // raw
+	Segments []*shm.Segment
+	Fault    error // the answer arrived and cannot be used: ErrLost, or the connection ended
+
+	blob func()
+}
+
+// Drop releases the segments that came with the reply.
+func (r *Reply) Drop() {
+	for _, s := range r.Segments {
+		s.Release()
+	}
+	r.Segments = nil
+	if r.blob != nil {
+		r.blob()
+		r.blob = nil
+	}
+}
+
+// Handler takes what arrives. Its methods run on the goroutine that reads the
+// connection: they must not block and must not run user code.
+type Handler interface {
+	Message(m *Incoming)      // a user's request or notification
+	Control(m *Incoming)      // one whose method begins with "$/"; dropped afterwards
+	Reply(id uint32, r Reply) // an answer to a message sent with Send
+	Closed(err error)         // the last call: the connection ended, io.EOF when the peer closed it
+}
+
+// PeerOptions are the limits of a connection.
+type PeerOptions struct {
+	Inline int  // largest message in bytes that travels in the stream; larger ones travel as a segment. 0: 4 MiB
+	Max    int  // largest message at all, in bytes. 0: 256 MiB
+	Local  bool // the lane is in memory: segments travel by reference
+}
+
+// Peer is one connection to another process: requests, notifications and
+// answers in both directions, and the segments that travel with them. All
+// methods may be called from any goroutine; none of them blocks.
+type Peer struct {
+	lane    transport.Lane
+	handler Handler
+	opts    PeerOptions
+
+	mu      sync.Mutex
+	nextID  uint32
+	pending map[uint32]func(Reply)
+	err     error // why it ended
+
+	files fileTable
+	out   outSegments
+	in    inSegments
+}
+
+const (
+	controlBit = 1 << 31 // ids of control requests; user ids stay below
+
+	DefaultInline     = 4 << 20
+	DefaultMaxMessage = 256 << 20
+)
+
+// Control methods that the peer serves itself.
+const (
+	methodFile    = "$/file"    // [token] with one descriptor: referred to by a later message
+	methodSegment = "$/segment" // [id, size, mode, token]: announces a segment
+	methodForget  = "$/forget"  // [id]: the sender will not refer to the segment again
+	methodLost    = "$/lost"    // [id]: the announced segment's descriptor did not arrive
+	methodBlob    = "$/blob"    // [size] with one segment: a message that is too large for the stream
+)
+
+// NewPeer returns the connection over lane; Start begins to read.
+func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
+	if opts.Inline == 0 {
+		opts.Inline = DefaultInline
+	}
+	if opts.Max == 0 {
+		opts.Max = DefaultMaxMessage
+	}
+	p := &Peer{lane: lane, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
+	p.files.init()
+	p.out.init(p)
+	p.in.init()
+	return p
+}
+
+// Start reads the connection in a goroutine of its own until it ends.
+func (p *Peer) Start() { go p.read() }
+
+// Request sends a control request; done is called once, on the reader's
+// goroutine or, if the connection is down already, at once.
+func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
+	p.mu.Lock()
+	if p.err != nil {
+		err := p.err
+		p.mu.Unlock()
+		done(Reply{Fault: err})
+		return 0
+	}
+	p.nextID++
+	id := p.nextID | controlBit
+	p.pending[id] = done
+	p.mu.Unlock()
+	if err := p.lane.Send(transport.Message{Body: AppendRequest(nil, uint64(id), method, params, nil)}); err != nil {
+		if f := p.take(id); f != nil {
+			f(Reply{Fault: err})
+		}
+	}
+	return id
+}
+
+// Abandon forgets a control request; its answer will be ignored. It reports
+// whether the request was still open.
+func (p *Peer) Abandon(id uint32) bool { return p.take(id) != nil }
+
+func (p *Peer) take(id uint32) func(Reply) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.pending[id]
+	delete(p.pending, id)
+	return f
+}
+
+// Notify sends a control notification.
+func (p *Peer) Notify(method string, params []byte) error {
+	return p.lane.Send(transport.Message{Body: AppendNotify(nil, method, params, nil)})
+}
+
+// Send sends an encoded user message with its segments. The segments stay the
+// caller's.
+func (p *Peer) Send(body []byte, segments []*shm.Segment) error {
+	if len(segments) == 0 && len(body) <= p.opts.Inline {
+		return p.lane.Send(transport.Message{Body: body})
+	}
+	return p.out.send(body, segments)
+}
+
+// Respond answers request id with an error or a result, raw.
+func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
+	var meta []byte
+	if len(segments) > 0 {
+		m := Meta{Segments: SegmentIDs(segments)}
+		meta = m.Append(nil)
+	}
+	return p.Send(AppendResponse(nil, id, errRaw, result, meta), segments)
+}
+
+// SegmentIDs lists the ids by which a message's metadata names its segments.
+func SegmentIDs(segments []*shm.Segment) []uint64 {
+	ids := make([]uint64, len(segments))
+	for i, s := range segments {
+		ids[i] = s.ID()
+	}
+	return ids
+}
+
+// Buffered is the number of bytes that the peer has not taken yet.
+func (p *Peer) Buffered() int { return p.lane.Buffered() }
+
+// Close ends the connection. Handler.Closed follows.
+func (p *Peer) Close() { p.lane.Close() }
+
+func (p *Peer) read() {
+	var err error
+	for err == nil {
+		var m transport.Message
+		if m, err = p.lane.Receive(); err == nil {
+			err = p.receive(m)
+		}
+	}
+	p.lane.Close()
+	p.mu.Lock()
+	p.err = err
+	pending := p.pending
+	p.pending = nil
+	p.mu.Unlock()
+	for _, done := range pending {
+		done(Reply{Fault: err})
+	}
+	p.handler.Closed(err)
+	p.files.close()
+	p.out.close()
+	p.in.close()
+}
+
+// receive takes one whole message of the stream.
+func (p *Peer) receive(m transport.Message) error {
+	local, _ := m.Local.(*localSegments)
+	env, err := ParseEnvelope(m.Body)
+	if err != nil {
+		return errors.Join(err, p.files.discard(m.Files))
+	}
+	if env.Type == Notify && env.Method == methodFile {
+		return p.files.put(env.Params, m.Files, m.FilesLost)
+	}
+	if err := p.files.discard(m.Files); err != nil {
+		return err
+	}
+	if env.Type == Response {
+		return p.response(env, local, true, nil)
+	}
+	return p.incoming(env, local, true, nil)
+}
+
+func (p *Peer) response(env Envelope, local *localSegments, copyBody bool, blob func()) error {
+	r := Reply{Err: env.Err, Result: env.Result, blob: blob}
+	if copyBody {
+		r.Err, r.Result = clone(env.Err), clone(env.Result)
+	}
+	if IsNil(env.Err) {
+		r.Err = nil
+	}
+	if len(env.Meta) > 0 || local != nil {
+		meta, err := ParseMeta(env.Meta)
+		if err != nil {
+			r.Drop()
+			return err
+		}
+		r.Segments, r.Fault = p.in.resolve(meta.Segments, local)
+	}
+	id := uint32(env.ID)
+	if uint64(id) != env.ID {
+		r.Drop()
+		return fmt.Errorf("response to request %d, which nobody sent: %w", env.ID, ErrProtocol)
+	}
+	if id&controlBit == 0 {
+		p.handler.Reply(id, r)
+	} else if done := p.take(id); done != nil {
+		done(r)
+	} else {
+		r.Drop() // late: the asker has given up
+	}
+	return nil
+}
+
+func (p *Peer) incoming(env Envelope, local *localSegments, copyBody bool, blob func()) error {
+	m := &Incoming{ID: env.ID, Call: env.Type == Request, Method: env.Method, Params: env.Params,
+		body: len(env.Params) + len(env.Meta) + len(env.Method), blob: blob}
+	if copyBody {
+		m.Params = clone(env.Params)
+	}
+	if len(env.Meta) > 0 || local != nil {
+		var err error
+		if m.Meta, err = ParseMeta(env.Meta); err != nil {
+			m.Drop()
+			return err
+		}
+		m.Segments, m.Err = p.in.resolve(m.Meta.Segments, local)
+	}
+	if len(m.Method) < 2 || m.Method[:2] != "$/" {
+		p.handler.Message(m)
+		return nil
+	}
+	defer m.Drop()
+	switch m.Method {
+	case methodSegment:
+		return p.in.announce(m.Params, p)
+	case methodForget:
+		return p.in.forget(m.Params)
+	case methodLost:
+		return p.out.lost(m.Params)
+	case methodBlob:
+		return p.blob(m)
+	}
+	p.handler.Control(m)
+	return nil
+}
+
+// blob takes a message that came as a segment: the same checks, then the same
+// way as any other.
+func (p *Peer) blob(m *Incoming) error {
+	if m.Err != nil || len(m.Segments) != 1 {
+		return fmt.Errorf("large message without its segment (%v): %w", m.Err, ErrProtocol)
+	}
+	var size uint64
+	if err := DecodeParams(m.Params, &size); err != nil {
+		return err
+	}
+	body, release, err := m.Segments[0].Open()
+	if err != nil {
+		return fmt.Errorf("mapping a large message: %w: %w", err, ErrProtocol)
+	}
+	env, err := p.openBlob(body, size, m.Segments[0].Mode())
+	if err != nil {
+		release()
+		return err
+	}
+	if env.Type == Response {
+		return p.response(env, nil, false, release)
+	}
+	return p.incoming(env, nil, false, release)
+}
+
+func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (Envelope, error) {
+	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+		return Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, ErrProtocol)
+	}
+	body = body[:size]
+	sc := Scanner{Limits: Limits{Bytes: p.opts.Max}}
+	n, err := sc.Frame(body)
+	if err == nil && uint64(n) != size {
+		err = fmt.Errorf("large message is cut or glued: %w", ErrProtocol)
+	}
+	if err != nil {
+		return Envelope{}, err
+	}
+	env, err := ParseEnvelope(body)
+	if err == nil && (env.Method == methodBlob || env.Method == methodFile) {
+		err = fmt.Errorf("%q in a large message: %w", env.Method, ErrProtocol)
+	}
+	return env, err
+}
+
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// IsNil reports whether raw is absent or MessagePack's nil.
+func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] == 0xc0 }
+
+// SendFile sends a descriptor ahead of the message that refers to it by the
+// returned token. The file stays the caller's.
+func (p *Peer) SendFile(f *os.File) (token uint64, err error) {
+	token = p.files.next()
+	err = p.lane.Send(transport.Message{
+		Body:  AppendNotify(nil, methodFile, Params(token), nil),
+		Files: []*os.File{f},
+	})
+	return token, err
+}
+
+// TakeFile gives the descriptor that the peer sent under token.
+func (p *Peer) TakeFile(token uint64) (*os.File, error) { return p.files.take(token) }

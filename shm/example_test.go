@@ -1,0 +1,138 @@
+package shm_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/understudy-go/understudy/shm"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+func Example() {
+	image, err := shm.New[uint8](2, 3) // 2 rows of 3
+	if err != nil {
+		fmt.Println(err) // no memory, or no budget
+		return
+	}
+	defer image.Release()
+
+	pix, err := image.Slice()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range pix {
+		pix[i] = uint8(10 * i)
+	}
+	fmt.Println(image.Shape(), image.Len(), pix)
+	fmt.Println(image.View(1, 2).Data())
+	// Output:
+	// [2 3] 6 [0 10 20 30 40 50]
+	// [30 40 50]
+}
+
+func ExampleArray_Freeze() {
+	a, _ := shm.New[float64](4)
+	defer a.Release()
+	a.Data()[0] = 1.5
+	if err := a.Freeze(); err != nil { // sending it does the same
+		fmt.Println(err)
+	}
+	fmt.Println(a, a.Data()) // a write to a.Data()[0] would fault now
+	// Output: frozen array [4] of float64 [1.5 0 0 0]
+}
+
+func ExampleArray_Release() {
+	a, _ := shm.New[int32](100)
+	b := a // the same handle
+	a.Release()
+	_, err := b.Slice()
+	fmt.Println(errors.Is(err, shm.ErrReleased))
+	// Output: true
+}
+
+func ExampleArray_View() {
+	a, _ := shm.New[int64](4, 2)
+	defer a.Release() // ends the views as well
+	for i := range 4 {
+		row := a.View(i, i+1).Data()
+		row[0], row[1] = int64(i), int64(i*i)
+	}
+	fmt.Println(a.Data())
+	// Output: [0 0 1 1 2 4 3 9]
+}
+
+func ExampleSetBudget() {
+	defer shm.SetBudget(shm.SetBudget(1 << 20))
+	_, err := shm.New[float64](1024, 1024)
+	fmt.Println(errors.Is(err, shm.ErrBudget))
+	fmt.Println(err)
+	// Output:
+	// true
+	// shm: allocate array of 8.0 MiB, 1.0 MiB left: budget of this process for arrays exhausted; release arrays or raise it with SetBudget
+}
+
+func ExampleOutstanding() {
+	a, _ := shm.New[uint8](4096)
+	for _, h := range shm.Outstanding() {
+		fmt.Println(h.Mode, h.Size, h.Handles)
+	}
+	a.Release()
+	fmt.Println(len(shm.Outstanding()))
+	// Output:
+	// frozen 4096 1
+	// 0
+}
+
+// A parcel is the least that carries arrays: a buffer that keeps the segments.
+type parcel struct {
+	bytes.Buffer
+	segments []*shm.Segment
+	received []shm.Received
+}
+
+func (p *parcel) Carry(s *shm.Segment) (int, error) {
+	s.Retain()
+	p.segments = append(p.segments, s)
+	return len(p.segments) - 1, nil
+}
+
+func (p *parcel) Segment(i int) (*shm.Segment, error) {
+	if i >= len(p.segments) {
+		return nil, errors.New("no such segment")
+	}
+	return p.segments[i], nil
+}
+
+func (p *parcel) Received(h shm.Received) { p.received = append(p.received, h) }
+
+// How a runtime sends arrays. Programs need none of it.
+func ExampleCarrier() {
+	a, _ := shm.New[uint16](3)
+	copy(a.Data(), []uint16{7, 8, 9})
+
+	var p parcel
+	if err := msgpack.NewEncoder(&p).Encode(map[string]any{"samples": a}); err != nil {
+		fmt.Println(err)
+	}
+	a.Release() // the parcel holds the memory
+
+	var message struct {
+		Samples shm.Array[uint16] `msgpack:"samples"`
+	}
+	if err := msgpack.NewDecoder(&p).Decode(&message); err != nil {
+		fmt.Println(err)
+	}
+	for _, s := range p.segments {
+		s.Release() // begun
+	}
+	fmt.Println(message.Samples.Data()) // the handler
+	for _, h := range p.received {
+		h.AutoRelease() // it returned
+	}
+	fmt.Println(shm.Stats().Segments)
+	// Output:
+	// [7 8 9]
+	// 0
+}

@@ -1,0 +1,128 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// StartChild adds a child at the end of the order, starts it, and returns when
+// it is ready. If the start fails, or ctx ends before the child is ready, the
+// child's spec is not kept, and nothing else is touched; the error wraps the
+// cause. See [ErrAlreadyStarted] and [ErrAlreadyPresent]. Children added in this
+// way are gone when the supervisor itself is restarted.
+//
+// A constructor that returns [actor.ErrIgnore] is no error: the spec is kept,
+// unless the child is temporary or the strategy Dynamic, and nothing runs.
+func (t *Tree) StartChild(ctx context.Context, c Child) error {
+	s, err := t.plan.prepare(t.path, c)
+	if err != nil {
+		return err
+	}
+	return t.do(ctx, called{verb: verbStart, id: c.id, spec: s})
+}
+
+// Spawn is StartChild of an actor that returns a reference to it.
+func Spawn[K, A any](ctx context.Context, t *Tree, kind *actor.Kind[K, A], id string, args A, opts ...actor.Option) (actor.Ref[K], error) {
+	if err := t.StartChild(ctx, Actor(kind, id, args, opts...)); err != nil {
+		return actor.Ref[K]{}, err
+	}
+	return kind.Ref(t, id)
+}
+
+// StopChild stops a child, or ends its restarting, for good. It is nil, too, if
+// the child does not run. The spec stays, unless the child is temporary or
+// the strategy Dynamic. The stop goes on when ctx ends before the child's end.
+func (t *Tree) StopChild(ctx context.Context, id string) error {
+	return t.do(ctx, called{verb: verbStop, id: id})
+}
+
+// RestartChild starts a child that does not run, and returns when it is ready.
+// If the start fails or ctx ends before, the spec stays. See [ErrRunning] and
+// [ErrRestarting].
+func (t *Tree) RestartChild(ctx context.Context, id string) error {
+	return t.do(ctx, called{verb: verbRestart, id: id})
+}
+
+// DeleteChild forgets a child that does not run. See [ErrRunning] and
+// [ErrRestarting].
+func (t *Tree) DeleteChild(ctx context.Context, id string) error {
+	return t.do(ctx, called{verb: verbDelete, id: id})
+}
+
+// do sends a call to the runner and waits for the answer, or for ctx. Calls
+// queue: one that finds a restart under way waits for it.
+func (t *Tree) do(ctx context.Context, c called) error {
+	fail := func(err error) error {
+		return fmt.Errorf("%v %s: %w", c.verb, join(t.path, c.id), err)
+	}
+	if ctx.Err() != nil {
+		return fail(context.Cause(ctx))
+	}
+	answer := make(chan error, 1)
+	t.mu.Lock()
+	t.last++
+	c.call = t.last
+	t.calls[c.call] = answer
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		delete(t.calls, c.call)
+		t.mu.Unlock()
+	}()
+	if !t.inbox.post(c) {
+		return fail(errStopped)
+	}
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fail(err)
+		}
+		return nil
+	case <-ctx.Done():
+		err := context.Cause(ctx)
+		t.inbox.post(callCancelled{call: c.call, err: err})
+		return fail(err)
+	case <-t.done:
+	}
+	select {
+	case err := <-answer: // given just before the end
+		if err != nil {
+			return fail(err)
+		}
+		return nil
+	default:
+		return fail(errStopped)
+	}
+}
+
+// answer hands a reply to its caller, who may have left.
+func (t *Tree) answer(r reply) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ch := t.calls[r.call]; ch != nil {
+		ch <- r.err // it has room: one reply a call
+	}
+}
+
+// Supervisor returns the nested supervisor of that id, or of that path of ids
+// ("media/decoders"), as it runs now. A later incarnation is another Tree.
+func (t *Tree) Supervisor(id string) (*Tree, error) {
+	for sub := t; ; {
+		first, rest, more := strings.Cut(id, "/")
+		c := sub.state.Load().find(first)
+		if c == nil || !c.supervisor {
+			return nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotFound)
+		}
+		n, ok := sub.getLive(c.inc).(nested)
+		if !ok {
+			return nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotRunning)
+		}
+		if !more {
+			return n.t, nil
+		}
+		sub, id = n.t, rest
+	}
+}

@@ -1,0 +1,101 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// Start checks the spec, starts its children one after another, each when the
+// one before it is ready, and returns when all are. ctx bounds the starting
+// only; the tree lives until [Tree.Stop], or until it ends by itself.
+//
+// All faults of the spec are reported together, before anything is started.
+// If a child cannot be started, those that came up are stopped in reverse order,
+// and the error is a [*StartError] that names the child and wraps the cause.
+//
+// Outside of actors it makes an [actor.System], which ends with the tree.
+// Called in an actor, with a ctx of its constructor, Run or handlers, the tree
+// belongs to the actor: its paths are below the actor's, and it is stopped when
+// the actor ends.
+func Start(ctx context.Context, spec Spec) (*Tree, error) {
+	at := "/"
+	scope, inside := actor.ScopeOf(ctx)
+	if inside {
+		at = join(scope.Path(), spec.Name)
+	}
+	p, err := makePlan(at, spec, nil)
+	if inside {
+		err = errors.Join(err, spec.checkNotRoot(at))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, &cutError{at, context.Cause(ctx)}
+	}
+	var t *Tree
+	if inside {
+		t = newTree(at, p, scope.System(), scope.System())
+		t.detach = actor.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
+	} else {
+		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline})
+		if err != nil {
+			return nil, fmt.Errorf("start supervisor: %w", err)
+		}
+		t = newTree(at, p, sys, sys)
+		t.close = func() error { return sys.Close(context.Background()) }
+	}
+	return t, t.await(ctx)
+}
+
+// await starts the tree and returns when it is up, or has failed and nothing
+// of it is left.
+func (t *Tree) await(ctx context.Context) error {
+	t.start()
+	release := context.AfterFunc(ctx, func() { t.inbox.post(startCut{&cutError{t.path, context.Cause(ctx)}}) })
+	defer release()
+	<-t.ready
+	if t.startErr != nil {
+		<-t.done
+	}
+	return t.startErr
+}
+
+// Run is a service's main function: it starts the tree, lets it live until ctx
+// ends, and stops it in order. It returns nil then; otherwise why the tree
+// could not be started, or why it gave up. An auto-shutdown is no error.
+//
+// ctx is all it knows of signals: make it with [signal.NotifyContext], whose
+// stop function, called as soon as ctx ends, gives the second ^C its usual
+// meaning.
+func Run(ctx context.Context, spec Spec) error {
+	t, err := Start(ctx, spec)
+	if err != nil {
+		if cut := (*cutError)(nil); errors.As(err, &cut) {
+			return nil
+		}
+		return err
+	}
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		if err := t.Stop(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+	return t.Err()
+}
+
+// cutError: the ctx of Start ended before all children were up.
+type cutError struct {
+	path string
+	err  error
+}
+
+func (e *cutError) Error() string {
+	return fmt.Sprintf("start of supervisor %s was cut short: %v", e.path, e.err)
+}
+func (e *cutError) Unwrap() error { return e.err }

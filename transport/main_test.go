@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// helpers are what this program does when a test starts it again.
+var helpers = map[string]func(){}
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv("UNDERSTUDY_TRANSPORT_HELPER"); name != "" {
+		helpers[name]()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// prefixFramer delimits messages by four bytes of length, and the fifth says
+// how many descriptors the message announces.
+type prefixFramer struct {
+	limit int
+	seen  int // to check the lane's promise to show more each time
+}
+
+var (
+	errTooLong = errors.New("message too long")
+	errShrunk  = errors.New("the framer was not shown more than before")
+)
+
+const headerSize = 5
+
+func (f *prefixFramer) Frame(data []byte) (int, error) {
+	if len(data) <= f.seen {
+		return 0, errShrunk
+	}
+	f.seen = len(data)
+	if len(data) < headerSize {
+		return 0, nil
+	}
+	n := int(binary.BigEndian.Uint32(data))
+	if n > f.limit {
+		return 0, errTooLong
+	}
+	if len(data)-headerSize < n {
+		return 0, nil
+	}
+	f.seen = 0
+	return headerSize + n, nil
+}
+
+func newFramer() *prefixFramer { return &prefixFramer{limit: 64 << 20} }
+
+func countFiles(body []byte) int { return int(body[4]) }
+
+// frame makes a message of a payload.
+func frame(files int, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))
+	b = append(b, byte(files))
+	return append(b, payload...)
+}
+
+// numbered makes a message of size bytes after the header that can be told
+// from every other one. The size is at least 8.
+func numbered(n, size int) []byte {
+	payload := make([]byte, size)
+	binary.BigEndian.PutUint64(payload, uint64(n))
+	for i := 8; i < size; i++ {
+		payload[i] = byte(n + i)
+	}
+	return frame(0, payload)
+}
+
+// checkNumbered reports what is wrong with a message of numbered, if anything.
+func checkNumbered(body []byte, n int) error {
+	if len(body) < headerSize+8 {
+		return fmt.Errorf("message %d: only %d bytes", n, len(body))
+	}
+	payload := body[headerSize:]
+	if got := int(binary.BigEndian.Uint64(payload)); got != n {
+		return fmt.Errorf("message %d came where %d was due", got, n)
+	}
+	for i := 8; i < len(payload); i++ {
+		if payload[i] != byte(n+i) {
+			return fmt.Errorf("message %d: byte %d is wrong", n, i)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// NewSocket works on Linux. Elsewhere it closes f and returns an error that
+// wraps errors.ErrUnsupported.
+func NewSocket(f *os.File, framer Framer, opts ...Option) (Lane, error) {
+	if f != nil {
+		f.Close()
+	}
+	return nil, fmt.Errorf("transport: socket lane on this system: %w", errors.ErrUnsupported)
+}
