@@ -111,8 +111,10 @@ func (c *child) Control(m *mailbox.Incoming) {
 	case ctlStop:
 		var o stopOrder
 		if mailbox.DecodeControl(m.Params, &o) == nil {
-			c.stop(time.Duration(o.Timeout))
+			c.stop(time.Duration(o.Timeout), o.Drain)
 		}
+	case ctlPing:
+		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
 	case ctlLink:
 		c.serveLink(m)
 	case ctlWant, ctlCancel, ctlMore:
@@ -130,7 +132,7 @@ func (c *child) Closed(err error) {
 		os.Exit(0)
 	}
 	c.link.Closed(err)
-	c.stop(orphanTimeout)
+	c.stop(orphanTimeout, false)
 	time.AfterFunc(orphanTimeout, func() { os.Exit(1) })
 }
 
@@ -261,12 +263,12 @@ func (c *child) flush() {
 	}
 }
 
-func (c *child) stop(timeout time.Duration) {
+func (c *child) stop(timeout time.Duration, drain bool) {
 	h := c.host()
 	if h == nil {
 		os.Exit(0)
 	}
-	h.askStop(timeout)
+	h.askStop(timeout, drain)
 }
 
 func (c *child) serveLink(m *mailbox.Incoming) {

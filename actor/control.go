@@ -6,6 +6,7 @@ const (
 	ctlHello     = "$/hello"     // request: hello; the peer introduces itself
 	ctlStart     = "$/start"     // request: startOrder; answered when the actor is ready
 	ctlStop      = "$/stop"      // stopOrder
+	ctlPing      = "$/ping"      // request: a sign of life
 	ctlLink      = "$/link"      // linkOrder: the end of a direct link
 	ctlEnded     = "$/ended"     // wireExit: the actor's own word on why it ends
 	ctlIntroduce = "$/introduce" // request: introduceOrder
@@ -60,7 +61,8 @@ type startOrder struct {
 }
 
 type stopOrder struct {
-	Timeout int64 `msgpack:"timeout"` // ns; negative: as long as it takes
+	Timeout int64 `msgpack:"timeout"`         // ns; negative: as long as it takes
+	Drain   bool  `msgpack:"drain,omitempty"` // serve the queue first
 }
 
 type linkOrder struct {

@@ -251,12 +251,20 @@ func (h *host) attach(stop func(context.Context)) (detach func()) {
 	}
 }
 
-// askStop begins an orderly end. A negative timeout gives all time.
-func (h *host) askStop(timeout time.Duration) {
+// askStop begins an orderly end. A negative timeout gives all time. With drain
+// the queue is served first.
+func (h *host) askStop(timeout time.Duration, drain bool) {
 	h.limit(timeout)
 	h.mu.Lock()
 	h.asked = true
 	h.mu.Unlock()
+	if drain && timeout != 0 {
+		go func() {
+			h.inbox.WaitEmpty(h.ending)
+			h.askStop(timeout, false)
+		}()
+		return
+	}
 	h.finish(ExitStatus{Reason: ReasonShutdown})
 	h.cancel(ErrStopping)
 }

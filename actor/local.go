@@ -25,7 +25,7 @@ func newLocalBody(i *Instance) *localBody {
 
 func (b *localBody) pid() int { return 0 }
 
-func (b *localBody) askStop(timeout time.Duration) { b.h.askStop(timeout) }
+func (b *localBody) askStop(timeout time.Duration) { b.h.askStop(timeout, b.i.settings.Drain) }
 
 // kill abandons what does not end: a goroutine cannot be killed.
 func (b *localBody) kill(bool) { b.once.Do(func() { close(b.gone) }) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -211,8 +212,14 @@ func (s *System) below(path string) bool {
 	return s.self != nil && (path == s.self.path || strings.HasPrefix(path, s.self.path+"/"))
 }
 
-// exitOf waits for the end of one incarnation.
+// aliveTimeout is how long after the end of a link its process may take to
+// die, before it counts as alive and the link alone as lost.
+const aliveTimeout = 2 * time.Second
+
+// exitOf waits for the end of one incarnation, to which a link has ended.
 func (s *System) exitOf(ctx context.Context, path, incarnation string) (Down, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, aliveTimeout, fmt.Errorf("%s lives on, but the link to it was lost", path))
+	defer cancel()
 	for {
 		s.mu.Lock()
 		e := s.entries[path]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -33,6 +34,33 @@ func (s *System) introduce(ctx context.Context, c *client) (*link, error) {
 		if err == nil || !errors.Is(err, errRetry) {
 			return l, err
 		}
+		if err := r.waitEnd(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// retryDelay spaces questions to another process whose actor is ending.
+const retryDelay = 10 * time.Millisecond
+
+// waitEnd waits until it makes sense to ask for the route again: the instance
+// is gone, or, if it ends in another process, after a moment.
+func (r route) waitEnd(ctx context.Context) error {
+	t := time.NewTimer(time.Hour)
+	defer t.Stop()
+	var gone <-chan struct{}
+	if r.inst != nil {
+		gone = r.inst.Done()
+	} else {
+		t.Reset(retryDelay)
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -138,6 +166,9 @@ var noKind kindCore
 func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
 	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
+	if isClosed(err) || isEOF(err) {
+		return nil, in, errRetry // that process is ending: whoever supervises it decides
+	}
 	if err != nil {
 		return nil, in, err
 	}
@@ -157,13 +188,23 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			return nil, introduction{}, err
 		}
 		if r.inst == nil {
-			return s.askIntroduction(ctx, r.peer, o)
+			f, in, err := s.askIntroduction(ctx, r.peer, o)
+			if err == nil || !errors.Is(err, errRetry) {
+				return f, in, err
+			}
+			if err := r.waitEnd(ctx); err != nil {
+				return nil, introduction{}, err
+			}
+			continue
 		}
 		f, err := r.inst.offer(o.From)
 		if err == nil {
 			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
 		}
 		if !errors.Is(err, errRetry) {
+			return nil, introduction{}, err
+		}
+		if err := r.waitEnd(ctx); err != nil {
 			return nil, introduction{}, err
 		}
 	}

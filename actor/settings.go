@@ -79,6 +79,13 @@ type Settings struct {
 	Env       []string // added to the parent's environment
 	Dir       string   // working directory; "" is the parent's
 
+	// Drain has an orderly stop serve what is in the mailbox first.
+	Drain bool
+	// Watchdog, if not 0, has the process asked for a sign of life in this
+	// interval, and killed as unresponsive if none comes within another one.
+	// It notices a stopped or starved process, not a busy handler.
+	Watchdog time.Duration
+
 	// Mailbox. One sender's messages that the actor has not begun are bounded by both.
 	Capacity      int // messages; 0: 1024
 	CapacityBytes int // bytes; 0: 8 MiB
@@ -107,6 +114,16 @@ func Env(entries ...string) Option {
 	return func(s *Settings) { s.Env = append(s.Env[:len(s.Env):len(s.Env)], entries...) }
 }
 
+// Drain has an orderly stop serve what is in the mailbox first, within the stop
+// timeout.
+func Drain(s *Settings) { s.Drain = true }
+
+// Watchdog has the actor's process asked for a sign of life in this interval,
+// and killed as unresponsive if none comes within another one.
+func Watchdog(interval time.Duration) Option {
+	return func(s *Settings) { s.Watchdog = interval }
+}
+
 // Dir sets the working directory of the actor's process.
 func Dir(path string) Option { return func(s *Settings) { s.Dir = path } }
 
@@ -131,6 +148,9 @@ func (s *Settings) Check() error {
 	}
 	if s.Significant && s.Restart == Permanent {
 		bad("a permanent child cannot be significant")
+	}
+	if s.Watchdog < 0 {
+		bad("negative watchdog interval %v", s.Watchdog)
 	}
 	if b := s.Backoff; b.Min < 0 || b.Max < 0 || b.Reset < 0 || b.Jitter < 0 || b.Jitter > 1 || (b.Max > 0 && b.Max < b.Min) {
 		bad("bad back-off %+v", b)

@@ -96,7 +96,7 @@ func TestSmoke(t *testing.T) {
 			if n, err := CounterAdd.Call(ctx, ref, 1); err != nil || n != 2 {
 				t.Fatal(n, err)
 			}
-			i.Stop(4*time.Second)
+			i.Stop(4 * time.Second)
 			<-i.Done()
 			if i.Exit().Reason != actor.ReasonShutdown {
 				t.Fatal(i.Exit())

@@ -5,7 +5,9 @@ import (
 
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +54,9 @@ type SystemOptions struct {
 
 // NewSystem returns the root of a new system. Whoever makes it closes it.
 func NewSystem(opts SystemOptions) (*System, error) {
+	if _, isActor := os.LookupEnv(envActor); isActor && !mainCalled.Load() {
+		panic("understudy: this process was started as an actor, and the program used the library before actor.Main: call it in the first line of main (actor.TestMain in tests)")
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("new system: %w", err)
@@ -142,7 +147,6 @@ func (s *System) Close(ctx context.Context) error {
 			instances = append(instances, e.inst)
 		}
 	}
-	clients := s.clients
 	s.mu.Unlock()
 	if first {
 		go func() {
@@ -153,6 +157,9 @@ func (s *System) Close(ctx context.Context) error {
 			for _, i := range instances {
 				<-i.Done()
 			}
+			s.mu.Lock()
+			clients := slices.Collect(maps.Values(s.clients))
+			s.mu.Unlock()
 			for _, c := range clients {
 				c.close(fmt.Errorf("system closed: %w", ErrStopped))
 			}
@@ -235,15 +242,16 @@ type Stats struct {
 
 // Stats returns the counts of now.
 func (s *System) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	st := Stats{DeadLetters: s.events.count(EventDeadLetter)}
+	s.mu.Lock()
 	for _, e := range s.entries {
 		if e.inst != nil {
 			st.Instances++
 		}
 	}
-	for _, c := range s.clients {
+	clients := slices.Collect(maps.Values(s.clients))
+	s.mu.Unlock()
+	for _, c := range clients { // a client's lock comes before ours
 		c.mu.Lock()
 		if c.link != nil {
 			st.Links++

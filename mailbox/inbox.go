@@ -11,7 +11,9 @@ import (
 type Inbox struct {
 	mu     sync.Mutex
 	ready  sync.Cond
-	ring   []*Queue // links with something to begin, in serving order
+	ring   []*Queue      // links with something to begin, in serving order
+	busy   int           // slots that are at work
+	idle   chan struct{} // closed when nothing waits and nobody works; made by WaitEmpty
 	closed bool
 }
 
@@ -98,8 +100,10 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 			q.marks.SetBegun(q.begun)
 			q.grant()
 			m.Drop()
+			in.checkIdle()
 			continue
 		}
+		in.busy++
 		q.marks.Begin(slot, q.begun)
 		q.grant()
 		if begin != nil {
@@ -134,6 +138,34 @@ func (q *Queue) End(slot int) {
 	defer q.in.mu.Unlock()
 	if q.marks != nil {
 		q.marks.End(slot)
+	}
+	q.in.busy--
+	q.in.checkIdle()
+}
+
+func (in *Inbox) checkIdle() {
+	if in.idle != nil && in.busy == 0 && len(in.ring) == 0 {
+		close(in.idle)
+		in.idle = nil
+	}
+}
+
+// WaitEmpty waits until nothing is in the inbox and no slot is at work, or
+// until given up.
+func (in *Inbox) WaitEmpty(giveUp <-chan struct{}) {
+	in.mu.Lock()
+	if in.busy == 0 && len(in.ring) == 0 {
+		in.mu.Unlock()
+		return
+	}
+	if in.idle == nil {
+		in.idle = make(chan struct{})
+	}
+	idle := in.idle
+	in.mu.Unlock()
+	select {
+	case <-idle:
+	case <-giveUp:
 	}
 }
 

@@ -27,7 +27,7 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 type output struct {
 	tail    Tail
 	fatal   string // stderr's last line that begins with fatalPrefix; its reader's until finish
-	sink    *sink // nil if nobody listens
+	sink    *sink  // nil if nobody listens
 	readers sync.WaitGroup
 	pipes   [2]*os.File
 }

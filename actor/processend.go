@@ -1,0 +1,153 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// report puts the reasons in order: what we did, the crash text, the actor's
+// own word, the wait status.
+func (b *processBody) report() ExitStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := b.proc.Status()
+	x := ExitStatus{Code: max(st.Code, 0), Signal: st.Signal, Stderr: st.Stderr}
+	if b.fault != nil {
+		x.Err = b.fault
+	}
+	switch {
+	case b.late:
+		x.Reason = ReasonStartTimeout
+	case b.mute && st.Killed:
+		x.Reason = ReasonUnresponsive
+	case b.fault != nil && (st.Killed || st.Signal != 0 || st.Success()):
+		x.Reason = ReasonProtocol
+	case b.killed && st.Killed && st.Signal == sigKill:
+		x.Reason = ReasonKilled
+	case st.OutOfMemory:
+		x.Reason = ReasonOutOfMemory
+		x.Err = textError(st.Crash)
+	case st.Crash != "":
+		x.Reason, x.Err = ReasonPanic, textError(st.Crash)
+		if b.word != nil && b.word.Reason == ReasonStartFailed && b.word.Err != nil && !isEOF(b.word.Err) {
+			x.Reason = ReasonStartFailed
+		}
+	case b.word != nil && (st.Signal == 0 || b.asked):
+		x.Reason, x.Err, x.DoNotRestart = b.word.Reason, b.word.Err, b.word.DoNotRestart
+	case st.Signal != 0 && b.asked && (st.Signal == sigTerm || st.Signal == sigKill):
+		x.Reason = ReasonShutdown
+	case st.Signal != 0:
+		x.Reason = ReasonSignal
+	case st.Unknown:
+		x.Reason = ReasonLost
+	case st.Code == 0 && b.asked:
+		x.Reason = ReasonShutdown
+	case st.Code == 0:
+		x.Reason = ReasonNormal
+	default:
+		x.Reason = ReasonExitCode
+	}
+	x.DoNotRestart = x.DoNotRestart || st.Code == ExitCodeDoNotRestart
+	return x
+}
+
+func textError(s string) error {
+	if s == "" {
+		return nil
+	}
+	return errors.New(strings.TrimSpace(s))
+}
+
+// processHandler is what arrives from the process.
+type processHandler processBody
+
+func (p *processHandler) Message(m *mailbox.Incoming) {
+	defer m.Drop()
+	if m.Call { // requests of a peer to its parent have no receiver
+		b := (*processBody)(p)
+		_ = b.conn.Respond(m.ID, foreignError(b.plain, fmt.Errorf("method %q: %w", m.Method, ErrUnknown)), nil, nil)
+	}
+}
+
+func foreignError(plain bool, err error) []byte {
+	if plain {
+		return mailbox.EncodeControl(err.Error())
+	}
+	return encodeRemote(&noKind, err)
+}
+
+func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
+	p.mu.Lock()
+	c := p.client
+	p.mu.Unlock()
+	if c == nil {
+		r.Drop()
+		return
+	}
+	c.reply(id, r)
+}
+
+func (p *processHandler) Control(m *mailbox.Incoming) {
+	p.mu.Lock()
+	c, l := p.client, p.link
+	p.mu.Unlock()
+	if m.Method == ctlEnded {
+		var w wireExit
+		if mailbox.DecodeControl(m.Params, &w) == nil {
+			(*processBody)(p).say(w.exit())
+		}
+		return
+	}
+	if c != nil && c.control(l, m) {
+		return
+	}
+	p.server.serve(m)
+}
+
+func (p *processHandler) Closed(err error) {
+	b := (*processBody)(p)
+	b.mu.Lock()
+	if !isEOF(err) && !isClosed(err) {
+		b.fault = err
+	}
+	b.over = true
+	fault, c, l, marks := b.fault, b.client, b.link, b.marks
+	b.mu.Unlock()
+	b.server.close()
+	if fault != nil {
+		e := b.i.event(EventLinkLost)
+		e.Err = fault
+		b.i.sys.Emit(e)
+		_ = b.proc.Kill() // it cannot be talked to any more
+	}
+	close(b.drained)
+	if c != nil {
+		c.down(l, err)
+	}
+	if marks != nil {
+		marks.Close()
+	}
+	if fault == nil && !b.stopBegan() {
+		// A peer that closes its end and lives on is as good as dead.
+		go b.reap(lingerTimeout)
+	}
+}
+
+// lingerTimeout is how long a process may live after it closed its connection
+// without being asked to: it may be flushing its crash report.
+const lingerTimeout = 2 * time.Second
+
+// lessBuffered lets a peer in plain mode, which has no credits, get more.
+func (b *processBody) lessBuffered() {
+	b.mu.Lock()
+	c, l := b.client, b.link
+	b.mu.Unlock()
+	if c == nil || l == nil || !l.plain {
+		return
+	}
+	go c.drained(l)
+}

@@ -1,0 +1,112 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// spawn makes the process and the connection.
+func (b *processBody) spawn(bp Blueprint) error {
+	i := b.i
+	if err := process.Supported(); err != nil {
+		return err
+	}
+	if bp.kind.external == nil && !mainCalled.Load() {
+		return ErrNoMain
+	}
+	if i.sys.parent == nil {
+		if err := i.sys.guard.start(i.sys.id); err != nil {
+			return fmt.Errorf("guardian: %w", err)
+		}
+	}
+	cmd, err := b.command(bp)
+	if err != nil {
+		return err
+	}
+	ours, theirs, err := process.SocketPair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	cmd.Files = []*os.File{theirs}
+	ctx, cancel := context.WithTimeout(i.sys.ctx, startTimeout(i.settings))
+	defer cancel()
+	proc, err := process.Start(ctx, cmd)
+	if err != nil {
+		ours.Close()
+		return err
+	}
+	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount),
+		transport.WithDrained(b.lessBuffered))
+	if err != nil {
+		_ = proc.Kill()
+		<-proc.Done()
+		return err
+	}
+	b.mu.Lock()
+	b.proc = proc
+	b.conn = mailbox.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.server = newControlServer(i.sys, b.conn)
+	b.mu.Unlock()
+	b.conn.Start()
+	return nil
+}
+
+func startTimeout(s Settings) time.Duration {
+	if s.StartTimeout != 0 {
+		return s.StartTimeout
+	}
+	return DefaultStartTimeout
+}
+
+// command says what to execute: this program again, or another.
+func (b *processBody) command(bp Blueprint) (process.Command, error) {
+	i := b.i
+	cmd := process.Command{Title: i.title(), Limits: process.Limits(i.settings.Limits), Output: b.output, Dir: i.settings.Dir}
+	env := environment()
+	if bp.kind.external != nil {
+		c := bp.kind.external(bp.args)
+		if c == nil {
+			return cmd, errors.New("the kind's command function returned nil")
+		}
+		if c.Err != nil {
+			return cmd, c.Err
+		}
+		cmd.Path, cmd.Args = c.Path, c.Args[min(1, len(c.Args)):]
+		if c.Dir != "" {
+			cmd.Dir = c.Dir
+		}
+		if c.Env != nil {
+			env = c.Env
+		}
+		if c.SysProcAttr != nil {
+			cmd.Credential = c.SysProcAttr.Credential
+		}
+		cmd.Title = c.Path
+		if len(c.Args) > 0 {
+			cmd.Title = c.Args[0]
+		}
+		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, i.settings.Env...), env...)
+		return cmd, nil
+	}
+	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id}, i.settings.Env...), process.WithQuickExit(env)...)
+	return cmd, nil
+}
+
+func environment() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "UNDERSTUDY_") {
+			env = append(env, e)
+		}
+	}
+	return env
+}

@@ -1,0 +1,191 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// start shakes hands and awaits the start's outcome or the process's end.
+func (b *processBody) start(bp Blueprint) {
+	i := b.i
+	ctx, cancel := context.WithTimeout(i.sys.ctx, startTimeout(i.settings))
+	defer cancel()
+	gone := make(chan struct{})
+	go func() { // the process's end ends the handshake
+		select {
+		case <-b.proc.Done():
+			close(gone)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := b.handshake(ctx, bp)
+	if err == nil {
+		i.succeeded()
+		if i.settings.Watchdog > 0 && !b.plain {
+			go b.watch(i.settings.Watchdog)
+		}
+		return
+	}
+	select {
+	case <-gone:
+		return // finished says why
+	case <-b.drained:
+		b.reap(time.Second) // it closed its end before it was ready
+		return
+	default:
+	}
+	switch {
+	case b.stopBegan():
+	case ctx.Err() != nil:
+		b.mu.Lock()
+		b.late = true
+		b.mu.Unlock()
+		i.failed(fmt.Errorf("start %s: not ready after %v%s", i.path, startTimeout(i.settings), printed(b.proc.Stderr())))
+		_ = b.proc.Kill()
+	default:
+		i.failed(fmt.Errorf("start %s: %w", i.path, err))
+		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
+		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
+	}
+}
+
+// watch kills the process if it gives no sign of life.
+func (b *processBody) watch(interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-b.drained:
+			return
+		}
+		ctx, cancel := context.WithTimeout(b.i.sys.ctx, interval)
+		r, err := request(ctx, b.conn, ctlPing, mailbox.Params())
+		r.Drop()
+		late := ctx.Err() == context.DeadlineExceeded
+		cancel()
+		if err != nil && late {
+			b.mu.Lock()
+			b.mute = true
+			b.mu.Unlock()
+			_ = b.proc.Kill()
+			return
+		}
+		if err != nil && !isRemote(err) {
+			return // it ended
+		}
+	}
+}
+
+func isRemote(err error) bool {
+	var r *RemoteError
+	return errors.As(err, &r) // a peer that does not know the request is alive too
+}
+
+// reap gives the process time to end by itself, with its own reason, then
+// helps.
+func (b *processBody) reap(grace time.Duration) {
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-b.proc.Done():
+		return
+	case <-t.C:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	_ = b.proc.Terminate(ctx) // its death, and by what, is in the report
+}
+
+func printed(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return "; it printed: " + strings.Join(lines, " | ")
+}
+
+// say records a reason unless there is one.
+func (b *processBody) say(x ExitStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.word == nil {
+		b.word = &x
+	}
+}
+
+func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
+	s := b.i.sys
+	buf := new(mailbox.Buffer)
+	defer buf.Reset()
+	if err := bp.encode(buf); err != nil {
+		return fmt.Errorf("arguments: %w", err)
+	}
+	for _, seg := range buf.Segments {
+		if err := b.conn.Announce(seg); err != nil {
+			return fmt.Errorf("arguments: %w", err)
+		}
+	}
+	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
+		Args: buf.B, Segments: mailbox.SegmentIDs(buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
+		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
+		StopTimeout: int64(stopTimeout(b.i.settings))}
+	started := make(chan error, 1)
+	begin := func() {
+		go func() {
+			r, err := request(ctx, b.conn, ctlStart, mailbox.ControlParams(order))
+			r.Drop()
+			started <- err
+		}()
+	}
+	ours := bp.kind.external == nil
+	if ours {
+		begin() // the same program: no need to wait for its hello
+	}
+	r, err := request(ctx, b.conn, ctlHello, mailbox.ControlParams(s.hello()))
+	if err != nil {
+		var refused *RemoteError
+		if !errors.As(err, &refused) || ours {
+			return fmt.Errorf("hello: %w", err)
+		}
+		b.mu.Lock()
+		b.plain = true
+		b.mu.Unlock()
+		b.stand(&link{plain: true})
+		return nil
+	}
+	defer r.Drop()
+	l := &link{peer: b.conn}
+	if err := s.greet(l, r); err != nil {
+		return fmt.Errorf("hello: %w", err)
+	}
+	l.same = l.same && ours
+	b.stand(l)
+	if !ours {
+		begin()
+	}
+	return <-started
+}
+
+// stand makes the connection usable as a link.
+func (b *processBody) stand(l *link) {
+	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.link, b.marks = l, l.marks
+}
+
+func logLevel(l *slog.Logger) slog.Level {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if l.Enabled(context.Background(), level) {
+			return level
+		}
+	}
+	return slog.LevelError + 1
+}
