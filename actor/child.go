@@ -117,7 +117,7 @@ func (c *child) Control(m *mailbox.Incoming) {
 		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
 	case ctlLink:
 		c.serveLink(m)
-	case ctlWant, ctlCancel, ctlMore:
+	case ctlWant, ctlCancel, ctlMore, ctlProbe:
 		if c.host() != nil {
 			c.link.Control(m)
 		}

@@ -22,6 +22,7 @@ type client struct {
 	arrays  atomic.Bool // the peer is the same build: structs may travel as arrays
 	foreign atomic.Bool // plain mode: no metadata
 	ids     atomic.Uint32
+	used    atomic.Int64 // when it was used last, by the system's count of sends
 
 	mu      sync.Mutex
 	out     mailbox.Outbox
@@ -64,6 +65,7 @@ func (c *client) newID() uint32 {
 // send puts msg in the outbox, and on the link if one stands. It waits for the
 // first link and for room until ctx ends, unless try.
 func (c *client) send(ctx context.Context, msg *mailbox.Message, call *call, try bool) error {
+	c.used.Store(c.sys.sends.Add(1))
 	c.mu.Lock()
 	mayPass := false // we were woken: it is our turn
 	for {

@@ -38,6 +38,7 @@ type host struct {
 	links    map[*inLink]struct{}
 	attached map[int]func(context.Context)
 	nextID   int
+	stall    *time.Timer // looks into calls that wait long
 	deadline time.Time   // of the stop; zero: as long as it takes
 	asked    bool        // somebody asked it to stop
 	exit     *ExitStatus // why it ends, once that is known

@@ -112,8 +112,13 @@ func (l *inLink) Message(m *mailbox.Incoming) {
 		m.Skip() // its turn would never come
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, ErrCallCycle)), nil, nil)
 	}
+	isCall := m.Call
 	if err := l.queue.Push(m); err != nil {
 		l.violation(err)
+		return
+	}
+	if isCall && (*l.h.active.Load())[0] != nil {
+		l.h.stalled()
 	}
 }
 
@@ -171,6 +176,12 @@ func (l *inLink) control(m *mailbox.Incoming) error {
 			return err
 		}
 		l.cancel(id)
+	case ctlProbe:
+		var p probe
+		if err := mailbox.DecodeControl(m.Params, &p); err != nil {
+			return err
+		}
+		l.probed(p)
 	case ctlMore:
 		var id, n uint64
 		if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {

@@ -35,7 +35,9 @@ func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (R
 	if err != nil {
 		return resp, sendError("call", m.name, ref.to.path, err)
 	}
+	done := waits(ctx, c, call)
 	r, err := c.await(ctx, call)
+	done()
 	if err != nil {
 		return resp, sendError("call", m.name, ref.to.path, err)
 	}

@@ -33,26 +33,35 @@ func (b *processBody) start(bp Blueprint) {
 		}
 		return
 	}
-	select {
-	case <-gone:
-		return // finished says why
-	case <-b.drained:
-		b.reap(time.Second) // it closed its end before it was ready
-		return
-	default:
-	}
 	switch {
-	case b.stopBegan():
-	case ctx.Err() != nil:
+	case isRemote(err): // the constructor's own word
+		i.failed(fmt.Errorf("start %s: %w", i.path, err))
+		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
+		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
+	case isDone(gone):
+		// It died first: finished says why.
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		b.mu.Lock()
 		b.late = true
 		b.mu.Unlock()
 		i.failed(fmt.Errorf("start %s: not ready after %v%s", i.path, startTimeout(i.settings), printed(b.proc.Stderr())))
 		_ = b.proc.Kill()
+	case ctx.Err() != nil: // the system was closed
+		_ = b.proc.Kill()
+	case isDone(b.drained):
+		b.reap(time.Second) // it closed its end before it was ready
 	default:
-		i.failed(fmt.Errorf("start %s: %w", i.path, err))
-		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
-		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
+		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err})
+		b.reap(time.Second)
+	}
+}
+
+func isDone(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
 }
 

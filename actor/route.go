@@ -75,6 +75,7 @@ func (s *System) fromPath() string {
 }
 
 func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (*link, error) {
+	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.path, Kind: c.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ type invocation struct {
 	credit chan uint64 // of a stream: items the reader takes on
 
 	mu      sync.Mutex
+	out     map[*call]*client // calls that the handler waits for
 	replied bool
 	later   bool
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,7 @@ type System struct {
 	work   sync.WaitGroup
 	events broker
 	guard  guard
+	sends  atomic.Int64
 
 	mu      sync.Mutex
 	entries map[string]*entry

@@ -16,12 +16,12 @@ type openArgs struct {
 	Last   *own
 }
 
-// alias is how package actor gives users the marker.
-type alias = Args
+// Alias is how package actor gives users the marker.
+type Alias = Args
 
 func TestArgs(t *testing.T) {
 	type pair struct {
-		alias
+		Alias
 		A, B any
 	}
 	type embedded struct {

@@ -238,9 +238,17 @@ func TestSourceKeepsItsPlace(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes left", tc.name, err, src.Len())
 		}
 	}
-	src := &Source{B: rawBytes("a2 01 02")}
-	if err := src.UnreadByte(); err == nil {
-		t.Error("unread a byte that was not read")
+	src := &Source{B: rawBytes("92 01 02")}
+	_, _ = src.ReadByte()
+	_, _ = src.ReadByte()
+	if err := errors.Join(src.UnreadByte(), src.UnreadByte()); err == nil {
+		t.Error("went back behind a value")
+	}
+	// Each value is taken for a map, which the next pair belongs to: no scan
+	// bounds how deep that goes.
+	message := append(rawBytes("de 1000"), bytes.Repeat(rawBytes("a0 d4 80 81"), 1<<12)...)
+	if err := Decode(&Source{B: message}, new(tree)); !errors.Is(err, ErrLostPlace) {
+		t.Errorf("siblings as children: %v", err)
 	}
 }
 

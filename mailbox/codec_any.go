@@ -122,9 +122,6 @@ func settle(v reflect.Value) {
 }
 
 func settleMap(v reflect.Value) {
-	if !v.CanInterface() { // an embedded map of a type that is not exported
-		return
-	}
 	t := v.Type()
 	keys := planOf(t.Key()).any
 	for iter := v.MapRange(); iter.Next(); {

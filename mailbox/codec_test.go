@@ -69,6 +69,8 @@ func TestRoundTrip(t *testing.T) {
 	testRoundTrip(t, map[string]int{})
 	testRoundTrip(t, (*inner)(nil))
 	testRoundTrip(t, struct{}{})
+	testRoundTrip(t, struct{ A [2]level }{[2]level{1, 2}})
+	testRoundTrip(t, map[any]any{int64(1): map[string]any{"k": uint64(200)}})
 	testRoundTrip(t, NoArgs{})
 	testRoundTrip(t, time.Time{})
 	testRoundTrip(t, when)
@@ -111,6 +113,43 @@ func TestRoundTripAny(t *testing.T) {
 			rt.Fatalf("%#v came back as %#v", v, got)
 		}
 	})
+}
+
+type level uint8
+
+func TestDecodeIntoAny(t *testing.T) {
+	for _, tc := range []struct {
+		message string
+		want    any
+	}{
+		{"05", int64(5)}, {"ff", int64(-1)}, {"cc 05", uint64(5)}, {"cd 0005", uint64(5)}, {"ce 00000005", uint64(5)}, {"cf 0000000000000005", uint64(5)},
+		{"d0 05", int64(5)}, {"d1 0005", int64(5)}, {"d2 00000005", int64(5)}, {"d3 0000000000000005", int64(5)},
+		{"ca 3f800000", 1.0}, {"cb 3ff0000000000000", 1.0}, {"c4 01 61", []byte("a")}, {"a1 61", "a"},
+		{"81 a1 61 cc 01", map[string]any{"a": uint64(1)}},
+		{"82 c4 01 61 01 d9 01 62 02", map[string]any{"a": int64(1), "b": int64(2)}},
+		{"82 c0 01 a1 61 02", map[any]any{nil: int64(1), "a": int64(2)}},
+		{"82 a1 61 01 cc 02 93 cc 01 c0 80", map[any]any{"a": int64(1), uint64(2): []any{uint64(1), nil, map[string]any{}}}},
+		{"80", map[string]any{}}, {"90", []any{}},
+	} {
+		var got any
+		if err := Decode(&Source{B: raw(t, tc.message)}, &got); err != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %#v, %v; want %#v", tc.message, got, err, tc.want)
+		}
+	}
+	var panicked *PanicError
+	if err := Decode(&Source{B: raw(t, "81 90 01")}, new(any)); err == nil || errors.As(err, &panicked) {
+		t.Errorf("a slice for a key: %v", err)
+	}
+	type holder struct {
+		A      any
+		Left   any `msgpack:"-"`
+		hidden map[string]any
+	}
+	got := holder{Left: int8(1), hidden: map[string]any{"h": int8(1)}}
+	want := holder{A: uint64(200), Left: int8(1), hidden: map[string]any{"h": int8(1)}}
+	if err := Decode(&Source{B: raw(t, "81 a1 41 cc c8")}, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
 }
 
 // wireNumbers gives integers the type that their form on the wire stands for.
@@ -303,6 +342,12 @@ func TestEncodeFails(t *testing.T) {
 	}
 	circle := &node{}
 	circle.Next = circle
+	type wide struct {
+		Data [5000]byte
+		Next *wide
+	}
+	wideCircle := &wide{}
+	wideCircle.Next = wideCircle
 	list := []any{nil}
 	list[0] = list
 	deep := any(1)
@@ -327,6 +372,7 @@ func TestEncodeFails(t *testing.T) {
 		{"raw nothing", msgpack.RawMessage{}, ErrMalformed, false},
 		{"raw junk", struct{ R msgpack.RawMessage }{raw(t, "92 00")}, ErrMalformed, false},
 		{"a circle", circle, ErrTooDeep, false},
+		{"a circle of much data", wideCircle, ErrTooDeep, false},
 		{"a circle of interfaces", list, ErrTooDeep, false},
 		{"deep", deep, ErrTooDeep, false},
 		{"large", make([]byte, 5<<20), ErrTooLarge, false},

@@ -233,15 +233,30 @@ func (in *Inbox) Len() int {
 	return n
 }
 
-// Waiting calls f for every message that waits, with the inbox locked.
-func (in *Inbox) Waiting(f func(q *Queue, m *Incoming)) {
+// HasCall reports whether a call waits in any link.
+func (in *Inbox) HasCall() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, q := range in.ring {
 		for _, m := range q.items[q.head:] {
-			f(q, m)
+			if m.Call && !m.cancelled {
+				return true
+			}
 		}
 	}
+	return false
+}
+
+// Waits reports whether the call with the given id is not begun.
+func (q *Queue) Waits(id uint64) bool {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	for _, m := range q.items[q.head:] {
+		if m.Call && m.ID == id && !m.cancelled {
+			return true
+		}
+	}
+	return false
 }
 
 // Close makes every Next return false: no message is begun any more. It is

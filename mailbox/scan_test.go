@@ -75,6 +75,7 @@ func TestScannerRefuses(t *testing.T) {
 		{"bytes", "c4 63", small, ErrTooLarge, 0},
 		{"bytes of two", "92 c4 32 " + strings.Repeat("00", 50) + "c4 30", small, ErrTooLarge, 53},
 		{"elements that leave no room for themselves", "94 c4 5f" + strings.Repeat("00", 95), small, ErrTooLarge, 1},
+		{"a number that does not fit, cut", "93 cb", Limits{Bytes: 9}, ErrTooLarge, 1},
 		{"elements of one array", "9b", small, ErrTooManyElements, 0},
 		{"elements of two", "95 96", small, ErrTooManyElements, 1},
 		{"keys count", "86", small, ErrTooManyElements, 0},

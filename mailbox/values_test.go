@@ -97,6 +97,7 @@ type everything struct {
 }
 
 type tuple struct {
+	//lint:ignore U1000 the msgpack library reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	X, Y     int
 }

@@ -175,7 +175,51 @@ func TestSegmentComesHome(t *testing.T) {
 	a.Release()
 }
 
-// A frozen segment may be smaller than what it claims only where it is unmapped: sealing keeps it so.
+// A peer that changes its mind about a segment that we hold is refused.
+func TestModeIsForLife(t *testing.T) {
+	noLeaks(t)
+	f := memfile(t, 4096, true, sealSize)
+	again := os.NewFile(uintptr(must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))), "")
+	s := must(OpenSegment(f, 4096, Shared))
+	defer s.Release()
+	must(unix.FcntlInt(again.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE)) // what our own do not allow
+	_, err := OpenSegment(again, 4096, Frozen)
+	var bad *SegmentError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "knows it as shared") {
+		t.Errorf("%v", err)
+	}
+	if !errors.Is(again.Close(), os.ErrClosed) {
+		t.Error("the descriptor was not closed")
+	}
+	a := Array[uint8]{h: newHandle(s), n: 4096, shape: []int{4096}}
+	if _, err := a.Slice(); !errors.Is(err, unix.EPERM) { // an error, not a fault
+		t.Errorf("mapping what can no longer be written: %v", err)
+	}
+	a.Release()
+}
+
+// What all have let go of can come again, as a new segment.
+func TestSegmentComesAgain(t *testing.T) {
+	noLeaks(t)
+	f := memfile(t, 4096, true, sealFrozen)
+	defer f.Close()
+	var last uint64
+	for range 3 {
+		s := must(OpenSegment(os.NewFile(uintptr(must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))), ""), 4096, Frozen))
+		if s.ID() <= last {
+			t.Errorf("segment %d after %d", s.ID(), last)
+		}
+		last = s.ID()
+		h := newHandle(s)
+		s.Release()
+		sink = *(*byte)(must(h.base()))
+		h.Release()
+	}
+	if n := len(ledger.byInode); n != 0 {
+		t.Errorf("the ledger knows %d more", n)
+	}
+}
+
 func TestSharedSegmentCannotShrink(t *testing.T) {
 	noLeaks(t)
 	a := must(NewShared[uint8](8192))

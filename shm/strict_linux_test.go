@@ -46,6 +46,27 @@ func TestStrictFaults(t *testing.T) {
 	other.Release()
 }
 
+// A handle of strict times has its own mapping, also where the segment is mapped already.
+func TestStrictFaultsAmongOthers(t *testing.T) {
+	noLeaks(t)
+	setStrict(t, false)
+	a := must(New[uint8](10))
+	m := encode(t, a)
+	SetStrict(true)
+	var b Array[uint8]
+	m.decode(t, &b)
+	m.begun()
+	stale := b.Data()
+	b.Release()
+	if _, faulted := faults(func() { sink = stale[0] }); !faulted {
+		t.Error("a released slice can be read")
+	}
+	if a.Data()[0] != 0 {
+		t.Error("the other handle suffered")
+	}
+	a.Release()
+}
+
 func encodeAgain(t *testing.T, m *message, a Array[uint8]) []byte {
 	t.Helper()
 	m2 := encode(t, a)
@@ -147,6 +168,11 @@ func TestNoMemoryInControlGroup(t *testing.T) {
 	write("fs/memory.max", "0\n") // our root, of a container
 	write("fs/memory.current", "0\n")
 	if _, err := New[uint8](41 << 20); !errors.As(err, &failed) || failed.Limit != 0 {
+		t.Errorf("%v", err)
+	}
+	write("own", "0::/outer/inner\n") // the least counts, and here that is not the last
+	write("fs/memory.max", "1073741824\n")
+	if _, err := New[uint8](41 << 20); !errors.As(err, &failed) || failed.Limit != 40<<20 {
 		t.Errorf("%v", err)
 	}
 }

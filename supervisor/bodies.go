@@ -13,7 +13,7 @@ type instance interface {
 	Ready() <-chan struct{} // closed when the outcome of the start is known
 	StartErr() error        // after Ready: nil if it is ready; otherwise it is being reaped
 	Done() <-chan struct{}  // closed when it is gone and reaped
-	Exit() actor.ExitStatus       // after Done
+	Exit() actor.ExitStatus // after Done
 	// Stop asks it to end, to be killed after the timeout (actor.Forever: never),
 	// and returns at once. It works in every state; a shorter later timeout wins.
 	Stop(timeout time.Duration)

@@ -72,7 +72,7 @@ type child struct {
 	since    time.Duration // when it came into its phase
 	readyAt  time.Duration
 	last     *actor.ExitStatus // how its last incarnation ended
-	lastErr  error       // the last failed start
+	lastErr  error             // the last failed start
 }
 
 // rules is the part of a supervisor's spec that the core needs.

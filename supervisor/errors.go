@@ -48,24 +48,25 @@ func (e *StartError) Unwrap() error { return e.Err }
 // GaveUpError is the end of a supervisor that had to restart its children more
 // often than its intensity allows.
 type GaveUpError struct {
-	Path      string        // of the supervisor
-	Child     string        // path of the child whose restart was one too many
-	Intensity int           // restarts that were allowed
-	Period    time.Duration // within which
-	Exit      *actor.ExitStatus   // how the child ended last
-	Err       error         // what the child said last, if anything
+	Path      string            // of the supervisor
+	Child     string            // path of the child whose restart was one too many
+	Intensity int               // restarts that were allowed
+	Period    time.Duration     // within which
+	Exit      *actor.ExitStatus // how the child ended last
+	Err       error             // what the child said last, if anything
 }
 
 func (e *GaveUpError) Error() string {
-	msg := fmt.Sprintf("supervisor %s gave up: more than %d restarts within %v, the last one of %s",
-		e.Path, e.Intensity, e.Period, e.Child)
+	last := ""
 	switch {
 	case e.Exit != nil:
-		return fmt.Sprintf("%s (%v)", msg, e.Exit)
+		last = e.Exit.String()
 	case e.Err != nil:
-		return fmt.Sprintf("%s (%v)", msg, e.Err)
+		last = e.Err.Error()
 	}
-	return msg
+	last, _, _ = strings.Cut(last, "\n") // without the stack of a panic
+	return fmt.Sprintf("supervisor %s gave up: more than %d restarts within %v, the last one of %s (%s)",
+		e.Path, e.Intensity, e.Period, e.Child, last)
 }
 
 func (e *GaveUpError) Unwrap() error { return e.Err }

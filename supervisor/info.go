@@ -32,9 +32,9 @@ type ChildInfo struct {
 	PID         int               // 0: in this process, or not running
 	Incarnation actor.Incarnation // zero: not running
 	State       State
-	Restarts    int         // how often it was started again
+	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
-	Since       time.Time   // when it came into its state
+	Since       time.Time         // when it came into its state
 }
 
 // Children yields the children in start order, as they are at the call. It

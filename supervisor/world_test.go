@@ -208,7 +208,9 @@ func (w *world) gone(ev event) {
 }
 
 // crash, finish, end: the child ends by itself.
-func (w *world) crash(id string)  { w.ends(id, actor.ExitStatus{Reason: actor.ReasonPanic, Err: errBoom}) }
+func (w *world) crash(id string) {
+	w.ends(id, actor.ExitStatus{Reason: actor.ReasonPanic, Err: errBoom})
+}
 func (w *world) finish(id string) { w.ends(id, actor.ExitStatus{Reason: actor.ReasonNormal}) }
 func (w *world) ends(id string, x actor.ExitStatus) {
 	w.t.Helper()

@@ -15,7 +15,7 @@ import (
 
 func init() {
 	orders["title"] = func(arg string) string {
-		before := os.Args[0]
+		before := strings.Clone(os.Args[0])
 		if err := SetTitle(arg); err != nil {
 			return err.Error()
 		}

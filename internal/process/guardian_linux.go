@@ -13,8 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// guardianBackoffMin is the pause before a guardian is replaced, the first time; replaced in tests.
+var guardianBackoffMin = 50 * time.Millisecond
+
 const (
-	guardianBackoffMin = 50 * time.Millisecond
 	guardianBackoffMax = 5 * time.Second
 	// guardianSteady is how long a guardian must have lived for its end to be an accident and not a habit.
 	guardianSteady = time.Second

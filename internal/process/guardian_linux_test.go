@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ func init() {
 		ownGuardian = g
 		return strconv.Itoa(g.PID())
 	}
+	orders["no-replacement"] = func(string) string { guardianBackoffMin = time.Hour; return "ok" }
 	orders["guardian-pid"] = func(string) string { return strconv.Itoa(ownGuardian.PID()) }
 	orders["close-guardian"] = func(string) string { return fmt.Sprint(ownGuardian.Close()) }
 	// A child that carries the cookie; the answer is its pid.
@@ -185,6 +187,23 @@ func TestCloseOfADeadGuardianSweeps(t *testing.T) {
 		t.Error("nobody swept")
 	}
 	guardian.dead()
+}
+
+func TestCloseBetweenGuardiansSweeps(t *testing.T) {
+	leaktest.Check(t)
+	system := newSystem(t)
+	root := serve(t, nil)
+	root.ask("no-replacement")
+	guardian := watchPID(t, root.askNumber("guardian "+system))
+	ours := watchPID(t, root.askNumber("escapee "+system))
+	guardian.kill()
+	until(t, "the guardian is missed", func() bool { return root.askNumber("guardian-pid") == 0 })
+	if answer := root.ask("close-guardian"); answer != "<nil>" {
+		t.Error(answer)
+	}
+	if ours.lives() {
+		t.Error("nobody swept")
+	}
 }
 
 func TestGuardianIsIsolated(t *testing.T) {

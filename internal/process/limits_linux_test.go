@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -71,6 +72,15 @@ func TestLimits(t *testing.T) {
 	if got := free.ask("files"); got == "123 123" {
 		t.Error("the next child has the file limit")
 	}
+	// A child that already has several threads gets the priority for all of them.
+	if err := (&spawn{pid: free.PID(), limits: Limits{Nice: 7}}).applyLimits(); err != nil {
+		t.Error(err)
+	}
+	for _, nice := range strings.Fields(free.ask("nice")) {
+		if nice != "7" {
+			t.Errorf("nice of a thread: %s", nice)
+		}
+	}
 	many := serve(t, func(c *Command) { c.Limits = Limits{CPUs: 1 << 20} })
 	if many.ask("cpus") != free.ask("cpus") {
 		t.Error("a bound above what there is bounds")
@@ -107,8 +117,12 @@ func TestMemoryBombDiesAlone(t *testing.T) {
 
 func TestForeignMemoryBombDies(t *testing.T) {
 	leaktest.Check(t)
-	// tail keeps the last lines of its input, and /dev/zero has no line ends.
-	p := start(t, Command{Path: "/usr/bin/tail", Args: []string{"/dev/zero"}, Limits: Limits{Memory: 64 << 20}})
+	tail, err := exec.LookPath("tail")
+	if err != nil {
+		t.Skip("no tail to eat memory with")
+	}
+	// It keeps the last lines of its input, and /dev/zero has no line ends.
+	p := start(t, Command{Path: tail, Args: []string{"/dev/zero"}, Limits: Limits{Memory: 64 << 20}})
 	st := ended(t, p)
 	if st.Success() || st.MaxRSS > 128<<20 {
 		t.Errorf("status %v, peak %d MiB, stderr %q", st, st.MaxRSS>>20, st.Stderr)

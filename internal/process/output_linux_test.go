@@ -60,6 +60,36 @@ func TestOutputLines(t *testing.T) {
 	}
 }
 
+// What the dead had written is delivered although somebody else holds the pipe, and what is written for ever after
+// is not waited for.
+func TestFinishDrainsWhatIsThere(t *testing.T) {
+	leaktest.Check(t)
+	var w wiring
+	var ends [2]*os.File
+	var others [2]*os.File
+	for i := range ends {
+		own, other, err := w.pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i], others[i] = os.NewFile(uintptr(own), "own"), os.NewFile(other, "other")
+		defer others[i].Close()
+	}
+	text := strings.Repeat("z", 60<<10) + "\nlast"
+	if _, err := others[0].WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := ends[0].SetReadDeadline(time.Unix(1, 0)); err != nil { // as if the reader had not come round to it
+		t.Fatal(err)
+	}
+	var got []string
+	o := listen(ends[0], ends[1], func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) })
+	o.finish()
+	if strings.Join(got, "\n") != text {
+		t.Errorf("%d lines", len(got))
+	}
+}
+
 func TestMegabyteLineComesInPieces(t *testing.T) {
 	leaktest.Check(t)
 	var got []said

@@ -289,21 +289,37 @@ func TestReapedBySomebodyElse(t *testing.T) {
 	}
 }
 
-// The parent-death signal must follow the process, not the thread that asked for the child.
-func TestChildOutlivesTheThreadThatAsked(t *testing.T) {
+// The parent-death signal must follow the process: no thread's end may kill a child, neither that of the one that
+// asked for it nor of any other that runs goroutines.
+func TestChildOutlivesEveryOtherThread(t *testing.T) {
 	leaktest.Check(t)
-	started := make(chan *servant)
-	var thread int
-	go func() {
+	var s *servant
+	var wg sync.WaitGroup
+	ending := make(chan int, 100)
+	wg.Go(func() {
 		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		thread = unix.Gettid()
-		started <- serve(t, nil)
-	}()
-	s := <-started
-	if thread != os.Getpid() { // the main thread is parked, not ended
+		ending <- unix.Gettid()
+		s = serve(t, nil)
+	})
+	wg.Wait()
+	all := make(chan struct{})
+	for range cap(ending) - 1 { // as many as take every thread there is, if it can be had
+		wg.Go(func() {
+			runtime.LockOSThread()
+			ending <- unix.Gettid()
+			<-all
+		})
+	}
+	for len(ending) < cap(ending) {
+		runtime.Gosched()
+	}
+	close(all)
+	wg.Wait()
+	for range cap(ending) {
+		thread := <-ending
 		until(t, "the thread ends", func() bool {
 			_, err := os.Stat("/proc/self/task/" + strconv.Itoa(thread))
-			return err != nil
+			return err != nil || thread == os.Getpid() // the main thread is parked instead
 		})
 	}
 	if s.ask("ping") != "pong" {

@@ -1,0 +1,150 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// Calls that cross (a calls b while b calls a, from handlers that know nothing
+// of each other) wait for ever, and no chain shows it. They are found by
+// probes along the edges of the wait-for graph, after Chandy, Misra and Haas
+// (Distributed Deadlock Detection, ACM TOCS 1983): an actor in whose inbox a
+// call waits too long asks along the calls that its handler waits for; a probe
+// that comes back to the handler it started from has found a cycle. The
+// handler with the highest invocation id in the cycle is the victim: its call
+// fails with ErrCallCycle. Actors with several slots do not pass probes on: a
+// slot may come free.
+
+const (
+	stallFirst = 100 * time.Millisecond // a call waits this long before one asks why
+	stallAgain = time.Second
+	maxHops    = 64
+)
+
+// probe is a question on its way: does the call with this id, on the link that
+// the probe comes by, wait for the origin?
+type probe struct {
+	Call   uint64   `msgpack:"call"`
+	Origin uint64   `msgpack:"origin"` // invocation that asks
+	Max    uint64   `msgpack:"max"`    // highest invocation on the way
+	Trail  []string `msgpack:"trail"`  // paths on the way
+}
+
+// waits notes that the handler ctx belongs to waits for a call.
+func waits(ctx context.Context, c *client, waited *call) (done func()) {
+	inv := fromContext(ctx).inv
+	if inv == nil {
+		return func() {}
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.out == nil {
+		inv.out = make(map[*call]*client)
+	}
+	inv.out[waited] = c
+	return func() {
+		inv.mu.Lock()
+		defer inv.mu.Unlock()
+		delete(inv.out, waited)
+	}
+}
+
+// stalled is called when a call has to wait for a slot.
+func (h *host) stalled() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.kind.concurrent == 1 && h.stall == nil && !h.stoppingLocked() {
+		h.stall = time.AfterFunc(stallFirst, h.investigate)
+	}
+}
+
+func (h *host) stoppingLocked() bool { return h.exit != nil }
+
+// investigate asks why calls wait.
+func (h *host) investigate() {
+	waiting := h.inbox.HasCall()
+	inv := (*h.active.Load())[0]
+	h.mu.Lock()
+	h.stall = nil
+	if waiting && !h.stoppingLocked() {
+		h.stall = time.AfterFunc(stallAgain, h.investigate)
+	}
+	h.mu.Unlock()
+	if waiting && inv != nil {
+		h.pass(inv, probe{Origin: inv.id, Max: inv.id})
+	}
+}
+
+// pass sends a probe along the calls that inv waits for.
+func (h *host) pass(inv *invocation, p probe) {
+	if len(p.Trail) >= maxHops {
+		return
+	}
+	p.Trail = append(p.Trail[:len(p.Trail):len(p.Trail)], h.path)
+	p.Max = max(p.Max, inv.id)
+	for call, c := range inv.outgoing() {
+		p.Call = uint64(call.id)
+		c.probe(call, p)
+	}
+}
+
+func (inv *invocation) outgoing() map[*call]*client {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	out := make(map[*call]*client, len(inv.out))
+	for call, c := range inv.out {
+		out[call] = c
+	}
+	return out
+}
+
+func (c *client) probe(call *call, p probe) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil && !c.link.plain && c.calls[call.id] == call {
+		_ = c.link.peer.Notify(ctlProbe, mailbox.ControlParams(p))
+	}
+}
+
+// probed takes a probe about a call that came by the link.
+func (l *inLink) probed(p probe) {
+	h := l.h
+	h.mu.Lock()
+	inv := h.calls[callKey{l, p.Call}]
+	h.mu.Unlock()
+	if inv == nil { // it waits for whoever holds the slot
+		if h.kind.concurrent > 1 || l.queue == nil || !l.queue.Waits(p.Call) {
+			return
+		}
+		if inv = (*h.active.Load())[0]; inv == nil {
+			return
+		}
+	}
+	if inv.id != p.Origin {
+		h.pass(inv, p)
+		return
+	}
+	if p.Max != p.Origin {
+		return // another handler of the cycle is the victim, and will find out
+	}
+	trail := strings.Join(append(p.Trail, h.path), " -> ")
+	err := fmt.Errorf("calls wait for each other (%s): %w", trail, ErrCallCycle)
+	h.sys.Emit(Event{Type: EventDeadlock, Path: h.path, Kind: h.kind.name, Incarnation: h.incarnation,
+		Method: inv.m.Method, Err: err, Detail: trail})
+	for call, c := range inv.outgoing() {
+		c.refuse(call, err)
+	}
+}
+
+// refuse ends a call that would wait for ever.
+func (c *client) refuse(call *call, err error) {
+	if res, ended := c.cancel(call); ended {
+		call.done <- res // it has just ended by itself
+		return
+	}
+	call.end(callResult{err: err})
+}

@@ -1,0 +1,21 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+// Actors are processes on Linux only, and so there is nothing to measure
+// elsewhere.
+
+func rawMemory(int) (allocate, seal time.Duration, err error) {
+	return 0, 0, errors.ErrUnsupported
+}
+
+func pss(int) (float64, error)           { return 0, errors.ErrUnsupported }
+func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
+func killHard(int) error                 { return errors.ErrUnsupported }
+func kernel() string                     { return "" }
+func processor() string                  { return "" }

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// small is the message of the call: an integer and a short string, changed and
+// sent back.
+var small = note{N: 1_000_000, S: "a short string"}
+
+func openCall(_ context.Context, b *bed) (session, error) {
+	floor, err := floorOf("change", small, small)
+	if err != nil {
+		return nil, err
+	}
+	measure := func(ctx context.Context) (map[string]reading, error) {
+		ours, raw, err := turns(b.budget, b.smallCall(ctx), floor.once)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]reading{
+			"call/p50": {ours.at(0.5), raw.at(0.5)},
+			"call/p99": {ours.at(0.99), raw.at(0.99)},
+		}, nil
+	}
+	return sessionFuncs{measure, floor.close}, nil
+}
+
+// smallCall is also the floor of the calls by reference.
+func (b *bed) smallCall(ctx context.Context) func() error {
+	return func() error {
+		n, err := change.Call(ctx, b.ref, small)
+		if err == nil && (n.N != small.N+1 || n.S != small.S) {
+			err = fmt.Errorf("small call: the response is %v", n)
+		}
+		return err
+	}
+}
+
+// floorOf is the bare exchange with as many bytes as a call has.
+func floorOf(method string, req, resp any) (*pingPong, error) {
+	request, err := requestSize(method, req)
+	if err != nil {
+		return nil, err
+	}
+	response, err := responseSize(resp)
+	if err != nil {
+		return nil, err
+	}
+	return newPingPong(request, response)
+}

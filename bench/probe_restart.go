@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// openRestart measures what a caller sees of a crash: from SIGKILL to the reply
+// of the replacement, to a call that was made at once and waited for it.
+func openRestart(ctx context.Context, b *bed) (session, error) {
+	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "victim", actor.NoArgs{})
+	if err != nil {
+		return nil, err
+	}
+	measure := func(ctx context.Context) (map[string]reading, error) {
+		var ours, raw latencies
+		for range b.spawns {
+			p, took, err := startBare()
+			if err != nil {
+				return nil, err
+			}
+			p.close()
+			raw = append(raw, took)
+			if took, err = killAndCall(ctx, ref); err != nil {
+				return nil, err
+			}
+			ours = append(ours, took)
+		}
+		return map[string]reading{"restart/reply": {ours.at(0.5), raw.at(0.5)}}, nil
+	}
+	end := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = b.tree.StopChild(ctx, "victim") // the tree's end would do, too
+	}
+	return sessionFuncs{measure, end}, nil
+}
+
+func killAndCall(ctx context.Context, ref actor.Ref[subject]) (time.Duration, error) {
+	old, err := pid.Call(ctx, ref, actor.NoArgs{})
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := killHard(old); err != nil {
+		return 0, fmt.Errorf("killing process %d: %w", old, err)
+	}
+	for {
+		now, err := pid.Call(ctx, ref, actor.NoArgs{})
+		var died *actor.ExitError
+		switch {
+		case errors.As(err, &died): // it had begun the call: what is in hand at a crash is not repeated
+		case err != nil:
+			return 0, err
+		case now != old: // else it replied with its last breath
+			return time.Since(start), nil
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// "Strategy OneForOne; intensity 1 in 5 s; auto-shutdown never. Child:
+// permanent; stop timeout 5 s for an actor, none for a nested supervisor; not
+// significant."
+func TestDefaults(t *testing.T) {
+	st := newStage()
+	p, err := makePlan("/", Spec{Children: []Child{st.actor("a"), Nested("m", Spec{})}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (rules{strategy: OneForOne, intensity: 1, period: 5 * time.Second, auto: AutoShutdownNever}); p.rules != want {
+		t.Fatalf("%+v, want %+v", p.rules, want)
+	}
+	want := policy{id: "a", kind: "fake", restart: actor.Permanent, stopTimeout: 5 * time.Second}
+	if got := p.specs[0].policy; got != want {
+		t.Fatalf("%+v, want %+v", got, want)
+	}
+	want = policy{id: "m", kind: KindSupervisor, supervisor: true, restart: actor.Permanent, stopTimeout: actor.Forever}
+	if got := p.specs[1].policy; got != want {
+		t.Fatalf("%+v, want %+v", got, want)
+	}
+}
+
+// "Stop timeout 0 is legal; Forever is legal for both." Options override the
+// tree's defaults, which hold for nested trees' actors, not for the supervisors.
+func TestOptions(t *testing.T) {
+	st := newStage()
+	p, err := makePlan("/", Spec{
+		Intensity: NoRestarts, Period: time.Hour, Strategy: RestForOne, AutoShutdown: AutoShutdownAll,
+		Defaults: []actor.Option{Transient, StopTimeout(time.Second)},
+		Children: []Child{
+			st.actor("a", StopTimeout(0)),
+			st.actor("b", StopTimeout(actor.Forever), Significant),
+			st.actor("c", Permanent, WithBackoff(actor.Backoff{Min: 1})),
+			Nested("m", Spec{Children: []Child{st.actor("d")}, Defaults: []actor.Option{Temporary}}, StopTimeout(actor.Forever)),
+			Nested("n", Spec{}, StopTimeout(0), Transient),
+		},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.intensity != 0 || p.period != time.Hour || p.strategy != RestForOne || p.auto != AutoShutdownAll {
+		t.Fatalf("%+v", p.rules)
+	}
+	for i, want := range []policy{
+		{id: "a", kind: "fake", restart: actor.Transient},
+		{id: "b", kind: "fake", restart: actor.Transient, stopTimeout: actor.Forever, significant: true},
+		{id: "c", kind: "fake", stopTimeout: time.Second, backoff: actor.Backoff{Min: 1}},
+		{id: "m", kind: KindSupervisor, supervisor: true, stopTimeout: actor.Forever},
+		{id: "n", kind: KindSupervisor, supervisor: true, restart: actor.Transient},
+	} {
+		if got := p.specs[i].policy; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	d := p.specs[3].launch.(nestedLauncher).plan.specs[0].policy
+	if want := (policy{id: "d", kind: "fake", restart: actor.Temporary, stopTimeout: time.Second}); d != want {
+		t.Errorf("%+v, want %+v", d, want)
+	}
+}
+
+// "All specs are checked before any child starts; every fault is reported
+// together (errors.Join). Rejected: duplicate or empty id, negative values,
+// period <= 0, significant with permanent, significant with auto-shutdown never."
+// (A period of 0 is the default.)
+func TestFaultySpecs(t *testing.T) {
+	st := newStage()
+	for _, tc := range []struct {
+		name string
+		spec Spec
+		want []string
+	}{
+		{"duplicate id", Spec{Children: []Child{st.actor("a"), st.actor("a")}}, []string{`"a": name taken`}},
+		{"empty id", Spec{Children: []Child{st.actor("")}}, []string{"id is needed"}},
+		{"id with a slash", Spec{Children: []Child{st.actor("a/b")}}, []string{`"a/b"`}},
+		{"dots", Spec{Children: []Child{st.actor("."), st.actor("..")}}, []string{`"."`, `".."`}},
+		{"control character", Spec{Children: []Child{st.actor("a\n")}}, []string{`"a\n"`}},
+		{"zero child", Spec{Children: []Child{{id: "a"}}}, []string{"Actor or Nested"}},
+		{"negative intensity", Spec{Intensity: -2}, []string{"intensity -2"}},
+		{"negative period", Spec{Period: -1}, []string{"period -1ns"}},
+		{"unknown strategy", Spec{Strategy: 9}, []string{"strategy 9"}},
+		{"unknown auto-shutdown", Spec{AutoShutdown: 9}, []string{"auto-shutdown 9"}},
+		{"negative stop timeout", Spec{Children: []Child{st.actor("a", StopTimeout(-2))}}, []string{"stop timeout"}},
+		{"negative start timeout", Spec{Children: []Child{st.actor("a", StartTimeout(-1))}}, []string{"start timeout"}},
+		{"negative back-off", Spec{Children: []Child{st.actor("a", WithBackoff(actor.Backoff{Min: -1}))}}, []string{"back-off"}},
+		{"significant and permanent", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("a", Significant)}}, []string{"significant"}},
+		{"significant and never", Spec{Children: []Child{st.actor("a", Transient, Significant)}}, []string{"auto-shutdown is never"}},
+		{"name", Spec{Name: "a/b"}, []string{`"a/b"`}},
+		{"options of a process for a supervisor", Spec{Children: []Child{Nested("m", Spec{}, actor.InProcess())}}, []string{"Defaults"}},
+		{"options of the system below the root", Spec{Children: []Child{Nested("m", Spec{Logger: slog.Default()})}}, []string{"Logger"}},
+		{"name of a nested one", Spec{Children: []Child{Nested("m", Spec{Name: "n"})}}, []string{"no Name"}},
+		{"all together, and deep", Spec{Period: -1, Children: []Child{
+			st.actor(""), st.actor("a"), st.actor("a"),
+			Nested("m", Spec{Intensity: -7, Children: []Child{Nested("n", Spec{Children: []Child{st.actor("x", StopTimeout(-2))}})}}),
+		}}, []string{"period", "id is needed", "name taken", "/m: negative intensity -7", `/m/n: child "x": negative stop timeout`}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := st.start(context.Background(), tc.spec)
+			if !errors.Is(err, ErrBadSpec) {
+				t.Fatalf("error %v, want ErrBadSpec", err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			if did := st.did(); did != "" {
+				t.Fatalf("started something: %s", did)
+			}
+		})
+	}
+}
+
+// The same rules hold for a child that is added.
+func TestFaultyStartChild(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{})
+		for _, c := range []Child{{}, st.actor(""), st.actor("a", Transient, Significant), st.actor("a", StopTimeout(-2))} {
+			if err := tree.StartChild(context.Background(), c); !errors.Is(err, ErrBadSpec) {
+				t.Errorf("%+v: error %v, want ErrBadSpec", c, err)
+			}
+		}
+		mustDid(t, st, "")
+		mustStop(t, st, tree)
+	})
+}
+
+func TestNames(t *testing.T) {
+	for got, want := range map[string]string{
+		OneForOne.String():                   "one for one",
+		Dynamic.String():                     "dynamic",
+		Strategy(9).String():                 "Strategy(9)",
+		AutoShutdownAll.String():             "all significant",
+		AutoShutdown(9).String():             "AutoShutdown(9)",
+		StateRestarting.String():             "restarting",
+		verbDelete.String():                  "delete child",
+		(&StartError{"/a", errBoom}).Error(): "start /a: boom",
+		(&StartError{"/a", &StartError{"/a", errBoom}}).Error():         "start /a: boom",
+		(&GaveUpError{Path: "/m", Child: "/m/a", Err: errBoom}).Error(): "supervisor /m gave up: more than 0 restarts within 0s, the last one of /m/a (boom)",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

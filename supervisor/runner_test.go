@@ -1,0 +1,593 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// onStage starts a tree of fakes in a bubble with a virtual clock.
+func onStage(t *testing.T, test func(t *testing.T, st *stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newStage()) })
+}
+
+func mustStart(t *testing.T, st *stage, spec Spec) *Tree {
+	t.Helper()
+	tree, err := st.start(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.did()
+	return tree
+}
+
+func mustDid(t *testing.T, st *stage, want string) {
+	t.Helper()
+	synctest.Wait()
+	if got := st.did(); got != want {
+		t.Fatalf("did  %q\nwant %q", got, want)
+	}
+}
+
+func mustStop(t *testing.T, st *stage, tree *Tree) {
+	t.Helper()
+	if err := tree.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	st.gone(t)
+}
+
+func show(tree *Tree) string {
+	var b []string
+	for c := range tree.Children() {
+		b = append(b, c.ID+":"+c.State.String())
+	}
+	return strings.Join(b, " ")
+}
+
+func mustShow(t *testing.T, tree *Tree, want string) {
+	t.Helper()
+	synctest.Wait()
+	if got := show(tree); got != want {
+		t.Fatalf("children %q\nwant     %q", got, want)
+	}
+}
+
+func TestTreeStartsAndStops(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/a"] = script{startIn: time.Second, stopIn: time.Second}
+		begun := time.Now()
+		tree, err := st.start(context.Background(), Spec{Children: []Child{st.actor("a"), st.actor("b")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begun); d != time.Second {
+			t.Fatalf("Start returned after %v, before all were ready", d)
+		}
+		mustDid(t, st, "+/a +/b")
+		mustShow(t, tree, "a:running b:running")
+		for c := range tree.Children() {
+			if c.PID != 4711 || c.Path != "/"+c.ID || c.Kind != "fake" || c.Incarnation == (actor.Incarnation{}) || c.Since.IsZero() {
+				t.Fatalf("%+v", c)
+			}
+		}
+		mustStop(t, st, tree)
+		mustDid(t, st, "-/b -/a")
+		if err := tree.Err(); err != nil {
+			t.Fatal(err)
+		}
+		mustStop(t, st, tree) // again
+		mustShow(t, tree, "a:stopped b:stopped")
+	})
+}
+
+// Restarts within the window by the virtual clock; then the end of the root.
+func TestTreeGivesUp(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Intensity: 2, Children: []Child{st.actor("a"), st.actor("b")}})
+		st.crash(t, "/b")
+		mustDid(t, st, "+/b")
+		time.Sleep(5 * time.Second) // the edge is inclusive
+		st.crash(t, "/b")
+		mustDid(t, st, "+/b")
+		time.Sleep(1)
+		st.crash(t, "/b") // the first is out of the window now
+		mustDid(t, st, "+/b")
+		st.crash(t, "/b")
+		<-tree.Done()
+		mustDid(t, st, "-/a")
+		st.gone(t)
+		var gaveUp *GaveUpError
+		if !errors.As(tree.Err(), &gaveUp) || gaveUp.Child != "/b" || !errors.Is(tree.Err(), errBoom) || !strings.Contains(tree.Err().Error(), "/b") {
+			t.Fatalf("Err is %v", tree.Err())
+		}
+		if err := tree.Wait(context.Background()); err != tree.Err() {
+			t.Fatalf("Wait returns %v", err)
+		}
+		if err := tree.StartChild(context.Background(), st.actor("x")); !errors.Is(err, actor.ErrStopped) {
+			t.Fatalf("StartChild after the end: %v", err)
+		}
+		if err := tree.Stop(context.Background()); err != nil {
+			t.Fatalf("Stop after the end: %v", err)
+		}
+	})
+}
+
+func TestTreeBackoff(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Intensity: 100, Children: []Child{
+			st.actor("a", WithBackoff(actor.Backoff{Min: time.Second, Max: 2 * time.Second, Reset: time.Minute})), st.actor("b")}})
+		st.crash(t, "/a")
+		mustDid(t, st, "+/a")
+		for _, d := range []time.Duration{time.Second, 2 * time.Second, 2 * time.Second} {
+			st.crash(t, "/a")
+			mustShow(t, tree, "a:restarting b:running")
+			if st.state("/a") != actor.PathRestarting {
+				t.Fatalf("senders were told %v", st.state("/a"))
+			}
+			time.Sleep(d - 1)
+			mustDid(t, st, "")
+			time.Sleep(1)
+			mustDid(t, st, "+/a")
+		}
+		st.crash(t, "/a")
+		synctest.Wait()
+		if err := tree.RestartChild(context.Background(), "a"); !errors.Is(err, ErrRestarting) {
+			t.Fatalf("restart of a restarting child: %v", err)
+		}
+		// "Stop of the supervisor returns promptly."
+		begun := time.Now()
+		mustStop(t, st, tree)
+		if time.Since(begun) != 0 {
+			t.Fatalf("stop took %v", time.Since(begun))
+		}
+	})
+}
+
+func TestTreeJitter(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Intensity: 100, Children: []Child{
+			st.actor("a", WithBackoff(actor.Backoff{Min: 10 * time.Second, Jitter: 0.5}))}})
+		st.crash(t, "/a")
+		mustDid(t, st, "+/a")
+		st.crash(t, "/a")
+		synctest.Wait()
+		time.Sleep(5*time.Second - 1)
+		mustDid(t, st, "")
+		time.Sleep(5*time.Second + 1)
+		mustDid(t, st, "+/a")
+		mustStop(t, st, tree)
+	})
+}
+
+// Own stop timeouts, in reverse order, one after another.
+func TestTreeStopTimeouts(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		for _, id := range []string{"a", "b", "c"} {
+			st.usual["/"+id] = script{stopIn: -1}
+		}
+		st.usual["/d"] = script{stopIn: time.Hour}
+		tree := mustStart(t, st, Spec{Children: []Child{
+			st.actor("a", StopTimeout(0)), st.actor("b"), st.actor("c", StopTimeout(time.Minute)), st.actor("d", StopTimeout(actor.Forever))}})
+		begun := time.Now()
+		mustStop(t, st, tree)
+		if want := time.Hour + time.Minute + 5*time.Second; time.Since(begun) != want {
+			t.Fatalf("stop took %v, want %v", time.Since(begun), want)
+		}
+		mustDid(t, st, "-/d -/c !/c -/b !/b -/a !/a")
+		var exits []actor.Reason
+		for c := range tree.Children() {
+			exits = append(exits, c.LastExit.Reason)
+		}
+		if fmt.Sprint(exits) != "[killed killed killed shutdown]" {
+			t.Fatalf("reported %v", exits)
+		}
+	})
+}
+
+// A ctx that ends before the orderly stop is over has the rest killed, and Stop
+// still waits for the end.
+func TestTreeStopBounded(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/a"] = script{stopIn: -1}
+		st.usual["/b"] = script{stopIn: -1}
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a", StopTimeout(actor.Forever)), st.actor("b", StopTimeout(actor.Forever))}})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := tree.Stop(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Stop returned %v", err)
+		}
+		st.gone(t)
+		if got := sorted(st.did()); got != "!/a !/b -/a -/b -/b" {
+			t.Fatalf("did %q", got)
+		}
+	})
+}
+
+func TestTreeStopSideBySide(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/a"] = script{stopIn: time.Second}
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a")}})
+		errs := make(chan error, 10)
+		for range cap(errs) {
+			go func() { errs <- tree.Stop(context.Background()) }()
+		}
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustDid(t, st, "-/a")
+		st.gone(t)
+	})
+}
+
+// A constructor that hangs keeps neither Start's ctx nor Stop from ending it.
+func TestTreeStartCut(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/b"] = script{startIn: -1}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err := st.start(ctx, Spec{Children: []Child{st.actor("a"), st.actor("b"), st.actor("c")}})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Start returned %v", err)
+		}
+		mustDid(t, st, "+/a +/b -/b -/a")
+		st.gone(t)
+	})
+}
+
+// "supervisor.Start's ctx bounds starting only."
+func TestTreeOutlivesStartCtx(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		ctx, cancel := context.WithCancel(context.Background())
+		tree, err := st.start(ctx, Spec{Children: []Child{st.actor("a")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		mustShow(t, tree, "a:running")
+		mustStop(t, st, tree)
+	})
+}
+
+func TestTreeStoppedWhileStarting(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/a"] = script{startIn: time.Hour}
+		p, err := makePlan("/", Spec{Children: []Child{st.actor("a")}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := newTree("/", p, nil, st)
+		started := make(chan error)
+		go func() { started <- tree.await(context.Background()) }()
+		synctest.Wait()
+		mustStop(t, st, tree)
+		if err := <-started; !errors.Is(err, actor.ErrStopped) {
+			t.Fatalf("Start returned %v", err)
+		}
+	})
+}
+
+func TestTreeStartFails(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/m/y"] = script{startErr: errBoom}
+		_, err := st.start(context.Background(), Spec{Children: []Child{
+			st.actor("a"),
+			Nested("m", Spec{Children: []Child{st.actor("x"), st.actor("y"), st.actor("z")}}),
+			st.actor("b"),
+		}})
+		var start *StartError
+		if !errors.Is(err, errBoom) || !errors.As(err, &start) || start.Path != "/m" || !strings.Contains(err.Error(), "/m/y") {
+			t.Fatalf("Start returned %v", err)
+		}
+		mustDid(t, st, "+/a +/m/x +/m/y -/m/x -/a")
+		st.gone(t)
+	})
+}
+
+// The parent of a supervisor that gave up: "its parent restarts it if it is
+// permanent there, and does not if it is transient."
+func TestNestedGivesUp(t *testing.T) {
+	for _, tc := range []struct {
+		restart actor.Option
+		did     string
+		show    string
+		told    actor.PathState
+	}{
+		{Permanent, "-/m/x +/m/x +/m/y", "a:running m:running", actor.PathRunning},
+		{Transient, "-/m/x", "a:running m:stopped", actor.PathStopped},
+		{Temporary, "-/m/x", "a:running", actor.PathGone},
+	} {
+		onStage(t, func(t *testing.T, st *stage) {
+			tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"),
+				Nested("m", Spec{Intensity: NoRestarts, Children: []Child{st.actor("x"), st.actor("y")}}, tc.restart)}})
+			st.crash(t, "/m/y")
+			mustDid(t, st, tc.did)
+			mustShow(t, tree, tc.show)
+			for _, path := range []string{"/m/x", "/m/y"} {
+				if st.state(path) != tc.told {
+					t.Fatalf("senders to %s were told %v, want %v", path, st.state(path), tc.told)
+				}
+			}
+			for c := range tree.Children() {
+				var gaveUp *GaveUpError
+				if c.ID == "m" && (c.LastExit.Reason != actor.ReasonShutdown || !errors.As(c.LastExit.Err, &gaveUp)) {
+					t.Fatalf("reported as %v", c.LastExit)
+				}
+			}
+			mustStop(t, st, tree)
+		})
+	}
+}
+
+// The give-up path all the way up: each supervisor ends in its turn, and the
+// root says whose fault it was.
+func TestGiveUpEscalates(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		strict := func(children ...Child) Spec { return Spec{Intensity: NoRestarts, Children: children} }
+		tree := mustStart(t, st, strict(st.actor("a"), Nested("m", strict(st.actor("b"), Nested("n", strict(st.actor("c")))))))
+		st.crash(t, "/m/n/c")
+		<-tree.Done()
+		mustDid(t, st, "-/m/b -/a")
+		st.gone(t)
+		if !errors.Is(tree.Err(), errBoom) || !strings.Contains(tree.Err().Error(), "/m/n/c") {
+			t.Fatalf("Err is %v", tree.Err())
+		}
+	})
+}
+
+// "Restart of a subtree that forgets grandchildren." And: "Children added at
+// run time are gone when their supervisor itself is restarted; only those of
+// its spec come back."
+func TestRestartOfSubtree(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Strategy: OneForAll, Children: []Child{
+			st.actor("a"),
+			Nested("m", Spec{Children: []Child{st.actor("b"), Nested("n", Spec{Children: []Child{st.actor("c")}})}}),
+		}})
+		m, err := tree.Supervisor("m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := tree.Supervisor("m/n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sub := range []*Tree{m, n} {
+			if err := sub.StartChild(context.Background(), st.actor("added")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.StopChild(context.Background(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		st.did()
+		st.crash(t, "/a")
+		mustDid(t, st, "-/m/added -/m/n/added -/m/n/c +/a +/m/b +/m/n/c")
+		for path, want := range map[string]actor.PathState{"/m/added": actor.PathGone, "/m/n/added": actor.PathGone,
+			"/m/b": actor.PathRunning, "/m/n/c": actor.PathRunning} {
+			if got := st.state(path); got != want {
+				t.Fatalf("senders to %s were told %v, want %v", path, got, want)
+			}
+		}
+		if err := m.StartChild(context.Background(), st.actor("x")); !errors.Is(err, actor.ErrStopped) {
+			t.Fatalf("call to the old incarnation: %v", err)
+		}
+		again, err := tree.Supervisor("m")
+		if err != nil || again == m {
+			t.Fatalf("the supervisor is not another one: %v", err)
+		}
+		if _, err := tree.Supervisor("a"); !errors.Is(err, actor.ErrNotFound) {
+			t.Fatalf("an actor taken for a supervisor: %v", err)
+		}
+		mustStop(t, st, tree)
+	})
+}
+
+// Auto-shutdown "propagates up if the supervisor is itself significant".
+func TestAutoShutdownPropagates(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{AutoShutdown: AutoShutdownAll, Children: []Child{
+			st.actor("a"),
+			Nested("m", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("b"), st.actor("job", Transient, Significant)}},
+				Transient, Significant),
+		}})
+		st.ends(t, "/m/job", actor.ExitStatus{Reason: actor.ReasonNormal})
+		<-tree.Done()
+		mustDid(t, st, "-/m/b -/a")
+		st.gone(t)
+		if err := tree.Err(); err != nil {
+			t.Fatalf("Err is %v: an auto-shutdown is none", err)
+		}
+	})
+}
+
+// A nested supervisor has no stop timeout; given one, what does not stop within
+// it is killed.
+func TestNestedStopTimeout(t *testing.T) {
+	for _, tc := range []struct {
+		opts []actor.Option
+		took time.Duration
+		did  string
+	}{
+		{nil, 2 * time.Hour, "-/m/y -/m/x"},
+		{[]actor.Option{StopTimeout(time.Minute)}, time.Minute, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
+		{[]actor.Option{StopTimeout(0)}, 0, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
+	} {
+		onStage(t, func(t *testing.T, st *stage) {
+			st.usual["/m/x"] = script{stopIn: time.Hour}
+			st.usual["/m/y"] = script{stopIn: time.Hour}
+			tree := mustStart(t, st, Spec{Children: []Child{Nested("m",
+				Spec{Children: []Child{st.actor("x", StopTimeout(actor.Forever)), st.actor("y", StopTimeout(actor.Forever))}}, tc.opts...)}})
+			begun := time.Now()
+			if err := tree.StopChild(context.Background(), "m"); err != nil {
+				t.Fatal(err)
+			}
+			if time.Since(begun) != tc.took {
+				t.Fatalf("stop took %v, want %v", time.Since(begun), tc.took)
+			}
+			synctest.Wait()
+			if got := sorted(st.did()); got != sorted(tc.did) {
+				t.Fatalf("did %q, want %q", got, tc.did)
+			}
+			mustShow(t, tree, "m:stopped")
+			for c := range tree.Children() {
+				if killed := c.LastExit.Reason == actor.ReasonKilled; killed != (tc.opts != nil) {
+					t.Fatalf("reported as %v", c.LastExit)
+				}
+			}
+			mustStop(t, st, tree)
+		})
+	}
+}
+
+func sorted(s string) string {
+	f := strings.Fields(s)
+	slices.Sort(f)
+	return strings.Join(f, " ")
+}
+
+func TestNestedStartTimeout(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/m/y"] = script{startIn: time.Hour}
+		_, err := st.start(context.Background(), Spec{Children: []Child{
+			Nested("m", Spec{Children: []Child{st.actor("x"), st.actor("y")}}, StartTimeout(time.Minute))}})
+		if !errors.Is(err, errStartTimeout) {
+			t.Fatalf("Start returned %v", err)
+		}
+		mustDid(t, st, "+/m/x +/m/y -/m/y -/m/x")
+		st.gone(t)
+	})
+}
+
+// Stopping a restarting nested supervisor's parent is prompt; stopping a hung
+// start of a nested supervisor works, too.
+func TestNestedStoppedWhileStarting(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Children: []Child{Nested("m", Spec{Intensity: NoRestarts, Children: []Child{st.actor("x")}})}})
+		st.next["/m/x"] = []script{{startIn: -1}}
+		st.crash(t, "/m/x")
+		mustDid(t, st, "+/m/x")
+		mustShow(t, tree, "m:starting")
+		begun := time.Now()
+		mustStop(t, st, tree)
+		if time.Since(begun) != 0 {
+			t.Fatalf("stop took %v", time.Since(begun))
+		}
+	})
+}
+
+// Admin calls are ctx-bounded; a start that nobody waits for is undone.
+func TestCallCtx(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		st.usual["/slow"] = script{startIn: time.Hour}
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a")}})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := tree.StartChild(ctx, st.actor("slow")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("StartChild returned %v", err)
+		}
+		mustDid(t, st, "+/slow -/slow")
+		mustShow(t, tree, "a:running")
+		if err := tree.StartChild(ctx, st.actor("x")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("StartChild with an ended ctx returned %v", err)
+		}
+		mustDid(t, st, "")
+		mustStop(t, st, tree)
+	})
+}
+
+// Calls wait for a restart under way, and see what it made.
+func TestCallsWaitForRestart(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a")}})
+		st.next["/a"] = []script{{startIn: time.Minute}}
+		st.crash(t, "/a")
+		mustDid(t, st, "+/a")
+		begun := time.Now()
+		if err := tree.RestartChild(context.Background(), "a"); !errors.Is(err, ErrRunning) {
+			t.Fatalf("RestartChild returned %v", err)
+		}
+		if time.Since(begun) != time.Minute {
+			t.Fatalf("answered after %v", time.Since(begun))
+		}
+		mustStop(t, st, tree)
+	})
+}
+
+// A child without a delay whose starts always fail leaves room for a stop.
+func TestStopBetweenImmediateRetries(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Intensity: 1 << 30, Children: []Child{st.actor("a")}})
+		st.mu.Lock()
+		st.usual["/a"] = script{startIn: time.Millisecond, startErr: errBoom}
+		st.mu.Unlock()
+		st.crash(t, "/a")
+		time.Sleep(100*time.Millisecond + 1)
+		mustStop(t, st, tree)
+	})
+}
+
+func TestEventsAndCount(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"), Nested("m", Spec{}), st.actor("b", Transient)}})
+		if got, want := tree.Count(), (Counts{Specs: 3, Active: 3, Supervisors: 1, Actors: 2}); got != want {
+			t.Fatalf("count %+v, want %+v", got, want)
+		}
+		st.ends(t, "/b", actor.ExitStatus{Reason: actor.ReasonNormal})
+		synctest.Wait()
+		if got, want := tree.Count(), (Counts{Specs: 3, Active: 2, Supervisors: 1, Actors: 2}); got != want {
+			t.Fatalf("count %+v, want %+v", got, want)
+		}
+		st.crash(t, "/a")
+		synctest.Wait()
+		for c := range tree.Children() {
+			if c.ID == "a" && (c.Restarts != 1 || c.LastExit.Reason != actor.ReasonPanic) {
+				t.Fatalf("%+v", c)
+			}
+			break // leaving early is fine
+		}
+		mustStop(t, st, tree)
+		var types []string
+		for _, e := range st.events {
+			if e.Time.IsZero() || e.Kind == "" {
+				t.Fatalf("%+v", e)
+			}
+			types = append(types, fmt.Sprintf("%s %s", e.Type, e.Path))
+		}
+		want := "starting /a, ready /a, starting /m, ready /m, starting /b, ready /b, exited /b, exited /a, restarting /a, " +
+			"starting /a, ready /a, stopped /m, exited /m, exited /a, stopped /"
+		if got := strings.Join(types, ", "); got != want {
+			t.Fatalf("events\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// A pool is stopped all at once.
+func TestDynamicStop(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Strategy: Dynamic})
+		for i := range 100 {
+			id := fmt.Sprint("w", i)
+			st.usual["/"+id] = script{stopIn: time.Minute}
+			if err := tree.StartChild(context.Background(), st.actor(id, StopTimeout(time.Hour))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		mustStop(t, st, tree)
+		if time.Since(begun) != time.Minute {
+			t.Fatalf("stop took %v", time.Since(begun))
+		}
+	})
+}
