@@ -9,14 +9,14 @@ import (
 
 // report is what a run found.
 type report struct {
-	begun    time.Time
-	took     time.Duration
-	rounds   int
-	quick    bool
-	system   string
-	cpu      string
-	cpus     int
-	results  []result
+	begun   time.Time
+	took    time.Duration
+	rounds  int
+	quick   bool
+	system  string
+	cpu     string
+	cpus    int
+	results []result
 }
 
 // result is one row with its readings, one for each round.

@@ -222,10 +222,13 @@ func TestGiveUpAfterFailedStarts(t *testing.T) {
 // "A wall-clock jump changes nothing": times are durations since the start, and
 // an event that seems to come from the past does not turn them back.
 func TestTimeNeverGoesBack(t *testing.T) {
-	w := startedWorld(t, rules{intensity: 1, period: time.Second}, kid("a"))
+	w := startedWorld(t, rules{intensity: 2, period: time.Second}, kid("a"))
 	w.at = 10 * time.Second
 	w.crash("a")
 	w.at = 0
+	w.crash("a") // counted at 10 s
+	w.expectLives()
+	w.at = 10*time.Second + 1
 	w.crash("a")
 	w.expectEnd(endGaveUp)
 }

@@ -30,6 +30,7 @@ type script struct {
 	startIn  time.Duration // until ready; <0: never
 	startErr error
 	stopIn   time.Duration // how long it takes to obey; <0: it does not
+	reapIn   time.Duration // from the failed start to the end
 }
 
 // fake is an instance by script.
@@ -138,6 +139,8 @@ func (f *fake) play() {
 				f.st.SetState(f.path, actor.PathRunning)
 				close(f.ready)
 			} else {
+				close(f.ready)
+				time.Sleep(f.s.reapIn)
 				f.end(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: f.err})
 			}
 		case <-f.wake:

@@ -53,9 +53,7 @@ func (s *state) advance() {
 		case len(s.op.start) > 0:
 			id := s.op.start[0]
 			s.op.start = s.op.start[1:]
-			if c := s.find(id); c != nil && !c.phase.alive() {
-				s.launch(id)
-			}
+			s.launch(id)
 		default:
 			s.stopped()
 		}

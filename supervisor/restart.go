@@ -25,7 +25,6 @@ func (s *state) restart(id string) {
 func (s *state) score(id string) *child {
 	endedAt := s.find(id).since
 	c := s.enter(id, restarting)
-	c.retry = 0 // no timer yet
 	if endedAt-c.readyAt >= c.reset() {
 		c.inRow = 0
 	}

@@ -199,15 +199,53 @@ func TestWhileRestarting(t *testing.T) {
 	})
 }
 
+// A timer that was set for an earlier restart of the child means nothing to the
+// present one. A restart by hand starts the back-off over.
+func TestOldTimer(t *testing.T) {
+	w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Second})))
+	w.crash("a")
+	w.crash("a")
+	w.call(verbStop, "a")
+	w.expectReply(w.call(verbRestart, "a"), nil)
+	w.crash("a")
+	w.expect("a:running") // the first in a row, again
+	w.crash("a")
+	w.expect("a:restarting")
+	w.log = nil
+	w.fire() // the old one
+	w.expectLog("")
+	w.fire()
+	w.expectLog("+a")
+}
+
+// A retry that comes due while something else is under way waits for it.
+func TestRetryWaits(t *testing.T) {
+	w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Second})), kid("b"))
+	w.crash("a")
+	w.crash("a")
+	w.slow["b"] = true
+	w.crash("b")
+	w.log = nil
+	w.fire()
+	w.expect("a:restarting b:starting")
+	w.send(childReady{"b", w.live["b"]})
+	w.expectLog("+a")
+	w.expect("a:running b:running")
+}
+
 // Stopping the failing child of a group ends the retry of the group; senders to
 // the rest are not kept waiting for it.
 func TestStopOfFailingGroupMember(t *testing.T) {
 	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b", WithBackoff(actor.Backoff{Min: time.Second})), kid("c"))
+	w.call(verbStop, "a")
 	w.starts["b"] = []error{errBoom, errBoom}
 	w.crash("b")
-	w.expect("a:running b:restarting c:stopped")
+	w.expect("a:stopped b:restarting c:stopped")
+	if w.told["a"] != actor.PathStopped || w.told["c"] != actor.PathRestarting {
+		t.Fatalf("told %v: the retry brings back c, not a", w.told)
+	}
 	w.expectReply(w.call(verbStop, "b"), nil)
-	w.expect("a:running b:stopped c:stopped")
+	w.expect("a:stopped b:stopped c:stopped")
 	if w.told["c"] != actor.PathStopped {
 		t.Fatalf("senders to c were told %v", w.told["c"])
 	}

@@ -538,6 +538,31 @@ func TestStopBetweenImmediateRetries(t *testing.T) {
 	})
 }
 
+// A start that failed is news only when the process is reaped: until then no
+// other incarnation is started, and Start does not return.
+func TestFailedStartIsReapedFirst(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		slow := script{startErr: errBoom, reapIn: time.Minute}
+		tree := mustStart(t, st, Spec{Intensity: 5, Children: []Child{st.actor("a")}})
+		st.next["/a"] = []script{slow}
+		st.crash(t, "/a")
+		mustDid(t, st, "+/a")
+		time.Sleep(time.Minute)
+		mustDid(t, st, "+/a")
+		mustStop(t, st, tree)
+
+		st.usual["/a"] = slow
+		begun := time.Now()
+		if _, err := st.start(context.Background(), Spec{Children: []Child{st.actor("a")}}); !errors.Is(err, errBoom) {
+			t.Fatalf("Start returned %v", err)
+		}
+		if time.Since(begun) != time.Minute {
+			t.Fatalf("Start returned after %v", time.Since(begun))
+		}
+		st.gone(t)
+	})
+}
+
 func TestEventsAndCount(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"), Nested("m", Spec{}), st.actor("b", Transient)}})

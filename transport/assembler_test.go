@@ -227,6 +227,41 @@ func compare(p part, want expectation) string {
 	return ""
 }
 
+// A message that never ends cannot collect descriptors, and after the end of
+// the lane nothing collects any.
+func TestBatchesAreBounded(t *testing.T) {
+	l := &ledger{t: t}
+	var b batches
+	b.closeFD = func(fd int) { l.set(fd, "closed") }
+	open := func() int {
+		n := 0
+		for _, fate := range l.fate {
+			if fate == "" {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range int64(10 * MaxFiles) {
+		b.add(i, l.new(1), false)
+		b.add(i, l.new(MaxFiles), false)
+		if n := open(); n > 2*MaxFiles {
+			t.Fatalf("%d descriptors are kept", n)
+		}
+	}
+	b.close()
+	if n := open(); n != 0 {
+		t.Fatalf("%d descriptors leaked", n)
+	}
+	b.add(1000, l.new(3), false)
+	if n := open(); n != 0 {
+		t.Fatalf("%d descriptors leaked after the end", n)
+	}
+	if fds, lost := b.claim(1000, 3); fds != nil || !lost {
+		t.Fatalf("descriptors %v, lost %v after the end", fds, lost)
+	}
+}
+
 // Each byte is moved in memory a bounded number of times, also when they come
 // one at a time and messages do not fit the buffer evenly.
 func TestAssemblerMovesLittle(t *testing.T) {

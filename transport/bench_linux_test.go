@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"testing"
 )
 
@@ -91,10 +90,8 @@ func BenchmarkPingPong(b *testing.B) {
 							}
 						}()
 					} else {
-						cmd := exec.Command("/proc/self/exe")
-						cmd.Env = append(os.Environ(), "UNDERSTUDY_TRANSPORT_HELPER=echo-"+means)
+						cmd := helper(b, "echo-"+means)
 						cmd.ExtraFiles = []*os.File{there}
-						cmd.Stderr = os.Stderr
 						if err := cmd.Start(); err != nil {
 							b.Fatal(err)
 						}

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,8 +15,25 @@ import (
 // helpers are what this program does when a test starts it again.
 var helpers = map[string]func(){}
 
+// helper returns a command that runs one of them. It ends with this process,
+// however this one ends: the pipe to its standard input is then closed.
+func helper(t testing.TB, name string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "UNDERSTUDY_TRANSPORT_HELPER="+name)
+	cmd.Stderr = os.Stderr
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
 func TestMain(m *testing.M) {
 	if name := os.Getenv("UNDERSTUDY_TRANSPORT_HELPER"); name != "" {
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(3)
+		}()
 		helpers[name]()
 		os.Exit(0)
 	}

@@ -301,10 +301,8 @@ func TestCloseWithCopies(t *testing.T) {
 // though it had not read everything.
 func TestPeerKilled(t *testing.T) {
 	f, g := socketPair(t)
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "UNDERSTUDY_TRANSPORT_HELPER=flood")
+	cmd := helper(t, "flood")
 	cmd.ExtraFiles = []*os.File{g}
-	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,11 @@ package program
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Descendants returns the process ids of all that the program has started and
@@ -34,4 +36,18 @@ func (p *Program) Descendants() []int {
 		next = append(next[1:], children[pid]...)
 	}
 	return all
+}
+
+// Actor returns the process id of the actor of that path, which is in the
+// title of its process: "program: path #n".
+func (p *Program) Actor(path string) int {
+	p.t.Helper()
+	for _, pid := range p.Descendants() {
+		title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(string(title), ": "+path+" #") {
+			return pid
+		}
+	}
+	p.t.Fatalf("no process of the actor %s", path)
+	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,8 +109,9 @@ func (p *Program) Output() string {
 	return p.output.String()
 }
 
-// Line waits for the next line of standard output that contains the text.
-func (p *Program) Line(text string) string {
+// Line waits for the next line of standard output that contains all the texts.
+// What does not is passed over.
+func (p *Program) Line(texts ...string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
@@ -117,13 +119,13 @@ func (p *Program) Line(text string) string {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				p.t.Fatalf("the program ended without printing %q", text)
+				p.t.Fatalf("the program ended without printing %q", texts)
 			}
-			if strings.Contains(line, text) {
+			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 				return line
 			}
 		case <-ctx.Done():
-			p.t.Fatalf("the program did not print %q within %v", text, patience)
+			p.t.Fatalf("the program did not print %q within %v", texts, patience)
 		}
 	}
 }
