@@ -10,10 +10,9 @@ import (
 // pingPong is the floor of a call: a request of so many bytes and a response
 // of so many, over a bare socketpair between two Go processes.
 type pingPong struct {
-	conn     *net.UnixConn
-	peer     *os.Process
-	out, in  []byte
-	received int
+	conn    *net.UnixConn
+	peer    *os.Process
+	out, in []byte
 }
 
 func newPingPong(request, response int) (*pingPong, error) {
