@@ -31,7 +31,7 @@ type host struct {
 	state  any
 
 	workers sync.WaitGroup
-	active  atomic.Pointer[[]*invocation] // by slot; copied on write, under mu
+	active  []atomic.Pointer[invocation] // by slot
 
 	mu       sync.Mutex
 	calls    map[callKey]*invocation // begun and not answered
@@ -66,8 +66,7 @@ func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), ctxKey{}, ctxValue{h: h}))
 	h.ctx, h.cancel = ctx, cancel
-	active := make([]*invocation, kind.concurrent)
-	h.active.Store(&active)
+	h.active = make([]atomic.Pointer[invocation], kind.concurrent)
 	return h
 }
 

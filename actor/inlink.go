@@ -117,7 +117,7 @@ func (l *inLink) Message(m *mailbox.Incoming) {
 		l.violation(err)
 		return
 	}
-	if isCall && (*l.h.active.Load())[0] != nil {
+	if isCall && l.h.active[0].Load() != nil {
 		l.h.stalled()
 	}
 }
@@ -125,7 +125,8 @@ func (l *inLink) Message(m *mailbox.Incoming) {
 // holdsLastSlot reports whether a call with this chain would wait for itself:
 // every slot is held by an invocation that waits for it.
 func (h *host) holdsLastSlot(chain []uint64) bool {
-	for _, inv := range *h.active.Load() {
+	for i := range h.active {
+		inv := h.active[i].Load()
 		if inv == nil {
 			return false
 		}

@@ -24,12 +24,15 @@ type invocation struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	src    *mailbox.Source
+	over   sync.Once
 	credit chan uint64 // of a stream: items the reader takes on
 
-	mu      sync.Mutex
-	out     map[*call]*client // calls that the handler waits for
-	replied bool
-	later   bool
+	mu       sync.Mutex
+	out      map[*call]*client // calls that the handler waits for
+	replied  bool              // somebody has taken the one reply
+	later    bool              // it comes from outside of the handler
+	answered bool              // it is on its way
+	returned bool              // the handler has returned
 }
 
 // invocationIDs are unique in the system with overwhelming probability: a
@@ -80,32 +83,29 @@ func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	active := append([]*invocation(nil), *h.active.Load()...)
-	active[slot] = inv
-	h.active.Store(&active)
+	h.active[slot].Store(inv)
 	if m.Call {
 		h.calls[callKey{inv.link, m.ID}] = inv
 	}
 	return inv
 }
 
-// end frees the slot.
+// end frees the slot. An invocation whose reply comes later lives on.
 func (h *host) end(slot int, inv *invocation) {
-	h.mu.Lock()
-	active := append([]*invocation(nil), *h.active.Load()...)
-	active[slot] = nil
-	h.active.Store(&active)
-	h.mu.Unlock()
+	h.active[slot].Store(nil)
 	inv.mu.Lock()
-	later := inv.later && !inv.replied
+	inv.returned = true
+	over := !inv.later || inv.answered
 	inv.mu.Unlock()
-	if !later {
+	if over {
 		inv.done()
 	}
 }
 
 // done lets go of what the invocation held.
-func (inv *invocation) done() {
+func (inv *invocation) done() { inv.over.Do(inv.letGo) }
+
+func (inv *invocation) letGo() {
 	inv.cancel(context.Canceled)
 	if inv.m.Call {
 		inv.h.mu.Lock()
@@ -136,51 +136,51 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 	inv.src = newSource(m.Params, m.Segments, h.sys)
 	if b.stream != nil {
 		err := b.stream(inv.ctx, h.state, inv.src, inv.emit)
-		if err != nil {
-			inv.fail(err)
-		} else {
-			inv.answer(nil)
+		if inv.take() {
+			inv.reply(nil, err)
 		}
 		return
 	}
 	resp, err := b.call(inv.ctx, h.state, inv.src)
-	switch {
-	case err == errPending:
-		inv.mu.Lock()
-		inv.later = true
-		inv.mu.Unlock()
-	case err != nil:
-		inv.fail(err)
-	default:
-		inv.answer(resp)
+	if err != errPending && inv.take() {
+		inv.reply(resp, err)
 	}
 }
 
-// fail answers with an error. A cast has nobody to tell: its error is logged.
+// fail answers with an error, unless there was an answer.
 func (inv *invocation) fail(err error) {
-	if !inv.take() {
-		return
+	if inv.take() {
+		inv.reply(nil, err)
 	}
-	if !inv.m.Call {
-		inv.h.sys.castFailed(inv, err)
-		return
-	}
-	inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, err), nil, nil)
 }
 
-// answer answers with a result. What it carries moves to the caller.
-func (inv *invocation) answer(resp any) {
-	if !inv.take() || !inv.m.Call {
+// reply sends the answer. What a result carries moves to the caller. A cast
+// has nobody to tell: its error is an event.
+func (inv *invocation) reply(resp any, err error) {
+	defer func() {
+		inv.mu.Lock()
+		inv.answered = true
+		inv.mu.Unlock()
+	}()
+	s := inv.h.sys
+	if !inv.m.Call {
+		if err != nil {
+			s.castFailed(inv, err)
+		}
 		return
 	}
 	buf := mailbox.GetBuffer()
 	defer mailbox.PutBuffer(buf)
-	err := mailbox.Encode(buf, resp, inv.link.arrays())
-	if err == nil && len(buf.B) > inv.h.sys.opts.MaxMessage {
-		err = fmt.Errorf("response of %d bytes, limit %d: %w", len(buf.B), inv.h.sys.opts.MaxMessage, ErrTooLarge)
+	if err == nil {
+		if err = mailbox.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
+			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
+		}
+		if err != nil {
+			err = fmt.Errorf("response of %s: %w", inv.m.Method, err)
+		}
 	}
 	if err != nil {
-		inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, fmt.Errorf("response of %s: %w", inv.m.Method, err)), nil, nil)
+		inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, err), nil, nil)
 		return
 	}
 	inv.link.respond(inv.m.ID, nil, buf.B, buf.Segments)
@@ -256,18 +256,16 @@ func (p *Pending[Resp]) Pending() (Resp, error) {
 // Reply answers the request. A second reply is [ErrDuplicate].
 func (p *Pending[Resp]) Reply(v Resp, err error) error {
 	inv := p.inv
-	inv.mu.Lock()
-	twice := inv.replied
-	inv.mu.Unlock()
-	if twice {
+	if !inv.take() {
 		return ErrDuplicate
 	}
-	if err != nil {
-		inv.fail(err)
-	} else {
-		inv.answer(v)
+	inv.reply(v, err)
+	inv.mu.Lock()
+	over := inv.returned
+	inv.mu.Unlock()
+	if over {
+		inv.done()
 	}
-	inv.done()
 	return nil
 }
 

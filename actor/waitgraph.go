@@ -67,7 +67,7 @@ func (h *host) stoppingLocked() bool { return h.exit != nil }
 // investigate asks why calls wait.
 func (h *host) investigate() {
 	waiting := h.inbox.HasCall()
-	inv := (*h.active.Load())[0]
+	inv := h.active[0].Load()
 	h.mu.Lock()
 	h.stall = nil
 	if waiting && !h.stoppingLocked() {
@@ -120,7 +120,7 @@ func (l *inLink) probed(p probe) {
 		if h.kind.concurrent > 1 || l.queue == nil || !l.queue.Waits(p.Call) {
 			return
 		}
-		if inv = (*h.active.Load())[0]; inv == nil {
+		if inv = h.active[0].Load(); inv == nil {
 			return
 		}
 	}

@@ -17,6 +17,7 @@ type bed struct {
 	scale
 	tree *supervisor.Tree
 	ref  actor.Ref[subject]
+	pid  int
 }
 
 // makeBed starts the tree. That also starts the system's guardian, so that no
@@ -27,7 +28,10 @@ func makeBed(ctx context.Context, s scale) (*bed, error) {
 		return nil, err
 	}
 	b := &bed{scale: s, tree: tree}
-	if b.ref, err = subjects.Ref(tree, "subject"); err != nil {
+	if b.ref, err = subjects.Ref(tree, "subject"); err == nil {
+		b.pid, err = pid.Call(ctx, b.ref, actor.NoArgs{})
+	}
+	if err != nil {
 		b.close()
 		return nil, err
 	}

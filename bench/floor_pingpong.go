@@ -33,6 +33,8 @@ func (p *pingPong) once() error {
 	return nil
 }
 
+func (p *pingPong) side() side { return side{p.once, p.peer.Pid} }
+
 func (p *pingPong) close() {
 	p.conn.Close()
 	endFloor(p.peer)

@@ -15,27 +15,28 @@ func openCall(_ context.Context, b *bed) (session, error) {
 		return nil, err
 	}
 	measure := func(ctx context.Context) (map[string]reading, error) {
-		ours, raw, err := turns(b.budget, b.smallCall(ctx), floor.once)
+		ours, raw, err := turns(b.budget, b.smallCall(ctx), floor.side())
 		if err != nil {
 			return nil, err
 		}
 		return map[string]reading{
 			"call/p50": {ours.at(0.5), raw.at(0.5)},
 			"call/p99": {ours.at(0.99), raw.at(0.99)},
+			"call/cpu": {ours.cpuPerOp(), raw.cpuPerOp()},
 		}, nil
 	}
 	return sessionFuncs{measure, floor.close}, nil
 }
 
 // smallCall is also the floor of the calls by reference.
-func (b *bed) smallCall(ctx context.Context) func() error {
-	return func() error {
+func (b *bed) smallCall(ctx context.Context) side {
+	return side{peer: b.pid, op: func() error {
 		n, err := change.Call(ctx, b.ref, small)
 		if err == nil && (n.N != small.N+1 || n.S != small.S) {
 			err = fmt.Errorf("small call: the response is %v", n)
 		}
 		return err
-	}
+	}}
 }
 
 // floorOf is the bare exchange with as many bytes as a call has.

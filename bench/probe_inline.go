@@ -24,13 +24,13 @@ func openInline(size int) func(context.Context, *bed) (session, error) {
 			return nil, err
 		}
 		measure := func(ctx context.Context) (map[string]reading, error) {
-			ours, raw, err := turns(b.budget, func() error {
+			ours, raw, err := turns(b.budget, side{peer: b.pid, op: func() error {
 				got, err := echo.Call(ctx, b.ref, payload)
 				if err == nil && (len(got) != len(payload) || got[len(got)-1] != payload[len(payload)-1]) {
 					err = fmt.Errorf("echo of %d bytes: %d came back, or others", len(payload), len(got))
 				}
 				return err
-			}, floor.once)
+			}}, floor.side())
 			if err != nil {
 				return nil, err
 			}

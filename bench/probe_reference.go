@@ -55,7 +55,7 @@ func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[strin
 		return err
 	}
 	smallCall := b.smallCall(ctx)
-	if err := smallCall(); err != nil { // so that the receiver is awake
+	if err := smallCall.op(); err != nil { // so that the receiver is awake
 		return nil, err
 	}
 	start = time.Now()
@@ -64,7 +64,7 @@ func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[strin
 	}
 	first := time.Since(start)
 
-	ours, calls, err := turns(b.budget, byReference, smallCall)
+	ours, calls, err := turns(b.budget, side{byReference, b.pid}, smallCall)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ func table(s scale) []probe {
 		{rows: []row{
 			{name: "call/p50", title: "call, round trip, p50", unit: nanoseconds, floor: bySocketpair, aim: aim{ratio: callAim}},
 			{name: "call/p99", title: "call, round trip, p99", unit: nanoseconds, floor: bySocketpair},
+			{name: "call/cpu", title: "call, CPU time of both sides", unit: nanoseconds, floor: bySocketpair},
 		}, open: openCall},
 		{rows: []row{
 			{name: "cast/rate", title: "casts handled", unit: perSecond, floor: byStream},

@@ -23,7 +23,7 @@ func TestTable(t *testing.T) {
 				}
 			}
 		}
-		for _, want := range []string{"call/p50", "call/p99", "cast/rate", "inline/16B", "inline/4MiB", "reference/4KiB/call",
+		for _, want := range []string{"call/p50", "call/p99", "call/cpu", "cast/rate", "inline/16B", "inline/4MiB", "reference/4KiB/call",
 			"spawn/ready", "restart/reply", "idle/memory", "idle/cpu"} {
 			if !names[want] {
 				t.Errorf("quick=%v: no row %s", s.quick, want)
@@ -38,7 +38,7 @@ func TestTable(t *testing.T) {
 func TestChoose(t *testing.T) {
 	for only, want := range map[string]string{
 		"^call/p50$":              "call/p50",
-		"^call":                   "call/p50 call/p99",
+		"^call":                   "call/p50 call/p99 call/cpu",
 		"reference/4KiB/(fr|fir)": "reference/4KiB/freeze reference/4KiB/first",
 		"no such row":             "",
 	} {

@@ -129,7 +129,7 @@ func FuzzMeta(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		var m Meta
 		var err error
-		if n := allocated(func() { m, err = ParseMeta(wire) }); n > 4<<10+100*uint64(len(wire)) {
+		if n := allocated(func() { m, err = ParseMeta(wire) }); n > 64<<10+100*uint64(len(wire)) {
 			t.Fatalf("%x: %d bytes allocated", wire, n)
 		}
 		if err != nil {

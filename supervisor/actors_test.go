@@ -287,6 +287,9 @@ func TestTreeOfAnActor(t *testing.T) {
 		for _, name := range []string{"", "named"} {
 			must(t, 42)(spawn.Call(ctx, a, name))
 		}
+		if _, err := spawn.Call(ctx, a, "named"); err == nil || !strings.Contains(err.Error(), "name taken") {
+			t.Fatalf("a second tree with the same paths: %v", err)
+		}
 		for _, path := range []string{"a/sub", "a/named/sub"} {
 			must(t, 43)(add.Call(ctx, ref(t, tree, path), 1)) // from the root, too
 		}

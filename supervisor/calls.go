@@ -62,7 +62,7 @@ func (s *state) cancel(ev callCancelled) {
 	for i, p := range s.pending {
 		if c, ok := p.(called); ok && c.call == ev.call {
 			s.pending = slices.Delete(slices.Clone(s.pending), i, i+1)
-			s.do(reply{call: ev.call, err: ev.err})
+			s.do(reply(ev))
 			return
 		}
 	}

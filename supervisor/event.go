@@ -51,8 +51,8 @@ type (
 		err  error
 	}
 
-	// stopAsked: stop in order, then end. err is why, if it was no request.
-	stopAsked struct{ err error }
+	// stopAsked: stop in order, then end.
+	stopAsked struct{}
 	// startCut: the time to start the children of the spec is up. It means
 	// nothing once they are up.
 	startCut struct{ err error }

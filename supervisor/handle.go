@@ -29,7 +29,7 @@ func (s *state) handle(ev event) {
 	case callCancelled:
 		s.cancel(ev)
 	case stopAsked:
-		s.shutdown(endStopped, ev.err)
+		s.shutdown(endStopped, nil)
 	case startCut:
 		if s.op.kind == opStart {
 			s.shutdown(endStartFailed, ev.err)

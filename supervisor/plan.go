@@ -112,7 +112,9 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 		backoff:     settings.Backoff,
 		stopTimeout: actor.DefaultStopTimeout,
 	}}
-	if _, s.supervisor = c.body.(nestedBody); s.supervisor {
+	switch c.body.(type) {
+	case nestedBody, ownBody:
+		s.supervisor = true
 		s.stopTimeout = actor.Forever
 	}
 	if settings.StopTimeout != nil {
@@ -127,6 +129,19 @@ func (sp Spec) checkNotRoot(at string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: supervisor %s: only the root of a system can have a Logger, MaxMessage or Inline", ErrBadSpec, at)
+}
+
+// checkFree reports paths that another tree of the same actor has.
+func (p *plan) checkFree(sys *actor.System, at string) error {
+	var errs []error
+	for _, s := range p.specs {
+		path := join(at, s.id)
+		switch sys.State(path) {
+		case actor.PathStarting, actor.PathRunning, actor.PathRestarting, actor.PathStopped:
+			errs = append(errs, fmt.Errorf("%w: supervisor %s: %s belongs to another tree: give one a Name: %w", ErrBadSpec, at, path, actor.ErrNameTaken))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func badRune(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }

@@ -89,7 +89,7 @@ func (t *Tree) arm(a armRetry) {
 }
 
 // report publishes an event of a child or of the supervisor itself. What an
-// actor's life consists of, its instance reports itself.
+// actor's life consists of, the system reports itself.
 func (t *Tree) report(a emit) {
 	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: KindSupervisor, Exit: a.exit, Err: a.err}
 	if a.id == "" {
@@ -97,8 +97,11 @@ func (t *Tree) report(a emit) {
 		return
 	}
 	inst := t.getLive(a.inc)
-	if _, speaks := inst.(*actor.Instance); speaks && a.what != actor.EventRestarting {
-		return
+	switch inst.(type) {
+	case *actor.Instance, ownProcess:
+		if a.what != actor.EventRestarting {
+			return
+		}
 	}
 	if inst != nil {
 		ev.PID, ev.Incarnation = inst.PID(), inst.Incarnation()

@@ -33,6 +33,11 @@ func Start(ctx context.Context, spec Spec) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	if inside {
+		if err := p.checkFree(scope.System(), at); err != nil {
+			return nil, err
+		}
+	}
 	if ctx.Err() != nil {
 		return nil, &cutError{at, context.Cause(ctx)}
 	}

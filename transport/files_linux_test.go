@@ -340,6 +340,29 @@ func TestFilesWait(t *testing.T) {
 	}
 }
 
+// Descriptors go with the first part of a message that does not fit into the
+// kernel, and with no other.
+func TestFilesOfLargeMessage(t *testing.T) {
+	noLeak(t)
+	a, b := newSockets(t)
+	w := newWitness(t)
+	files := make([]*os.File, MaxFiles)
+	for i := range files {
+		files[i] = w.w
+	}
+	for range 2 { // at once, and from the queue
+		mustSend(t, a, frame(len(files), make([]byte, 2<<20)), files...)
+	}
+	for range 2 {
+		m := mustReceive(t, b)
+		if len(m.Files) != len(files) || m.FilesLost {
+			t.Fatalf("%d files, lost %v; want %d", len(m.Files), m.FilesLost, len(files))
+		}
+		closeFiles(m.Files)
+	}
+	w.isClosed()
+}
+
 // If they cannot be duplicated, the message is refused as a whole.
 func TestFilesCannotWait(t *testing.T) {
 	noLeak(t)
@@ -439,6 +462,8 @@ func helpRefs() {
 	for i := range files {
 		files[i] = null
 	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	check(err)
 	const n = 5 // the kernel refuses when more than the limit are on their way already
 	for _, patient := range []bool{true, false} {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -475,5 +500,8 @@ func helpRefs() {
 		}
 		a.Close()
 		b.Close()
+	}
+	if now, err := os.ReadDir("/proc/self/fd"); err != nil || len(now) > len(entries)+1 { // one for the netpoller
+		check(fmt.Errorf("%d descriptors are open, %d at first (%v)", len(now), len(entries), err))
 	}
 }

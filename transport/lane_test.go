@@ -163,7 +163,11 @@ func TestBodyIsBorrowed(t *testing.T) {
 	eachKind(t, func(t *testing.T, a, b Lane) {
 		const n = 1000
 		for i := range n {
-			body := numbered(i, 1000)
+			size := 1000
+			if i%100 == 0 {
+				size = 100 << 10
+			}
+			body := numbered(i, size)
 			mustSend(t, a, body)
 			clear(body)
 		}

@@ -121,6 +121,54 @@ func TestCoalescing(t *testing.T) {
 	}
 }
 
+// What others send while a message is being written goes behind it, and whoever
+// wrote that message writes it too, if the kernel takes it.
+func TestSendDuringSend(t *testing.T) {
+	for name, size := range map[string]int{"whole": 8, "in parts": 2 << 20} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newSockets(t)
+			sent := 0
+			a.writeNow = func(fd uintptr) {
+				a.doWriteNow(fd)
+				for sent < 3 {
+					sent++
+					mustSend(t, a, numbered(sent, 8))
+				}
+			}
+			mustSend(t, a, numbered(0, size))
+			if n := a.Buffered(); n != 0 && size == 8 {
+				t.Fatalf("%d bytes wait for no reason", n)
+			}
+			for i := range 4 {
+				if err := checkNumbered(mustReceive(t, b).Body, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// A Send returns though others never stop.
+func TestSendComesToAnEnd(t *testing.T) {
+	a, b := newSockets(t)
+	sent, writes := 0, 0
+	a.writeNow = func(fd uintptr) {
+		writes++
+		a.doWriteNow(fd)
+		sent++
+		mustSend(t, a, numbered(sent, 8))
+	}
+	mustSend(t, a, numbered(0, 8))
+	if writes != 1+sendRounds {
+		t.Fatalf("Send made %d writes, want %d", writes, 1+sendRounds)
+	}
+	for i := range sent + 1 {
+		if err := checkNumbered(mustReceive(t, b).Body, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDrained(t *testing.T) {
 	drained := make(chan int, 10)
 	var s *socket

@@ -53,7 +53,7 @@ func play(ctx context.Context, m Manager, training time.Duration) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("request %d: roll: ready %v, others %v\n", roll.Request, roll.Ready, roll.Others)
+		fmt.Printf("request %d: roll: %v\n", roll.Request, roll.Workers)
 	}
 	for i, hire := range hires {
 		h, err := hire.Result()

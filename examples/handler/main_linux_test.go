@@ -76,7 +76,7 @@ func TestServesWhileHiring(t *testing.T) {
 	m := startManager(t)
 	ctx, giveUp := context.WithCancel(t.Context())
 	hire := m.Hire(ctx, contract{"slow", 24 * time.Hour})
-	waitRoll(t, m, func(r Roll) bool { return slices.Equal(r.Others, []string{"slow"}) })
+	waitRoll(t, m, func(r Roll) bool { return len(r.Workers) == 1 && r.Workers[0].State == "starting" })
 	if _, err := m.Factor(t.Context(), 12).Result(); !errors.Is(err, errNobody) {
 		t.Errorf("work without workers: %v", err)
 	}
@@ -84,7 +84,7 @@ func TestServesWhileHiring(t *testing.T) {
 	if _, err := hire.Result(); !errors.Is(err, context.Canceled) {
 		t.Errorf("hire that was given up: %v", err)
 	}
-	waitRoll(t, m, func(r Roll) bool { return len(r.Others) == 0 })
+	waitRoll(t, m, func(r Roll) bool { return len(r.Workers) == 0 })
 	if h, err := m.Hire(t.Context(), contract{Name: "quick"}).Result(); err != nil || h.Worker.Path() != "/manager/quick" {
 		t.Errorf("hired %v, error %v", h.Worker.Path(), err)
 	}
@@ -113,28 +113,30 @@ func TestKilledWorker(t *testing.T) {
 	monitor, stop := context.WithCancel(t.Context())
 	defer stop()
 	downs := h.Worker.Monitor(monitor)
-	huge := uint64(18446744073709551557) // a prime: it takes a while
-	answer := m.Factor(t.Context(), huge)
-	pinned, err := h.Worker.Pin(t.Context())
+	roll, err := m.Roll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	incarnation, _ := pinned.Pinned()
-	// The worker has begun when its own frontend finds it busy: that is not
-	// visible from outside, so kill it and look at what the call says.
-	if err := syscall.Kill(workerPID(t, m), syscall.SIGKILL); err != nil {
+	prime := uint64(18446744073709551557) // it takes a while
+	ctx, giveUp := context.WithCancel(t.Context())
+	answer := m.Factor(ctx, prime)
+	if err := syscall.Kill(roll.Workers[0].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	for down := range downs {
-		if down.Incarnation != incarnation || down.Signal != syscall.SIGKILL {
+		if down.Path != "/manager/ada" || down.Signal != syscall.SIGKILL {
 			t.Errorf("down: %+v", down)
 		}
 		break
 	}
-	switch _, err := answer.Result(); {
-	case err == nil: // it had not begun: the replacement did it
-	default:
-		t.Logf("the call in its hands: %v", err)
+	giveUp()
+	_, err = answer.Result()
+	if exit, begun := actor.IsExit(err); begun {
+		if exit.Signal != syscall.SIGKILL || exit.Begun != actor.BegunYes {
+			t.Errorf("the call in the worker's hands: %v", err)
+		}
+	} else if !errors.Is(err, context.Canceled) { // it had not been begun, and waited for the replacement
+		t.Errorf("the call that was given up: %v", err)
 	}
 	if a, err := (Worker{h.Worker}).Factor(t.Context(), 15); err != nil || !slices.Equal(a.Factors, []uint64{3, 5}) {
 		t.Errorf("the replacement answered %v, error %v", a, err)

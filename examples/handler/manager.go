@@ -45,9 +45,14 @@ func (m *manager) Hire(ctx context.Context, c contract) (hired, error) {
 
 // Roll is who works for a manager.
 type Roll struct {
-	Request int
-	Ready   []string
-	Others  []string // that are in training, restarting or stopping
+	Request int // which request it was, by the manager's count
+	Workers []Entry
+}
+
+// Entry is one worker: State is "running" if it is ready.
+type Entry struct {
+	Name, State string
+	PID         int
 }
 
 // Roll is answered from what the supervisor knows right now.
@@ -55,11 +60,7 @@ func (m *manager) Roll(context.Context, actor.NoArgs) (Roll, error) {
 	m.served++
 	r := Roll{Request: m.served}
 	for c := range m.staff.Children() {
-		if c.State == supervisor.StateRunning {
-			r.Ready = append(r.Ready, c.ID)
-		} else {
-			r.Others = append(r.Others, c.ID)
-		}
+		r.Workers = append(r.Workers, Entry{c.ID, c.State.String(), c.PID})
 	}
 	return r, nil
 }

@@ -108,7 +108,7 @@ func guardianEnviron(system string) []string {
 			env = append(env, e)
 		}
 	}
-	return env
+	return WithQuickExit(env)
 }
 
 // run replaces guardians that end before their time.

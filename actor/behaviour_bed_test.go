@@ -1,0 +1,347 @@
+package actor_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// The behaviour suite: what DESIGN.md promises to those who write actors and to
+// those who send to them, one case for both modes. Its tests wait for events,
+// lines in a diary and gates, never for time to pass.
+
+func TestMain(m *testing.M) {
+	if os.Getenv(foreignPeer) != "" {
+		foreignMain() // does not return
+	}
+	actor.TestMain(m)
+}
+
+// patience bounds a test that hangs.
+const patience = 30 * time.Second
+
+// bed is what one case of the suite runs in.
+type bed struct {
+	*testing.T
+	ctx     context.Context
+	process bool // actors are processes
+	tree    *supervisor.Tree
+	diary   *diary
+	options []actor.Option
+	events  *eventLog
+}
+
+// both runs a case with processes and with goroutines.
+func both(t *testing.T, test func(b *bed)) {
+	t.Run("process", func(t *testing.T) { inProcesses(t, test) })
+	t.Run("in-process", func(t *testing.T) { test(newBed(t, false)) })
+}
+
+// inProcesses runs a case that a goroutine cannot do.
+func inProcesses(t *testing.T, test func(b *bed)) {
+	if runtime.GOOS != "linux" {
+		t.Skip("process mode needs Linux")
+	}
+	test(newBed(t, true))
+}
+
+func newBed(t *testing.T, process bool) *bed {
+	leaktest.Check(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	b := &bed{T: t, ctx: ctx, process: process}
+	if !process {
+		b.options = []actor.Option{actor.InProcess()}
+	}
+	b.diary = newDiary(b)
+	return b
+}
+
+// start starts the children under one supervisor that puts up with a lot. It
+// is stopped, and everything checked for leaks, when the test ends.
+func (b *bed) start(children ...supervisor.Child) {
+	b.Helper()
+	b.startSpec(supervisor.Spec{Children: children})
+}
+
+func (b *bed) startSpec(spec supervisor.Spec) {
+	b.Helper()
+	spec.Intensity, spec.Defaults = 1000, b.options
+	spec.Logger = slog.New(slog.DiscardHandler)
+	var err error
+	if b.tree, err = supervisor.Start(b.ctx, spec); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.tree.Stop(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	b.events = newEventLog(b)
+}
+
+// puppet starts a puppet and returns its reference.
+func (b *bed) puppet(opts ...actor.Option) actor.Ref[puppet] {
+	b.Helper()
+	b.start(supervisor.Actor(Puppets, "p", b.stage(), opts...))
+	return b.ref("p")
+}
+
+func (b *bed) stage() stage { return stage{Diary: b.diary.path, Test: os.Getpid()} }
+
+func (b *bed) ref(id string) actor.Ref[puppet] {
+	b.Helper()
+	r, err := Puppets.Ref(b.tree, id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+func (b *bed) pid(id string) int {
+	for info := range b.tree.Children() {
+		if info.ID == id {
+			return info.PID
+		}
+	}
+	return 0
+}
+
+// check fails the test unless the call ended as wanted. Use: check[T](b, want)(m.Call(...)).
+func check[T comparable](b *bed, want T) func(T, error) {
+	b.Helper()
+	return func(got T, err error) {
+		b.Helper()
+		if err != nil || got != want {
+			b.Fatalf("got %v, %v; want %v", got, err, want)
+		}
+	}
+}
+
+func (b *bed) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// is fails the test unless err wraps all of the targets.
+func (b *bed) is(err error, targets ...error) {
+	b.Helper()
+	for _, target := range targets {
+		if !errors.Is(err, target) {
+			b.Fatalf("error %v is not %v", err, target)
+		}
+	}
+}
+
+// gone fails the test unless err says that the actor will not come back.
+func (b *bed) gone(err error) {
+	b.Helper()
+	if !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNotRunning) {
+		b.Fatalf("error %v is neither ErrStopped nor ErrNotRunning", err)
+	}
+}
+
+// exit fails the test unless err is the end of an actor.
+func (b *bed) exit(err error) *actor.ExitError {
+	b.Helper()
+	x, ok := actor.IsExit(err)
+	if !ok {
+		b.Fatalf("error %v is no ExitError", err)
+	}
+	return x
+}
+
+// diary is where actors write what they do: a fifo, so that a line survives
+// its writer's death in the next moment, and the test can wait for one.
+type diary struct {
+	b     *bed
+	path  string
+	lines chan string
+}
+
+func newDiary(b *bed) *diary {
+	d := &diary{b: b, path: filepath.Join(b.TempDir(), "diary"), lines: make(chan string, 1<<16)}
+	f := fifo(b, d.path)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in := bufio.NewScanner(f)
+		for in.Scan() {
+			d.lines <- in.Text()
+		}
+	}()
+	b.Cleanup(func() { f.Close(); <-done })
+	return d
+}
+
+func fifo(b *bed, path string) *os.File {
+	b.Helper()
+	b.must(syscall.Mkfifo(path, 0o600))
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // both ends: it never is at its end
+	b.must(err)
+	return f
+}
+
+// next waits for the next line.
+func (d *diary) next() string {
+	d.b.Helper()
+	select {
+	case line := <-d.lines:
+		return line
+	case <-d.b.ctx.Done():
+		d.b.Fatal("no further line in the diary")
+		return ""
+	}
+}
+
+// expect fails the test unless these are the next lines.
+func (d *diary) expect(lines ...string) {
+	d.b.Helper()
+	for _, want := range lines {
+		if got := d.next(); got != want {
+			d.b.Fatalf("the diary says %q, want %q", got, want)
+		}
+	}
+}
+
+// nothing fails the test if there is a line that was not read.
+func (d *diary) nothing() {
+	d.b.Helper()
+	select {
+	case line := <-d.lines:
+		d.b.Fatalf("the diary says %q, want nothing", line)
+	default:
+	}
+}
+
+// gate keeps handlers waiting until it is opened, at the latest by the test's
+// end: again a fifo, which opens for reading as soon as there is a writer.
+type gate struct {
+	path string
+	once sync.Once
+	b    *bed
+}
+
+func (b *bed) gate() *gate {
+	b.Helper()
+	g := &gate{b: b, path: filepath.Join(b.TempDir(), "gate")}
+	b.must(syscall.Mkfifo(g.path, 0o600))
+	b.Cleanup(g.open)
+	return g
+}
+
+func (g *gate) open() {
+	g.once.Do(func() {
+		f, err := os.OpenFile(g.path, os.O_RDWR, 0)
+		if err != nil {
+			g.b.Error(err)
+			return
+		}
+		g.b.Cleanup(func() { f.Close() })
+	})
+}
+
+// pass waits at a gate.
+func pass(path string) {
+	if path != "" {
+		if f, err := os.Open(path); err == nil {
+			f.Close()
+		}
+	}
+}
+
+// eventLog keeps the events of a system until the test asks for them.
+type eventLog struct {
+	b       *bed
+	mu      sync.Mutex
+	list    []actor.Event
+	changed chan struct{}
+}
+
+func newEventLog(b *bed) *eventLog {
+	l := &eventLog{b: b, changed: make(chan struct{})}
+	events := b.tree.Events(b.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range events {
+			l.mu.Lock()
+			l.list = append(l.list, e)
+			close(l.changed)
+			l.changed = make(chan struct{})
+			l.mu.Unlock()
+		}
+	}()
+	return l
+}
+
+// wait waits for an event of the type and path, whenever it came, and takes it
+// off the list.
+func (l *eventLog) wait(what actor.EventType, path string) actor.Event {
+	l.b.Helper()
+	for {
+		l.mu.Lock()
+		for i, e := range l.list {
+			if e.Type == what && e.Path == path {
+				l.list = append(l.list[:i], l.list[i+1:]...)
+				l.mu.Unlock()
+				return e
+			}
+		}
+		changed := l.changed
+		l.mu.Unlock()
+		select {
+		case <-changed:
+		case <-l.b.ctx.Done():
+			l.b.Fatalf("no event %q of %s; there were: %s", what, path, l)
+		}
+	}
+}
+
+// none fails the test if there was such an event that nobody asked for.
+func (l *eventLog) none(what actor.EventType) {
+	l.b.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.list {
+		if e.Type == what {
+			l.b.Fatalf("event %q of %s: %v %s", what, e.Path, e.Err, e.Method)
+		}
+	}
+}
+
+func (l *eventLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var s []string
+	for _, e := range l.list {
+		s = append(s, fmt.Sprintf("%s of %s (%v)", e.Type, e.Path, e.Err))
+	}
+	return strings.Join(s, ", ")
+}
+
+// list is what the supervisor knows of its children.
+func (b *bed) list() []supervisor.ChildInfo { return slices.Collect(b.tree.Children()) }
+
+const foreignPeer = "BEHAVIOUR_FOREIGN"
+
+func foreignMain() {}

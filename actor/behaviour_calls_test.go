@@ -1,0 +1,276 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+func TestCallsAndCasts(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		check(b, 2)(PuppetAdd.Call(b.ctx, p, 2))
+		b.must(PuppetAdd.Cast(b.ctx, p, 3))
+		b.must(PuppetAdd.TryCast(p, 4))
+		check(b, 9)(PuppetAdd.Call(b.ctx, p, 0))
+		f := PuppetAdd.Go(b.ctx, p, 1)
+		g := PuppetAdd.Go(b.ctx, p, 1)
+		<-g.Done()
+		check(b, 11)(g.Result())
+		check(b, 10)(f.Result())
+		check(b, 10)(f.Result()) // as often as one likes
+		check(b, "x 7")(PuppetWords.Call(b.ctx, p, wordy{A: "x", B: 7}))
+		pid, err := PuppetPID.Call(b.ctx, p, actor.NoArgs{})
+		b.must(err)
+		if own := pid == b.stage().Test; own == b.process {
+			b.Fatalf("it runs in process %d, the test in %d", pid, b.stage().Test)
+		}
+		me, err := PuppetMe.Call(b.ctx, p, actor.NoArgs{})
+		b.must(err)
+		if me != p {
+			b.Fatalf("it calls itself %v, we %v", me, p)
+		}
+	})
+}
+
+// A handler's error goes to the caller, and the actor lives on.
+func TestErrorsCrossTheBoundary(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		_, err := PuppetAct.Call(b.ctx, p, act{Then: "error"})
+		b.is(err, errPuppet)
+		var remote *actor.RemoteError
+		if !errors.As(err, &remote) || remote.Text != errPuppet.Error() || remote.Path != "/p" || remote.Method != "act" {
+			b.Fatalf("%#v", remote)
+		}
+		_, err = PuppetMisread.Call(b.ctx, p, mislabeled{})
+		if err == nil || !strings.Contains(err.Error(), "decoder bug") {
+			b.Fatalf("a panicking decoder: %v", err)
+		}
+		check(b, 1)(PuppetAdd.Call(b.ctx, p, 1)) // the same life
+		if n := len(b.list()); n != 1 || b.list()[0].Restarts != 0 {
+			b.Fatalf("%+v", b.list())
+		}
+	})
+}
+
+// A call ends at once, with the reason, when the actor dies in it.
+func TestCallEndsWithItsActor(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		for _, c := range []struct {
+			then   string
+			reason actor.Reason
+			text   string
+		}{
+			{"panic", actor.ReasonPanic, "as told by panic"},
+			{"exit", actor.ReasonError, "as told"},
+			{"exit nil", actor.ReasonNormal, ""},
+			{"die", actor.ReasonSignal, ""},
+			{"exit code 3", actor.ReasonExitCode, ""},
+		} {
+			if !b.process && (c.then == "die" || c.then == "exit code 3") {
+				continue // it would be the test's end
+			}
+			pin, err := p.Pin(b.ctx)
+			b.must(err)
+			inc, _ := pin.Pinned()
+			_, err = PuppetAct.Call(b.ctx, p, act{Note: c.then, Then: c.then})
+			x := b.exit(err)
+			if x.Path != "/p" || x.Reason != c.reason || x.Begun != actor.BegunYes || x.Incarnation != inc {
+				b.Fatalf("%s: %#v", c.then, x)
+			}
+			if !strings.Contains(err.Error(), c.text) {
+				b.Fatalf("%s: the error does not say %q: %v", c.then, c.text, err)
+			}
+			switch c.then {
+			case "exit":
+				b.is(err, fs.ErrPermission)
+			case "die":
+				if x.Signal != syscall.SIGKILL {
+					b.Fatalf("%#v", x)
+				}
+			case "exit code 3":
+				if x.Code != 3 {
+					b.Fatalf("%#v", x)
+				}
+			case "panic":
+				if b.process && !strings.Contains(strings.Join(x.Stderr, "\n"), "last words") {
+					b.Fatalf("its standard error was %q", x.Stderr)
+				}
+				if !strings.Contains(err.Error(), "behaviour_puppet_test.go") {
+					b.Fatalf("no stack in %v", err)
+				}
+			}
+			b.diary.expect(c.then) // begun once
+			check(b, 0)(PuppetAdd.Call(b.ctx, p, 0))
+		}
+		b.diary.nothing()
+	})
+}
+
+// An exit error comes through an actor in the middle.
+func TestNestedExitError(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
+		_, err := PuppetRelay.Call(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
+		x := b.exit(err)
+		if x.Path != "/b" || x.Reason != actor.ReasonError || x.Begun != actor.BegunYes {
+			b.Fatalf("%#v", x)
+		}
+		b.is(err, fs.ErrPermission)
+		var remote *actor.RemoteError
+		if !errors.As(err, &remote) || remote.Path != "/a" {
+			b.Fatalf("%#v", remote)
+		}
+		check(b, 0)(PuppetAdd.Call(b.ctx, b.ref("a"), 0)) // it lives
+	})
+}
+
+func TestActorThatWillNotComeBack(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(
+			supervisor.Actor(Puppets, "stopped", b.stage()),
+			supervisor.Actor(Puppets, "ended", b.stage(), supervisor.Transient),
+			supervisor.Actor(Puppets, "gone", b.stage(), supervisor.Temporary),
+			supervisor.Actor(Puppets, "ignored", stage{Start: "ignore"}),
+		)
+		refs := map[string]actor.Ref[puppet]{"stopped": b.ref("stopped"), "ended": b.ref("ended"), "gone": b.ref("gone"), "ignored": b.ref("ignored")}
+		b.must(b.tree.StopChild(b.ctx, "stopped"))
+		b.must(PuppetAct.Cast(b.ctx, refs["ended"], act{Then: "exit nil"}))
+		b.must(PuppetAct.Cast(b.ctx, refs["gone"], act{Then: "panic"}))
+		b.events.wait(actor.EventExited, "/ended")
+		b.events.wait(actor.EventExited, "/gone")
+		for name, r := range refs {
+			_, err := PuppetAdd.Call(b.ctx, r, 1)
+			if !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNotRunning) {
+				b.Fatalf("%s: %v", name, err)
+			}
+			b.gone(PuppetAdd.Cast(b.ctx, r, 1))
+			// No waiting: either it says so, or a dead letter does.
+			if err := PuppetAct.TryCast(r, act{}); err == nil {
+				if e := b.events.wait(actor.EventDeadLetter, r.Path()); e.Method != "act" {
+					b.Fatalf("%+v", e)
+				}
+			}
+		}
+		b.must(b.tree.RestartChild(b.ctx, "stopped"))
+		check(b, 1)(PuppetAdd.Call(b.ctx, refs["stopped"], 1)) // the reference works again
+	})
+}
+
+// Messages that wait when it turns out that nobody will come fail.
+func TestWaitingMessagesOfAStoppedActor(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		g := b.gate()
+		held := PuppetAct.Go(b.ctx, p, act{Note: "held", Gate: g.path, Then: "ctx"})
+		b.diary.expect("held")
+		waiting := PuppetAct.Go(b.ctx, p, act{Note: "waiting"})
+		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "cast"}))
+		stopped := make(chan error, 1)
+		go func() { stopped <- b.tree.StopChild(b.ctx, "p") }()
+		g.open()
+		b.diary.expect("ctx: " + actor.ErrStopping.Error()) // the handler in hand is told
+		_, err := held.Result()
+		b.is(err, actor.ErrStopping)
+		_, err = waiting.Result()
+		b.gone(err)
+		if e := b.events.wait(actor.EventDeadLetter, "/p"); e.Method != "act" {
+			b.Fatalf("%+v", e)
+		}
+		b.must(<-stopped)
+		b.diary.nothing()
+	})
+}
+
+// The deadline is the handler's too; the caller does not wait for it.
+func TestDeadline(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		check(b, "true")(PuppetAct.Call(b.ctx, p, act{Then: "deadline"}))
+		check(b, "false")(PuppetAct.Call(context.WithoutCancel(b.ctx), p, act{Then: "deadline"}))
+		ctx, cancel := context.WithTimeout(b.ctx, 200*time.Millisecond)
+		defer cancel()
+		g := b.gate()
+		_, err := PuppetAct.Call(ctx, p, act{Note: "late", Gate: g.path, Then: "ctx"}) // returns though the gate is shut
+		b.is(err, context.DeadlineExceeded)
+		g.open()
+		b.diary.expect("late")
+		if line := b.diary.next(); line != "ctx: "+context.DeadlineExceeded.Error() && line != "ctx: the caller has given up" {
+			b.Fatal(line)
+		}
+		// An error that the handler makes of it is found on this side.
+		ctx, cancel = context.WithCancel(b.ctx)
+		cancel()
+		_, err = PuppetAct.Call(ctx, p, act{Note: "never"})
+		b.is(err, context.Canceled)
+		check(b, 0)(PuppetAdd.Call(b.ctx, p, 0))
+		b.diary.nothing()
+	})
+}
+
+func TestCancellation(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		ctx, cancel := context.WithCancelCause(b.ctx)
+		cause := errors.New("changed my mind")
+		call := PuppetAct.Go(ctx, p, act{Note: "begun", Then: "ctx"})
+		b.diary.expect("begun")
+		cancel(cause)
+		_, err := call.Result()
+		b.is(err, cause)
+		b.diary.expect("ctx: the caller has given up")
+
+		// What is cancelled before its turn is not begun.
+		g := b.gate()
+		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
+		b.diary.expect("held")
+		ctx, cancel = context.WithCancelCause(b.ctx)
+		call = PuppetAct.Go(ctx, p, act{Note: "cancelled"})
+		cancel(cause)
+		_, err = call.Result()
+		b.is(err, cause)
+		after := PuppetAct.Go(b.ctx, p, act{Note: "after"})
+		g.open()
+		b.diary.expect("after")
+		check(b, "after")(after.Result())
+	})
+}
+
+// Replying later, exactly once.
+func TestLater(t *testing.T) {
+	both(t, func(b *bed) {
+		p := b.puppet()
+		first, second := PuppetDefer.Go(b.ctx, p, "one"), PuppetDefer.Go(b.ctx, p, "two")
+		b.diary.expect("one", "two") // the slot is free meanwhile
+		select {
+		case <-first.Done():
+			b.Fatal(first.Result())
+		default:
+		}
+		twice, err := PuppetRelease.Call(b.ctx, p, "now")
+		b.must(err)
+		if len(twice) != 2 || !twice[0] || !twice[1] {
+			b.Fatalf("second replies were accepted: %v", twice)
+		}
+		check(b, "now")(first.Result())
+		check(b, "now")(second.Result())
+		// A reply that never comes ends with its actor.
+		third := PuppetDefer.Go(b.ctx, p, "three")
+		b.diary.expect("three")
+		_, err = PuppetAct.Call(b.ctx, p, act{Then: "panic"})
+		b.exit(err)
+		_, err = third.Result()
+		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonPanic {
+			b.Fatalf("%#v", x)
+		}
+	})
+}

@@ -1,0 +1,246 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// puppet is an actor that does as it is told, and writes it into the diary.
+type puppet struct {
+	stage stage
+	sum   int
+	later []*actor.Pending[string]
+}
+
+// stage is what a puppet is started with.
+type stage struct {
+	Diary string
+	Test  int    // the test's process
+	Start string // what the constructor does: "", fail, ignore, do not restart, hang, panic
+}
+
+func newPuppet(ctx context.Context, s stage) (*puppet, error) {
+	switch s.Start {
+	case "fail":
+		return nil, fmt.Errorf("no stage: %w", fs.ErrNotExist)
+	case "ignore":
+		return nil, actor.ErrIgnore
+	case "hang":
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	case "panic":
+		panic("stage fright")
+	}
+	return &puppet{stage: s}, nil
+}
+
+func (p *puppet) write(line string) { write(p.stage.Diary, line) }
+
+// write opens the diary each time: a puppet that panics cannot close it.
+func write(diary, line string) {
+	if line == "" {
+		return
+	}
+	f, err := os.OpenFile(diary, os.O_WRONLY, 0)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintln(f, line); err != nil {
+		panic(err)
+	}
+}
+
+// die ends the actor as hard as its mode allows.
+func (p *puppet) die() { killSelf(p.stage.Test) }
+
+func killSelf(test int) {
+	if os.Getpid() == test {
+		panic("a goroutine cannot be killed")
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// act is one thing to do.
+type act struct {
+	Note string // for the diary, at once
+	Gate string // to wait at
+	Then string // how to end
+	Fill []byte
+}
+
+var errPuppet = errors.New("the puppet's own error")
+
+func (p *puppet) Act(ctx context.Context, a act) (string, error) {
+	p.write(a.Note)
+	pass(a.Gate)
+	switch a.Then {
+	case "panic":
+		fmt.Fprintln(os.Stderr, "last words")
+		panic("as told by " + a.Note)
+	case "die":
+		p.die()
+	case "exit":
+		actor.Exit(fmt.Errorf("as told: %w", fs.ErrPermission))
+	case "exit nil":
+		actor.Exit(nil)
+	case "exit for good":
+		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
+	case "exit code 125":
+		os.Exit(actor.ExitCodeDoNotRestart)
+	case "exit code 3":
+		os.Exit(3)
+	case "ctx":
+		<-ctx.Done()
+		p.write("ctx: " + context.Cause(ctx).Error())
+		return "", context.Cause(ctx)
+	case "deadline":
+		_, ok := ctx.Deadline()
+		return fmt.Sprint(ok), nil
+	case "error":
+		return "", errPuppet
+	}
+	return a.Note, nil
+}
+
+func (p *puppet) Add(_ context.Context, n int) (int, error) { p.sum += n; return p.sum, nil }
+
+func (p *puppet) Me(ctx context.Context, _ actor.NoArgs) (actor.Ref[puppet], error) {
+	return actor.Self(ctx, Puppets), nil
+}
+
+func (p *puppet) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+
+// Defer replies later; Release replies to all that wait.
+func (p *puppet) Defer(ctx context.Context, note string) (string, error) {
+	r := actor.Later[string](ctx)
+	p.later = append(p.later, r)
+	p.write(note)
+	return r.Pending()
+}
+
+func (p *puppet) Release(_ context.Context, v string) ([]bool, error) {
+	var twice []bool
+	for _, r := range p.later {
+		if err := r.Reply(v, nil); err != nil {
+			return nil, err
+		}
+		twice = append(twice, errors.Is(r.Reply("again", nil), actor.ErrDuplicate))
+	}
+	p.later = nil
+	return twice, nil
+}
+
+// relay is a call that goes on from puppet to puppet.
+type relay struct {
+	Note  string
+	Gate  string // of the first one
+	Then  string // of the last one
+	Route []actor.Ref[puppet]
+}
+
+func (p *puppet) Relay(ctx context.Context, r relay) (string, error) {
+	if len(r.Route) == 0 {
+		return p.Act(ctx, act{Note: r.Note, Gate: r.Gate, Then: r.Then})
+	}
+	p.write(r.Note)
+	pass(r.Gate)
+	v, err := PuppetRelay.Call(ctx, r.Route[0], relay{Note: r.Note, Then: r.Then, Route: r.Route[1:]})
+	if err != nil {
+		err = fmt.Errorf("relayed: %w", err)
+	}
+	return v, err
+}
+
+// poison is a request whose decoder ends the actor.
+type poison struct {
+	Diary string
+	Test  int
+}
+
+type antidote struct {
+	Diary string
+	Test  int
+}
+
+func (p *poison) DecodeMsgpack(dec *msgpack.Decoder) error {
+	var a antidote
+	if err := dec.Decode(&a); err != nil {
+		return err
+	}
+	write(a.Diary, "decoding poison")
+	if os.Getpid() == a.Test {
+		actor.Exit(errors.New("poisoned"))
+	}
+	killSelf(a.Test)
+	return nil
+}
+
+func (p poison) EncodeMsgpack(enc *msgpack.Encoder) error { return enc.Encode(antidote(p)) }
+
+func (p *puppet) Swallow(context.Context, poison) (int, error) { return 0, nil }
+
+// mislabeled is a request whose decoder panics like a buggy one.
+type mislabeled struct{ A int }
+
+func (*mislabeled) DecodeMsgpack(*msgpack.Decoder) error { panic("decoder bug") }
+
+func (p *puppet) Misread(context.Context, mislabeled) (int, error) { return 0, nil }
+
+// wordy is more than one argument on the wire.
+type wordy struct {
+	actor.Args
+	A string
+	B int
+}
+
+func (p *puppet) Words(_ context.Context, w wordy) (string, error) {
+	return fmt.Sprint(w.A, w.B), nil
+}
+
+// Echo answers with n bytes, to a request of any size.
+func (p *puppet) Echo(_ context.Context, r echo) (echo, error) {
+	return echo{Data: make([]byte, r.Want), Got: len(r.Data)}, nil
+}
+
+type echo struct {
+	Data []byte
+	Want int
+	Got  int
+}
+
+var (
+	Puppets       = actor.Define("puppet", newPuppet, actor.Sentinels(errPuppet))
+	PuppetAct     = actor.Handle(Puppets, "act", (*puppet).Act)
+	PuppetAdd     = actor.Handle(Puppets, "add", (*puppet).Add)
+	PuppetPID     = actor.Handle(Puppets, "pid", (*puppet).PID)
+	PuppetDefer   = actor.Handle(Puppets, "defer", (*puppet).Defer)
+	PuppetRelease = actor.Handle(Puppets, "release", (*puppet).Release)
+	PuppetSwallow = actor.Handle(Puppets, "swallow", (*puppet).Swallow)
+	PuppetMisread = actor.Handle(Puppets, "misread", (*puppet).Misread)
+	PuppetWords   = actor.Handle(Puppets, "words", (*puppet).Words)
+	PuppetEcho    = actor.Handle(Puppets, "echo", (*puppet).Echo)
+
+	// These refer to themselves and are set in init.
+	PuppetMe    *actor.Method[puppet, actor.NoArgs, actor.Ref[puppet]]
+	PuppetRelay *actor.Method[puppet, relay, string]
+
+	// Crowds are puppets with two hands.
+	Crowds   = actor.Define("crowd", newPuppet, actor.Concurrent(2))
+	CrowdAct = actor.Handle(Crowds, "act", (*puppet).Act)
+)
+
+func init() {
+	PuppetMe = actor.Handle(Puppets, "me", (*puppet).Me)
+	PuppetRelay = actor.Handle(Puppets, "relay", (*puppet).Relay)
+	actor.Handle(Crowds, "relay", (*puppet).Relay)
+}

@@ -1,0 +1,42 @@
+// Package actor is what people write with: kinds of actors, their methods,
+// references to them, and the system that carries messages between them. Every
+// actor is an operating-system process, a child that is this program executed
+// again; in-process mode runs the same actor in a goroutine.
+//
+// A kind has a frontend (a name, an argument type, typed methods: what callers
+// may use) and a backend (a plain Go type with plain methods, which lives in
+// the actor's process). [Define] and [Handle] make both in one package;
+// [Declare], [NewMethod] and [Implement] keep them apart, so that a frontend's
+// package need not link its backend; [External] runs another executable.
+//
+// Programs call [Main] in the first line of main, tests [TestMain]. Actors are
+// started by supervisors: see package supervisor.
+//
+// # Time
+//
+// context.Context is the only clock and the only cancel. A call's deadline and
+// cancellation reach the handler in the other process. There is no default
+// timeout.
+//
+// # Errors
+//
+// A handler's error goes to the caller, and the actor lives on: the caller gets
+// a [*RemoteError], in which errors.Is finds context errors, io.EOF, the fs.Err*
+// values and the kind's [Sentinels]. A panic, or [Exit], ends the actor: the
+// caller gets an [*ExitError] at once, and so do those who wait for calls that
+// the actor had begun. What it had not begun waits for its replacement.
+//
+// # Arrays
+//
+// An array of package shm is an ordinary field of a message and passes by
+// reference. One that a handler receives is released when the handler returns,
+// unless it calls Keep; one among a constructor's arguments lives as long as the
+// actor; one in a reply belongs to the caller. A frozen array that a handler
+// returns is released on its side, unless it was kept.
+//
+// # Concurrency
+//
+// Handlers of one actor run one at a time, on one goroutine, unless its kind is
+// [Concurrent]. The backend's Run, if it has one, runs beside them: what both
+// touch needs a lock.
+package actor

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestTurns(t *testing.T) {
+	var order []byte
+	count := func(c byte) side {
+		return side{peer: os.Getpid(), op: func() error {
+			if len(order) == 0 || order[len(order)-1] != c {
+				order = append(order, c)
+			}
+			return nil
+		}}
+	}
+	ours, floor, err := turns(3*turn, count('o'), count('f'))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(order) != "fofofo" {
+		t.Errorf("order %s, want fofofo", order)
+	}
+	for _, w := range []work{ours, floor} {
+		if len(w.latencies) < 3 || w.ops < len(w.latencies)+3 || w.cpu <= 0 {
+			t.Errorf("%d latencies of %d operations, %v of CPU", len(w.latencies), w.ops, w.cpu)
+		}
+	}
+}
+
+func TestSlowOperationsCount(t *testing.T) {
+	// One operation outlasts the turn: the first warms up, the second counts.
+	n := 0
+	slow := side{peer: os.Getpid(), op: func() error {
+		n++
+		for begin := time.Now(); time.Since(begin) < turn; {
+		}
+		return nil
+	}}
+	var w work
+	if err := w.take(slow); err != nil || n != 2 || len(w.latencies) != 1 {
+		t.Errorf("%d operations, %d latencies, %v", n, len(w.latencies), err)
+	}
+}
+
+func TestTurnsEndWithAnError(t *testing.T) {
+	bad := errors.New("bad")
+	fine := side{peer: os.Getpid(), op: func() error { return nil }}
+	broken := side{peer: os.Getpid(), op: func() error { return bad }}
+	if _, _, err := turns(time.Hour, broken, fine); err != bad {
+		t.Errorf("error %v", err)
+	}
+}

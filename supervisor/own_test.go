@@ -1,0 +1,108 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// band is a supervisor defined as data and a function.
+type band struct {
+	Start     int
+	InProcess bool
+}
+
+var bands = supervisor.Define("band", func(_ context.Context, b band) (supervisor.Spec, error) {
+	sp := supervisor.Spec{
+		Intensity:    supervisor.NoRestarts,
+		AutoShutdown: supervisor.AutoShutdownAny,
+		Children: []supervisor.Child{
+			supervisor.Actor(players, "first", b.Start),
+			supervisor.Actor(players, "job", b.Start, supervisor.Transient, supervisor.Significant),
+		},
+	}
+	if b.InProcess {
+		sp.Defaults = []actor.Option{actor.InProcess()}
+	}
+	if b.Start == 13 {
+		return sp, errRefused
+	}
+	return sp, nil
+})
+
+// A supervisor in its own process: its children are reached through it, its
+// crash is one failure, and its giving up and its auto-shutdown are shutdowns.
+func TestOwnProcess(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+		b := band{InProcess: defaults != nil}
+		tree := start(t, ctx, supervisor.Spec{Intensity: 10, Defaults: defaults, Children: []supervisor.Child{
+			supervisor.OwnProcess(bands, "p", b),
+			supervisor.OwnProcess(bands, "t", b, supervisor.Transient),
+		}})
+		if n := tree.Count(); n.Supervisors != 2 || n.Active != 2 {
+			t.Fatalf("%+v", n)
+		}
+		events, done := iter.Pull(tree.Events(ctx))
+		defer done()
+		first := ref(t, tree, "p/first")
+		must(t, 1)(add.Call(ctx, first, 1))
+
+		// It gives up: its permanent child /p is restarted, with all of its spec.
+		_, _ = endBy.Call(ctx, first, "ouch")
+		next(t, events, actor.EventExited, "/p")
+		must(t, 1)(add.Call(ctx, first, 1))
+		for c := range tree.Children() {
+			if c.ID == "p" && (c.LastExit.Reason != actor.ReasonShutdown || !strings.Contains(c.LastExit.Err.Error(), "gave up")) {
+				t.Fatalf("reported as %v", c.LastExit)
+			}
+		}
+
+		// It shuts down by itself: the transient /t is not restarted.
+		_ = endBy.Cast(ctx, ref(t, tree, "t/job"), "normal")
+		next(t, events, actor.EventExited, "/t")
+		if err := tree.RestartChild(ctx, "t"); err != nil {
+			t.Fatal(err)
+		}
+		must(t, 1)(add.Call(ctx, ref(t, tree, "t/first"), 1))
+
+		// Its process dies: abnormal, so the transient one is restarted, too.
+		if defaults == nil {
+			for c := range tree.Children() {
+				if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next(t, events, actor.EventReady, "/p")
+			next(t, events, actor.EventReady, "/t")
+		}
+		member, err := pid.Call(ctx, ref(t, tree, "t/first"), actor.NoArgs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop(t, ctx, tree)
+		if member != os.Getpid() && syscall.Kill(member, 0) == nil {
+			t.Fatalf("process %d lives", member)
+		}
+	})
+}
+
+// What fails in the start of a supervisor's process is in Start's error.
+func TestOwnProcessFails(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+		for start, want := range map[int]string{13: "refused", -1: "/x/first"} {
+			_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
+				supervisor.OwnProcess(bands, "x", band{start, defaults != nil})}})
+			var failed *supervisor.StartError
+			if !errors.As(err, &failed) || failed.Path != "/x" || !strings.Contains(err.Error(), want) {
+				t.Errorf("Start returned %v, want something about %s", err, want)
+			}
+		}
+	})
+}
