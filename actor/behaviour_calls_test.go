@@ -26,7 +26,7 @@ func TestCallsAndCasts(t *testing.T) {
 		check(b, 11)(g.Result())
 		check(b, 10)(f.Result())
 		check(b, 10)(f.Result()) // as often as one likes
-		check(b, "x 7")(PuppetWords.Call(b.ctx, p, wordy{A: "x", B: 7}))
+		check(b, "x7")(PuppetWords.Call(b.ctx, p, wordy{A: "x", B: 7}))
 		pid, err := PuppetPID.Call(b.ctx, p, actor.NoArgs{})
 		b.must(err)
 		if own := pid == b.stage().Test; own == b.process {

@@ -198,6 +198,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	c.self.body = &localBody{i: c.self, h: h}
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
+	shm.SetBudget(o.Memory) // RLIMIT_DATA does not count memfds
 	mainHost.Store(h)
 	id, src := m.ID, newSource(o.Args, segments, c.sys)
 	go c.life(h, src, id, segments)

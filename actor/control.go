@@ -55,7 +55,8 @@ type startOrder struct {
 	Bytes       int      `msgpack:"bytes"`
 	MaxMessage  int      `msgpack:"max_message"`
 	Inline      int      `msgpack:"inline"`
-	StopTimeout int64    `msgpack:"stop_timeout"` // ns, negative: none; for an end of its own
+	Memory      int64    `msgpack:"memory,omitempty"` // limit in bytes: arrays count too
+	StopTimeout int64    `msgpack:"stop_timeout"`     // ns, negative: none; for an end of its own
 	LogLevel    int      `msgpack:"log_level"`
 	Segments    []uint64 `msgpack:"segments,omitempty"` // announced before, named by the arguments
 }

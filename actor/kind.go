@@ -32,6 +32,7 @@ type kindCore struct {
 	name       string
 	concurrent int
 	sentinels  []error
+	requests   func(context.Context, Request) (any, error) // see OnRequest
 
 	mu       sync.Mutex
 	methods  map[string]bool // declared by the frontend

@@ -160,6 +160,7 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 	if call != nil {
 		meta.Deadline = deadlineOf(ctx)
 		meta.Chain = chainOf(ctx)
+		meta.Trace = Trace(ctx)
 		meta.Stream, meta.Window = call.items != nil, streamWindow
 		msg.ID = c.newID()
 		call.id = msg.ID
@@ -168,7 +169,7 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 		meta.Segments = mailbox.SegmentIDs(msg.Segments)
 	}
 	var raw []byte
-	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Stream) {
+	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		raw = meta.Append(nil)
 	}
 	if call != nil {

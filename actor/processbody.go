@@ -22,23 +22,24 @@ const envActor = "UNDERSTUDY_ACTOR"
 type processBody struct {
 	i *Instance
 
-	mu      sync.Mutex
-	proc    *process.Process
-	conn    *mailbox.Peer
-	server  *controlServer
-	link    *link   // the connection as a link: the first client here uses it
-	client  *client // who uses it
-	plain   bool
-	marks   *mailbox.Marks
-	word    *ExitStatus // "$/ended"
-	fault   error       // it broke the protocol
-	killed  bool        // by us, after a request to stop
-	late    bool        // by us, because the start took too long
-	mute    bool        // by us, because it gave no sign of life
-	asked   bool
-	timeout time.Duration
-	over    bool          // the connection has ended: no client can have it any more
-	drained chan struct{} // the connection has delivered its last message
+	mu       sync.Mutex
+	proc     *process.Process
+	conn     *mailbox.Peer
+	server   *controlServer
+	requests *requestQueue
+	link     *link   // the connection as a link: the first client here uses it
+	client   *client // who uses it
+	plain    bool
+	marks    *mailbox.Marks
+	word     *ExitStatus // "$/ended"
+	fault    error       // it broke the protocol
+	killed   bool        // by us, after a request to stop
+	late     bool        // by us, because the start took too long
+	mute     bool        // by us, because it gave no sign of life
+	asked    bool
+	timeout  time.Duration
+	over     bool          // the connection has ended: no client can have it any more
+	drained  chan struct{} // the connection has delivered its last message
 }
 
 func newProcessBody(i *Instance) *processBody {

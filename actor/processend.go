@@ -2,7 +2,6 @@ package actor
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -65,16 +64,14 @@ func textError(s string) error {
 // processHandler is what arrives from the process.
 type processHandler processBody
 
-func (p *processHandler) Message(m *mailbox.Incoming) {
-	defer m.Drop()
-	if m.Call { // requests of a peer to its parent have no receiver
-		b := (*processBody)(p)
-		_ = b.conn.Respond(m.ID, foreignError(b.plain, fmt.Errorf("method %q: %w", m.Method, ErrUnknown)), nil, nil)
-	}
-}
+// Message is what the process itself asks for.
+func (p *processHandler) Message(m *mailbox.Incoming) { p.requests.put(m) }
 
-func foreignError(plain bool, err error) []byte {
-	if plain {
+// foreignError encodes an error for the process: words alone in plain mode.
+func (b *processBody) foreignError(err error) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.plain {
 		return mailbox.EncodeControl(err.Error())
 	}
 	return encodeRemote(&noKind, err)
@@ -118,6 +115,7 @@ func (p *processHandler) Closed(err error) {
 	fault, c, l, marks := b.fault, b.client, b.link, b.marks
 	b.mu.Unlock()
 	b.server.close()
+	b.requests.close()
 	if fault != nil {
 		e := b.i.event(EventLinkLost)
 		e.Err = fault

@@ -55,6 +55,7 @@ func (b *processBody) spawn(bp Blueprint) error {
 	b.proc = proc
 	b.conn = mailbox.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
 	b.server = newControlServer(i.sys, b.conn)
+	b.requests = newRequestQueue(b)
 	b.mu.Unlock()
 	b.conn.Start()
 	return nil

@@ -144,7 +144,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
 		Args: buf.B, Segments: mailbox.SegmentIDs(buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
-		StopTimeout: int64(stopTimeout(b.i.settings))}
+		Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
 	started := make(chan error, 1)
 	begin := func() {
 		go func() {

@@ -87,14 +87,20 @@ func leaks() []goleak.Option {
 // quiet keeps what the actors of the tests say out of the tests' output.
 var quiet = slog.New(slog.DiscardHandler)
 
+// bounded returns a ctx for one test, at the end of which nothing may be left.
+func bounded(t *testing.T) context.Context {
+	before := leaks()
+	t.Cleanup(func() { goleak.VerifyNone(t, before...) }) // the first to be registered is the last to run
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // inBothModes runs a test with processes and with goroutines.
 func inBothModes(t *testing.T, test func(t *testing.T, ctx context.Context, defaults []actor.Option)) {
 	for name, defaults := range map[string][]actor.Option{"process": nil, "in-process": {actor.InProcess()}} {
 		t.Run(name, func(t *testing.T) {
-			defer goleak.VerifyNone(t, leaks()...)
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			defer cancel()
-			test(t, ctx, defaults)
+			test(t, bounded(t), defaults)
 		})
 	}
 }
@@ -106,7 +112,7 @@ func start(t *testing.T, ctx context.Context, spec supervisor.Spec) *supervisor.
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = tree.Stop(ctx) })
+	t.Cleanup(func() { _ = tree.Stop(context.Background()) })
 	return tree
 }
 
@@ -318,9 +324,7 @@ func TestTreeOfAnActor(t *testing.T) {
 
 // "Stop ... from inside a handler."
 func TestStopFromInside(t *testing.T) {
-	defer goleak.VerifyNone(t, leaks()...)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+	ctx := bounded(t)
 	theTree = start(t, ctx, supervisor.Spec{Defaults: []actor.Option{actor.InProcess()}, Children: []supervisor.Child{
 		supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", 0)}})
 	if err := stopTree.Cast(ctx, ref(t, theTree, "b"), actor.NoArgs{}); err != nil {

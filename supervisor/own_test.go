@@ -79,8 +79,20 @@ func TestOwnProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			next(t, events, actor.EventReady, "/p")
-			next(t, events, actor.EventReady, "/t")
+			for ended, up := map[string]bool{}, 0; up < 2; {
+				e, ok := events()
+				switch {
+				case !ok:
+					t.Fatal("they were not both restarted")
+				case e.Type == actor.EventExited && (e.Path == "/p" || e.Path == "/t"):
+					if e.Exit.Signal != syscall.SIGKILL {
+						t.Fatalf("%s reported as %v", e.Path, e.Exit)
+					}
+					ended[e.Path] = true
+				case e.Type == actor.EventReady && ended[e.Path]:
+					up++
+				}
+			}
 		}
 		member, err := pid.Call(ctx, ref(t, tree, "t/first"), actor.NoArgs{})
 		if err != nil {

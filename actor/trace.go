@@ -1,0 +1,27 @@
+package actor
+
+import (
+	"context"
+	"maps"
+)
+
+type traceKey struct{}
+
+// WithTrace returns a context whose calls and streams carry the trace context:
+// a few short entries, such as W3C's traceparent and tracestate. Handlers find
+// it with [Trace], and calls that they make carry it on.
+func WithTrace(ctx context.Context, trace map[string]string) context.Context {
+	return context.WithValue(ctx, traceKey{}, maps.Clone(trace))
+}
+
+// Trace returns the trace context of ctx: the caller's, in a handler. It must
+// not be changed.
+func Trace(ctx context.Context) map[string]string {
+	if t, ok := ctx.Value(traceKey{}).(map[string]string); ok {
+		return t
+	}
+	if inv := fromContext(ctx).inv; inv != nil {
+		return inv.m.Meta.Trace
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package actor_test
+
+import (
+	"context"
+	"maps"
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+type tracer struct{}
+
+var (
+	tracers    = actor.Define("tracer", func(context.Context, actor.NoArgs) (*tracer, error) { return &tracer{}, nil })
+	traceOf    = actor.Handle(tracers, "trace", (*tracer).Trace)
+	traceThere = actor.Handle(tracers, "forward", (*tracer).Forward)
+)
+
+func (*tracer) Trace(ctx context.Context, _ actor.NoArgs) (map[string]string, error) {
+	return actor.Trace(ctx), nil
+}
+
+// Forward asks another tracer under the same context.
+func (*tracer) Forward(ctx context.Context, to actor.Ref[tracer]) (map[string]string, error) {
+	return traceOf.Call(ctx, to, actor.NoArgs{})
+}
+
+func TestTraceTravelsAlongCalls(t *testing.T) {
+	sys, err := actor.NewSystem(actor.SystemOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	defer sys.Close(context.Background())
+	var refs []actor.Ref[tracer]
+	for _, id := range []string{"a", "b"} {
+		i := sys.Launch("/"+id, tracers.Blueprint(actor.NoArgs{}, actor.InProcess()))
+		<-i.Ready()
+		ref, err := tracers.Ref(sys, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, ref)
+	}
+	want := map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	got, err := traceThere.Call(actor.WithTrace(ctx, want), refs[0], refs[1])
+	if err != nil || !maps.Equal(got, want) {
+		t.Fatalf("trace %v (%v), want %v", got, err, want)
+	}
+	if got, err := traceOf.Call(ctx, refs[0], actor.NoArgs{}); err != nil || len(got) != 0 {
+		t.Fatalf("trace %v (%v) of a call without one", got, err)
+	}
+}

@@ -1,0 +1,184 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/leaktest"
+)
+
+// patience is how long anything may take before a test gives up. Nothing is
+// asserted on time, but for the root's end.
+const patience = 30 * time.Second
+
+// world is a system with a healthy actor in it, which is called all the time
+// and must never notice anything.
+type world struct {
+	testing.TB
+	ctx     context.Context
+	sys     *actor.System
+	healthy *actor.Instance
+	ref     actor.Ref[victim]
+
+	mu     sync.Mutex
+	events []actor.Event
+	more   chan struct{}
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	leaktest.Check(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{TB: t, ctx: ctx, sys: sys, more: make(chan struct{}, 1)}
+	events := sys.Events(context.Background())
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for e := range events {
+			w.mu.Lock()
+			w.events = append(w.events, e)
+			w.mu.Unlock()
+			select {
+			case w.more <- struct{}{}:
+			default:
+			}
+		}
+	})
+	w.healthy = w.launch("/healthy", Victims.Blueprint("healthy"))
+	w.ref = w.victim("/healthy")
+	quit := make(chan struct{})
+	var pings sync.WaitGroup
+	pings.Go(func() { w.ping(quit) })
+	t.Cleanup(func() {
+		close(quit)
+		pings.Wait()
+		select {
+		case <-w.healthy.Done():
+			t.Errorf("the healthy actor ended: %v", w.healthy.Exit())
+		default:
+		}
+		w.healthy.Stop(patience)
+		<-w.healthy.Done()
+		if x := w.healthy.Exit(); x.Reason != actor.ReasonShutdown {
+			t.Errorf("the healthy actor ended as %v", x)
+		}
+		if err := sys.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		reader.Wait()
+		cancel()
+	})
+	return w
+}
+
+// ping calls the healthy actor until quit. Its counter tells that it is one
+// and the same life, and that each call was handled once.
+func (w *world) ping(quit chan struct{}) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		if got, err := VictimCount.Call(w.ctx, w.ref, 1); err != nil || got != n {
+			w.Errorf("the healthy actor answered %d, %v to call %d", got, err, n)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-quit:
+			return
+		}
+	}
+}
+
+// launch starts an actor that must become ready.
+func (w *world) launch(path string, bp actor.Blueprint) *actor.Instance {
+	w.Helper()
+	i := w.sys.Launch(path, bp)
+	w.wait(i.Ready(), path+" is ready")
+	if err := i.StartErr(); err != nil {
+		w.Fatalf("start %s: %v", path, err)
+	}
+	return i
+}
+
+// fails starts an actor that must not, waits for its end, and returns why.
+func (w *world) fails(path string, bp actor.Blueprint) (error, actor.ExitStatus) {
+	w.Helper()
+	i := w.sys.Launch(path, bp)
+	w.wait(i.Ready(), path+" fails to start")
+	err := i.StartErr()
+	if err == nil {
+		i.Stop(0)
+		w.Fatalf("%s started", path)
+	}
+	w.wait(i.Done(), path+" is gone")
+	names(w, err, path)
+	return err, i.Exit()
+}
+
+func (w *world) victim(path string) actor.Ref[victim] {
+	w.Helper()
+	r, err := Victims.Ref(w.sys, path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) wait(ch <-chan struct{}, what string) {
+	w.Helper()
+	select {
+	case <-ch:
+	case <-w.ctx.Done():
+		w.Fatalf("%s: %v", what, context.Cause(w.ctx))
+	}
+}
+
+// stop ends an actor in order.
+func (w *world) stop(i *actor.Instance) actor.ExitStatus {
+	w.Helper()
+	i.Stop(patience)
+	w.wait(i.Done(), "stop of "+i.Path())
+	return i.Exit()
+}
+
+// await waits for an event.
+func (w *world) await(what string, match func(actor.Event) bool) actor.Event {
+	w.Helper()
+	for {
+		w.mu.Lock()
+		i := slices.IndexFunc(w.events, match)
+		if i >= 0 {
+			defer w.mu.Unlock()
+			return w.events[i]
+		}
+		w.mu.Unlock()
+		select {
+		case <-w.more:
+		case <-w.ctx.Done():
+			w.Fatalf("no event %s", what)
+		}
+	}
+}
+
+// exitError demands that err is the end of the actor at path for a reason.
+func exitError(t testing.TB, err error, path string, reason actor.Reason) *actor.ExitError {
+	t.Helper()
+	var x *actor.ExitError
+	if !errors.As(err, &x) {
+		t.Fatalf("error %v (%T), want an *ExitError of %s", err, err, path)
+	}
+	if x.Path != path || x.Reason != reason {
+		t.Fatalf("exit of %s for reason %q, want %s and %q: %v", x.Path, x.Reason, path, reason, err)
+	}
+	names(t, err, path)
+	return x
+}
