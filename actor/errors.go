@@ -10,7 +10,7 @@ import (
 var (
 	ErrMailboxFull  = errors.New("mailbox full")                                       // TryCast: the sender's share of the mailbox is used up
 	ErrNotRunning   = errors.New("actor not running")                                  // it ended and will not come back
-	ErrStopped      = errors.New("actor stopped")                                      // it was stopped before it began the message
+	ErrStopped      = error(stoppedError{})                                            // it was stopped on request before it began the message; errors.Is(ErrStopped, ErrNotRunning)
 	ErrStopping     = errors.New("actor stopping")                                     // cause of a handler's ctx when its actor is asked to stop
 	ErrNotFound     = errors.New("no such actor")                                      // nothing is known under that path
 	ErrNameTaken    = errors.New("name taken")                                         // an id twice in one supervisor
@@ -30,6 +30,12 @@ var (
 	// it, whatever its type.
 	ErrDoNotRestart = errors.New("actor: do not restart")
 )
+
+// stoppedError is the case of ErrNotRunning that somebody asked for.
+type stoppedError struct{}
+
+func (stoppedError) Error() string { return "actor stopped" }
+func (stoppedError) Unwrap() error { return ErrNotRunning }
 
 // RemoteError is an error value that a handler returned in another process.
 // Its text is the handler's. errors.Is finds context errors, io.EOF, the

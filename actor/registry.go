@@ -35,6 +35,14 @@ func (s *System) entryOf(path string) *entry {
 	return e
 }
 
+// wasStopped reports whether the last life ended on request.
+func (e *entry) wasStopped() bool {
+	return len(e.exits) > 0 && e.exits[len(e.exits)-1].Reason.Class() == Shutdown
+}
+
+// endedByItself reports whether the last life ended otherwise.
+func (e *entry) endedByItself() bool { return len(e.exits) > 0 && !e.wasStopped() }
+
 func (e *entry) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -197,7 +205,7 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 		}
 	}
 	switch {
-	case e != nil && e.state == PathStopped:
+	case e != nil && (e.state == PathStopped && !e.endedByItself() || e.state == PathGone && e.wasStopped()):
 		return route{}, nil, fmt.Errorf("%s: %w", path, ErrStopped)
 	case e != nil:
 		return route{}, nil, fmt.Errorf("%s: %w", path, ErrNotRunning)

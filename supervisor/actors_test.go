@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,6 +157,21 @@ func next(t *testing.T, events func() (actor.Event, bool), what actor.EventType,
 	}
 }
 
+// settled waits until the supervisor has dealt with the end of a child, and
+// fails if that does not leave it stopped.
+func settled(t *testing.T, ctx context.Context, tree *supervisor.Tree, id string) {
+	t.Helper()
+	for ctx.Err() == nil {
+		for c := range tree.Children() {
+			if c.ID == id && c.State == supervisor.StateStopped {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Fatalf("%s was not left stopped", id)
+}
+
 // A crash restarts the actor from its arguments; references follow; the group
 // comes along.
 func TestRestartOfActors(t *testing.T) {
@@ -209,7 +225,8 @@ func TestEndsOfActors(t *testing.T) {
 		if e := next(t, events, actor.EventExited, "/a"); e.Exit.Reason != actor.ReasonNormal {
 			t.Fatalf("reported as %v", e.Exit)
 		}
-		if err := tree.RestartChild(ctx, "a"); err != nil { // it was not restarted
+		settled(t, ctx, tree, "a") // not restarted
+		if err := tree.RestartChild(ctx, "a"); err != nil {
 			t.Fatal(err)
 		}
 		if err := tree.DeleteChild(ctx, "a"); !errors.Is(err, supervisor.ErrRunning) {
@@ -219,7 +236,8 @@ func TestEndsOfActors(t *testing.T) {
 		if e := next(t, events, actor.EventExited, "/a"); !e.Exit.DoNotRestart {
 			t.Fatalf("reported as %+v", e.Exit)
 		}
-		if err := tree.StopChild(ctx, "a"); err != nil {
+		settled(t, ctx, tree, "a")
+		if err := tree.StopChild(ctx, "a"); err != nil { // is nil all the same
 			t.Fatal(err)
 		}
 		if err := tree.DeleteChild(ctx, "a"); err != nil {

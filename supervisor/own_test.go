@@ -66,7 +66,7 @@ func TestOwnProcess(t *testing.T) {
 
 		// It shuts down by itself: the transient /t is not restarted.
 		_ = endBy.Cast(ctx, ref(t, tree, "t/job"), "normal")
-		next(t, events, actor.EventExited, "/t")
+		settled(t, ctx, tree, "t")
 		if err := tree.RestartChild(ctx, "t"); err != nil {
 			t.Fatal(err)
 		}

@@ -300,6 +300,29 @@ func TestAssemblerMovesLittle(t *testing.T) {
 	}
 }
 
+// Where more comes than fits, more is read at a time.
+func TestAssemblerReadsMore(t *testing.T) {
+	a := assembler{framer: newFramer()}
+	for range 10 {
+		space := a.space()
+		// Many small messages, so that none of them asks for room.
+		stream := bytes.Repeat(frame(0, make([]byte, 11)), len(space)/16+1)
+		a.filled(copy(space, stream), nil, false)
+		for ok := true; ok; {
+			var err error
+			if _, ok, err = a.next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a.pending() != 0 {
+			t.Fatalf("%d bytes are left", a.pending())
+		}
+	}
+	if n := len(a.buf); n != largeBuffer {
+		t.Fatalf("the buffer has %d bytes, want %d", n, largeBuffer)
+	}
+}
+
 func TestBufferClasses(t *testing.T) {
 	for _, n := range []int{0, 1, smallBuffer, smallBuffer + 1, largeBuffer, 5 << 20, maxPooled, maxPooled + 1} {
 		b := getBuffer(n)

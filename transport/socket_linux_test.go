@@ -127,8 +127,9 @@ func TestSendDuringSend(t *testing.T) {
 	for name, size := range map[string]int{"whole": 8, "in parts": 2 << 20} {
 		t.Run(name, func(t *testing.T) {
 			a, b := newSockets(t)
-			sent := 0
+			sent, writes := 0, 0
 			a.writeNow = func(fd uintptr) {
+				writes++
 				a.doWriteNow(fd)
 				for sent < 3 {
 					sent++
@@ -138,6 +139,9 @@ func TestSendDuringSend(t *testing.T) {
 			mustSend(t, a, numbered(0, size))
 			if n := a.Buffered(); n != 0 && size == 8 {
 				t.Fatalf("%d bytes wait for no reason", n)
+			}
+			if writes != 1 && size > 8 {
+				t.Fatalf("%d writes into a full socket", writes-1)
 			}
 			for i := range 4 {
 				if err := checkNumbered(mustReceive(t, b).Body, i); err != nil {
