@@ -83,14 +83,13 @@ func (b *bed) startSpec(spec supervisor.Spec) {
 	b.Helper()
 	spec.Intensity, spec.Defaults = 1000, b.options
 	spec.Logger = slog.New(slog.DiscardHandler)
-	var err error
-	if b.tree, err = supervisor.Start(b.ctx, spec); err != nil {
-		b.Fatal(err)
-	}
+	tree, err := supervisor.Start(b.ctx, spec)
+	b.must(err)
+	b.tree = tree
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := b.tree.Stop(ctx); err != nil {
+		if err := tree.Stop(ctx); err != nil {
 			b.Error(err)
 		}
 	})
@@ -329,6 +328,13 @@ func (l *eventLog) none(what actor.EventType) {
 	}
 }
 
+// has reports whether there was such an event.
+func (l *eventLog) has(what actor.EventType, path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.list, func(e actor.Event) bool { return e.Type == what && e.Path == path })
+}
+
 func (l *eventLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -342,6 +348,11 @@ func (l *eventLog) String() string {
 // list is what the supervisor knows of its children.
 func (b *bed) list() []supervisor.ChildInfo { return slices.Collect(b.tree.Children()) }
 
-const foreignPeer = "BEHAVIOUR_FOREIGN"
-
-func foreignMain() {}
+func containsAll(s string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
+}

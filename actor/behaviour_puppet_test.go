@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -243,4 +244,16 @@ func init() {
 	PuppetMe = actor.Handle(Puppets, "me", (*puppet).Me)
 	PuppetRelay = actor.Handle(Puppets, "relay", (*puppet).Relay)
 	actor.Handle(Crowds, "relay", (*puppet).Relay)
+}
+
+// ghostMethod is declared by a frontend, in this process alone.
+var ghostMethod = sync.OnceValue(func() *actor.Method[puppet, int, int] {
+	return actor.NewMethod[int, int](Puppets, "ghost")
+})
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -52,10 +52,11 @@ func TestMain(m interface{ Run() int }) {
 
 // child is an actor's process, seen from inside.
 type child struct {
-	sys    *System
-	peer   *mailbox.Peer
-	link   *inLink
-	server *controlServer
+	sys     *System
+	peer    *mailbox.Peer
+	link    *inLink
+	server  *controlServer
+	scanner *mailbox.Scanner // of the connection to the parent
 
 	mu     sync.Mutex
 	h      *host
@@ -71,7 +72,8 @@ const orphanTimeout = 5 * time.Second
 func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
-	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	c.scanner = newScanner(c.sys.opts.Inline)
+	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(mailbox.FileCount))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
@@ -138,6 +140,9 @@ func (c *child) Closed(err error) {
 
 func (c *child) hello(m *mailbox.Incoming) {
 	h, err := c.sys.checkHello(m.Params)
+	if err == nil && c.link.marks != nil {
+		err = fmt.Errorf("second hello: %w", mailbox.ErrProtocol)
+	}
 	var mine hello
 	if err == nil {
 		mine = c.sys.hello()
@@ -181,6 +186,8 @@ func (c *child) start(m *mailbox.Incoming) {
 		return
 	}
 	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
+	c.scanner.Limits = newScanner(o.Inline).Limits // it is the reader's, and so are we
+	c.peer.SetLimits(o.Inline, o.MaxMessage)
 	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)
 	c.mu.Lock()
 	if c.h != nil {
@@ -190,6 +197,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	}
 	c.h, c.sys.self, c.link.h = h, h, h
 	c.limit = time.Duration(o.StopTimeout)
+	h.grace = c.limit
 	if c.link.marks != nil {
 		c.link.open()
 	}
@@ -211,7 +219,6 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 		// Ended by itself, it gives running handlers its stop timeout; asked
 		// to, its parent counts the time.
 		if !h.askedToStop() && c.limit >= 0 {
-			h.limit(c.limit)
 			time.AfterFunc(c.limit, func() { c.leave(h) })
 		}
 	}()
@@ -232,10 +239,10 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 // leave says the last word and ends the process.
 func (c *child) leave(h *host) {
 	c.ending.Do(func() {
-		h.closeLinks()
 		x := h.report()
 		_ = c.peer.Notify(ctlEnded, mailbox.ControlParams(toWireExit(x, 0)))
-		c.flush()
+		c.flush(h)
+		h.closeLinks()
 		code := 0
 		switch {
 		case x.DoNotRestart:
@@ -248,14 +255,14 @@ func (c *child) leave(h *host) {
 	select {} // another goroutine is about to exit
 }
 
-// flush waits until the last words are in the kernel, as long as the parent
-// reads at all.
-func (c *child) flush() {
+// flush waits until the last words and replies are in the kernel, as long as
+// their readers read at all.
+func (c *child) flush(h *host) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for c.peer.Buffered() > 0 {
+	for c.peer.Buffered()+h.buffered() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -43,15 +43,20 @@ type attempt struct {
 
 // link is a connection to one incarnation.
 type link struct {
-	peer  *mailbox.Peer
-	marks *mailbox.Marks // nil in plain mode: written counts as begun
-	inc   Incarnation
-	pid   int
-	plain bool
-	same  bool      // same build
-	inst  *Instance // if it is supervised in this process
-	kept  bool      // the connection is the instance's own and outlives the client
-	dead  bool      // it ended before it stood; guarded by the client's lock
+	peer   *mailbox.Peer
+	marks  *mailbox.Marks // nil in plain mode: written counts as begun
+	inc    Incarnation
+	pid    int
+	plain  bool
+	same   bool      // same build
+	inst   *Instance // if it is supervised in this process
+	kept   bool      // the connection is the instance's own and outlives the client
+	dead   bool      // it ended before it stood; guarded by the client's lock
+	unused bool      // it came too late: its end is all that is awaited; likewise
+	paged  bool      // marks is the receiver's page, which we can only read
+	fault  error     // what the receiver did against the protocol; guarded by the client's lock
+
+	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
 
 func (c *client) newID() uint32 {
@@ -196,12 +201,21 @@ func (c *client) flush() {
 		if l.plain && l.peer.Buffered() > plainBuffer {
 			return
 		}
-		if err := c.blockedBy(m); err != nil {
+		if !l.plain && !c.out.Granted(m) {
+			c.want() // it was put in when more was granted, or before there was a link
+			return
+		}
+		err := c.blockedBy(m)
+		body := m.Body
+		if err == nil && l.plain {
+			body, err = c.plainBody(m)
+		}
+		if err != nil {
 			c.out.Cancel(m)
 			c.fail(m, err)
 			continue
 		}
-		if err := l.peer.Send(m.Body, m.Segments); err != nil {
+		if err := l.peer.Send(body, m.Segments); err != nil {
 			if errors.Is(err, mailbox.ErrTooLarge) || !isClosed(err) {
 				c.out.Cancel(m)
 				c.fail(m, err)
@@ -212,8 +226,10 @@ func (c *client) flush() {
 		c.out.NextUnsent()
 		if l.plain {
 			c.begunUpTo(c.out.Sent())
-		} else if len(m.Segments) > 0 {
-			_ = l.peer.Notify(ctlWant, mailbox.Params(c.out.Sent())) // so that the arrays are let go as soon as can be
+		} else if len(m.Segments) > 0 && !m.Call {
+			// So that the arrays are let go as soon as can be. The receiver of
+			// a call holds them until it answers, and that tells us, too.
+			_ = l.peer.Notify(ctlWant, mailbox.Params(c.out.Sent()))
 		}
 	}
 }
@@ -261,7 +277,7 @@ func (c *client) begunUpTo(mark uint64) {
 		}
 	}
 	if !ok {
-		c.link.peer.Close() // it claims to have begun what we never sent
+		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.path, mark, c.out.Sent(), mailbox.ErrProtocol))
 	}
 }
 
@@ -271,6 +287,7 @@ func (c *client) credit(l *link) {
 	defer c.mu.Unlock()
 	if c.link == l {
 		c.prune()
+		c.flush()
 		c.passOn(true)
 	}
 }
@@ -290,8 +307,8 @@ func (c *client) reply(id uint32, r mailbox.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
-	if call != nil && !call.begun {
-		c.out.Cancel(call.msg) // refused before its turn: not to be sent again
+	if call != nil && !call.begun && c.out.Cancel(call.msg) { // refused before its turn: not to be sent again
+		call.msg.Drop() // nor was it sent: the peer guessed
 	}
 	if c.out.Len() > 0 {
 		c.prune()

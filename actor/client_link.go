@@ -14,6 +14,36 @@ const plainBuffer = 1 << 20
 
 func isClosed(err error) bool { return errors.Is(err, transport.ErrClosed) }
 
+// plainBody is what a peer in plain mode gets of a message: the bare envelope.
+// What it has no words for is refused.
+func (c *client) plainBody(m *mailbox.Message) ([]byte, error) {
+	call := c.calls[m.ID]
+	switch body := m.Plain(); {
+	case len(m.Segments) > 0:
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", c.path, errors.ErrUnsupported)
+	case m.Call && call != nil && call.items != nil:
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", c.path, errors.ErrUnsupported)
+	case len(body) > c.sys.opts.Inline:
+		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), c.path, c.sys.opts.Inline, ErrTooLarge)
+	default:
+		return body, nil
+	}
+}
+
+// violated ends the link for what its receiver did against the protocol; a
+// process that is supervised here ends with it. The client's lock is held.
+func (l *link) violated(err error) {
+	if l.fault == nil {
+		l.fault = err
+	}
+	if l.kept {
+		if b, ok := l.inst.body.(*processBody); ok {
+			b.accuse(err)
+		}
+	}
+	l.peer.Close() // its reader tells us of the end
+}
+
 // connect begins to make a link, if nobody does, and returns the attempt. The
 // lock is held.
 func (c *client) connect() *attempt {
@@ -33,7 +63,12 @@ func (c *client) introduce(at *attempt) {
 	at.err = err
 	if err == nil && c.closed != nil {
 		err = c.closed
-		l.close()
+		if l.dead {
+			l.release()
+		} else {
+			l.unused = true
+			l.close()
+		}
 	}
 	if err != nil {
 		c.abandon(err)
@@ -68,6 +103,13 @@ func (c *client) abandon(err error) {
 // up takes a link into use: what was not begun goes out first, in order.
 func (c *client) up(l *link) {
 	c.link, c.stood = l, true
+	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
+	if l.capacity > 0 {
+		c.out.Capacity = l.capacity
+	}
+	if l.capBytes > 0 {
+		c.out.CapacityBytes = l.capBytes
+	}
 	c.arrays.Store(l.same)
 	c.foreign.Store(l.plain)
 	clear(c.casts)
@@ -97,9 +139,15 @@ func (c *client) down(l *link, cause error) {
 	defer c.mu.Unlock()
 	if c.link != l {
 		l.dead = true
+		if l.unused {
+			l.release()
+		}
 		return
 	}
 	c.prune()
+	if l.fault != nil {
+		cause = l.fault
+	}
 	var lost []string // casts that were in hand
 	if !l.plain {
 		busy := l.marks.InHand()
@@ -151,7 +199,8 @@ func (c *client) down(l *link, cause error) {
 func (c *client) obituary(l *link, cause error, cut []*call, lost []string) {
 	down, err := c.sys.obituary(c.sys.ctx, l, c.path)
 	if err != nil {
-		down = Down{Path: c.path, PID: l.pid, Incarnation: l.inc, ExitStatus: ExitStatus{Reason: ReasonLost, Err: errors.Join(cause, err)}}
+		down = Down{Path: c.path, PID: l.pid, Incarnation: l.inc, ExitStatus: ExitStatus{Reason: ReasonLost,
+			Err: fmt.Errorf("the connection ended (%v), and nobody can say why: %v", cause, err)}} // not wrapped: they are not this call's errors
 	}
 	begun := BegunYes
 	if l.plain {
@@ -213,7 +262,7 @@ func (c *client) control(l *link, m *mailbox.Incoming) bool {
 		c.credit(l)
 	case ctlBegin:
 		var position uint64
-		if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil {
+		if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
 			l.marks.SetBegun(position)
 			c.credit(l)
 		}

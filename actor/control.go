@@ -1,5 +1,16 @@
 package actor
 
+import (
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+func init() {
+	mailbox.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
+		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe)
+}
+
 // Control methods between two processes of one system. PROTOCOL.md defines
 // their arguments; those of the connection itself are in package mailbox.
 const (
@@ -36,6 +47,10 @@ type hello struct {
 	Clock  int64    `msgpack:"clock"` // CLOCK_MONOTONIC, ns
 	Caps   []string `msgpack:"caps"`
 	Marks  uint64   `msgpack:"marks,omitempty"` // token of the mark page, from a receiver that can
+
+	// What the link's sender may have waiting, from a receiver; 0: the default.
+	Capacity int `msgpack:"capacity,omitempty"` // messages
+	Bytes    int `msgpack:"bytes,omitempty"`
 }
 
 const (
@@ -46,19 +61,19 @@ const (
 )
 
 type startOrder struct {
-	Kind        string   `msgpack:"kind"`
-	Path        string   `msgpack:"path"`
-	Incarnation string   `msgpack:"incarnation"`
-	Number      int      `msgpack:"number"`
-	Args        []byte   `msgpack:"args"` // the argument list, raw
-	Capacity    int      `msgpack:"capacity"`
-	Bytes       int      `msgpack:"bytes"`
-	MaxMessage  int      `msgpack:"max_message"`
-	Inline      int      `msgpack:"inline"`
-	Memory      int64    `msgpack:"memory,omitempty"` // limit in bytes: arrays count too
-	StopTimeout int64    `msgpack:"stop_timeout"`     // ns, negative: none; for an end of its own
-	LogLevel    int      `msgpack:"log_level"`
-	Segments    []uint64 `msgpack:"segments,omitempty"` // announced before, named by the arguments
+	Kind        string             `msgpack:"kind"`
+	Path        string             `msgpack:"path"`
+	Incarnation string             `msgpack:"incarnation"`
+	Number      int                `msgpack:"number"`
+	Args        msgpack.RawMessage `msgpack:"args"` // the argument list
+	Capacity    int                `msgpack:"capacity"`
+	Bytes       int                `msgpack:"bytes"`
+	MaxMessage  int                `msgpack:"max_message"`
+	Inline      int                `msgpack:"inline"`
+	Memory      int64              `msgpack:"memory,omitempty"` // limit in bytes: arrays count too
+	StopTimeout int64              `msgpack:"stop_timeout"`     // ns, negative: none; for an end of its own
+	LogLevel    int                `msgpack:"log_level"`
+	Segments    []uint64           `msgpack:"segments,omitempty"` // announced before, named by the arguments
 }
 
 type stopOrder struct {

@@ -38,10 +38,11 @@ type host struct {
 	links    map[*inLink]struct{}
 	attached map[int]func(context.Context)
 	nextID   int
-	stall    *time.Timer // looks into calls that wait long
-	deadline time.Time   // of the stop; zero: as long as it takes
-	asked    bool        // somebody asked it to stop
-	exit     *ExitStatus // why it ends, once that is known
+	stall    *time.Timer   // looks into calls that wait long
+	deadline time.Time     // of the stop; zero: as long as it takes
+	grace    time.Duration // bounds an end that nobody asked for; negative: no bound
+	asked    bool          // somebody asked it to stop
+	exit     *ExitStatus   // why it ends, once that is known
 	ending   chan struct{}
 	ended    chan struct{}
 }
@@ -284,11 +285,15 @@ func (h *host) limit(timeout time.Duration) {
 // finish fixes why the actor ends: the first word counts.
 func (h *host) finish(x ExitStatus) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.exit == nil {
 		h.exit = &x
+		if !h.asked && h.grace >= 0 && h.deadline.IsZero() {
+			h.deadline = time.Now().Add(h.grace)
+		}
 		close(h.ending)
 	}
+	h.mu.Unlock()
+	h.inbox.Close() // before any handler's ctx ends: what is not begun is for the successor
 }
 
 func (h *host) exitOrNil() *ExitStatus {
@@ -320,6 +325,17 @@ func (h *host) askedToStop() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.asked
+}
+
+// buffered is how many bytes wait to be written to all links.
+func (h *host) buffered() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for l := range h.links {
+		n += l.peer.Buffered()
+	}
+	return n
 }
 
 // closeLinks ends all links: what was not begun stays with its senders.

@@ -62,6 +62,7 @@ func (l *inLink) welcome(m *mailbox.Incoming) {
 	if err == nil {
 		mine = s.hello()
 		mine.Marks, err = l.sendMarks()
+		mine.Capacity, mine.Bytes = l.h.capacity, l.h.capBytes
 	}
 	if err != nil {
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
@@ -78,8 +79,12 @@ func (l *inLink) sendMarks() (token uint64, err error) {
 		return 0, err
 	}
 	defer f.Close()
+	if token, err = l.peer.SendFile(f); err != nil {
+		marks.Close() // there is no link that would
+		return 0, err
+	}
 	l.marks = marks
-	return l.peer.SendFile(f)
+	return token, nil
 }
 
 func (l *inLink) arrays() bool { return l.same.Load() }
@@ -90,14 +95,14 @@ func (l *inLink) respond(id uint64, errRaw, result []byte, segs []*shm.Segment) 
 	}
 }
 
-func (l *inLink) item(id uint64, buf *mailbox.Buffer) {
+func (l *inLink) item(id uint64, buf *mailbox.Buffer) error {
 	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
 	var meta []byte
 	if len(buf.Segments) > 0 {
 		m := mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)}
 		meta = m.Append(nil)
 	}
-	_ = l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
 }
 
 // Message puts a user's message in the inbox.
@@ -142,8 +147,13 @@ func (h *host) holdsLastSlot(chain []uint64) bool {
 }
 
 // violation ends a link whose peer broke the protocol. Nothing else suffers.
+// The queue ends first: a sender that sees the link's end takes the mark for
+// final, and what is begun after that would be begun twice.
 func (l *inLink) violation(err error) {
 	l.h.sys.Emit(Event{Type: EventLinkLost, Path: l.h.path, Kind: l.h.kind.name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	if l.queue != nil {
+		l.queue.Close()
+	}
 	l.peer.Close()
 }
 

@@ -262,7 +262,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 func pipeToHost(h *host, c *client, i *Instance) (*link, error) {
 	near, far := transport.Pipe()
 	marks := mailbox.NewMarks()
-	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i}
+	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
 	opts := h.sys.peerOptions()
 	opts.Local = true
 	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)

@@ -134,6 +134,7 @@ func (k *kindCore) declare(method string) {
 		panic(fmt.Sprintf("actor: kind %q: method %q is declared twice", k.name, method))
 	}
 	k.methods[method] = true
+	mailbox.Intern(method)
 }
 
 // bind is called during initialization, before any actor of the kind runs.

@@ -20,6 +20,7 @@ type localBody struct {
 func newLocalBody(i *Instance) *localBody {
 	b := &localBody{i: i, gone: make(chan struct{})}
 	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Capacity, i.settings.CapacityBytes, true)
+	b.h.grace = stopTimeout(i.settings)
 	return b
 }
 

@@ -146,7 +146,7 @@ func (f *Future[Resp]) Result() (Resp, error) {
 
 // encode makes the message: the same bytes whichever link carries it.
 func (c *client) encode(ctx context.Context, method string, req any, call *call, pin Incarnation) (*mailbox.Message, error) {
-	buf := mailbox.GetBuffer()
+	buf := c.sys.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err := mailbox.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
 
@@ -171,6 +171,7 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 	var raw []byte
 	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		raw = meta.Append(nil)
+		msg.Meta = len(raw)
 	}
 	if call != nil {
 		msg.Body = mailbox.AppendRequest(nil, uint64(msg.ID), method, buf.B, raw)

@@ -36,6 +36,7 @@ type processBody struct {
 	killed   bool        // by us, after a request to stop
 	late     bool        // by us, because the start took too long
 	mute     bool        // by us, because it gave no sign of life
+	helped   bool        // by us, because it lived on after its connection or its start had ended
 	asked    bool
 	timeout  time.Duration
 	over     bool          // the connection has ended: no client can have it any more

@@ -35,8 +35,11 @@ func (b *processBody) report() ExitStatus {
 		if b.word != nil && b.word.Reason == ReasonStartFailed && b.word.Err != nil && !isEOF(b.word.Err) {
 			x.Reason = ReasonStartFailed
 		}
-	case b.word != nil && (st.Signal == 0 || b.asked):
+	case b.word != nil && (st.Signal == 0 || b.asked || b.helped):
 		x.Reason, x.Err, x.DoNotRestart = b.word.Reason, b.word.Err, b.word.DoNotRestart
+	case b.helped && !b.asked:
+		x.Reason = ReasonLost
+		x.Err = errors.New("the process closed its connection and did not end")
 	case st.Signal != 0 && b.asked && (st.Signal == sigTerm || st.Signal == sigKill):
 		x.Reason = ReasonShutdown
 	case st.Signal != 0:
@@ -108,7 +111,7 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 func (p *processHandler) Closed(err error) {
 	b := (*processBody)(p)
 	b.mu.Lock()
-	if !isEOF(err) && !isClosed(err) {
+	if b.fault == nil && !isEOF(err) && !isClosed(err) {
 		b.fault = err
 	}
 	b.over = true
@@ -132,6 +135,16 @@ func (p *processHandler) Closed(err error) {
 	if fault == nil && !b.stopBegan() {
 		// A peer that closes its end and lives on is as good as dead.
 		go b.reap(lingerTimeout)
+	}
+}
+
+// accuse says what the process did against the protocol; the end of the
+// connection follows, and ends the process.
+func (b *processBody) accuse(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fault == nil {
+		b.fault = err
 	}
 }
 

@@ -17,9 +17,13 @@ func (b *processBody) start(bp Blueprint) {
 	ctx, cancel := context.WithTimeout(i.sys.ctx, startTimeout(i.settings))
 	defer cancel()
 	gone := make(chan struct{})
-	go func() { // the process's end ends the handshake
+	go func() { // the process's end, once it has said all, ends the handshake
 		select {
 		case <-b.proc.Done():
+			select {
+			case <-b.drained:
+			case <-time.After(drainTimeout):
+			}
 			close(gone)
 			cancel()
 		case <-ctx.Done():
@@ -108,6 +112,9 @@ func (b *processBody) reap(grace time.Duration) {
 		return
 	case <-t.C:
 	}
+	b.mu.Lock()
+	b.helped = true
+	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	_ = b.proc.Terminate(ctx) // its death, and by what, is in the report
@@ -184,9 +191,16 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 
 // stand makes the connection usable as a link.
 func (b *processBody) stand(l *link) {
+	l.capacity, l.capBytes = b.i.settings.Capacity, b.i.settings.CapacityBytes
 	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.over { // it ended after its hello: nobody else gives the page back
+		if l.marks != nil {
+			l.marks.Close()
+		}
+		return
+	}
 	b.link, b.marks = l, l.marks
 }
 

@@ -43,6 +43,11 @@ func (e *entry) wasStopped() bool {
 // endedByItself reports whether the last life ended otherwise.
 func (e *entry) endedByItself() bool { return len(e.exits) > 0 && !e.wasStopped() }
 
+// comesBack reports whether the path may run again without being asked to.
+func (e *entry) comesBack() bool {
+	return e.state == PathStarting || e.state == PathRestarting || e.state == PathUnknown && e.exited > 0
+}
+
 func (e *entry) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -124,6 +129,11 @@ func (s *System) checkPath(path, kind string) error {
 	if s.parent != nil || s.processAbove(path) != nil {
 		return nil // another process knows
 	}
+	for p := parentPath(path); p != "/"; p = parentPath(p) {
+		if e := s.entries[p]; e != nil && e.inst == nil && e.comesBack() {
+			return nil // it will be known when what is above runs again
+		}
+	}
 	return fmt.Errorf("%s: %w", path, ErrNotFound)
 }
 
@@ -190,7 +200,7 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 			break // this very process
 		}
 		if above != nil {
-			if above.state == PathStarting || above.state == PathRestarting || above.state == PathUnknown && above.exited > 0 {
+			if above.comesBack() {
 				return route{}, above.changed, nil
 			}
 			if above.state == PathRunning && above.inst != nil && above.inst.remote() {

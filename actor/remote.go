@@ -61,6 +61,7 @@ var wellKnown = map[string]error{
 	"actor.ErrIgnore":          ErrIgnore,
 	"actor.ErrDoNotRestart":    ErrDoNotRestart,
 	"actor.ErrDuplicate":       ErrDuplicate,
+	"actor.ErrUnbound":         ErrUnbound,
 	"mailbox.ErrProtocol":      mailbox.ErrProtocol,
 }
 

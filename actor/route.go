@@ -123,6 +123,7 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
+	l.capacity, l.capBytes = h.Capacity, h.Bytes
 	if h.Marks == 0 {
 		l.marks = mailbox.NewMarks() // fed by "$/begin"
 		return nil
@@ -132,6 +133,7 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 		return err
 	}
 	l.marks, err = openMarks(f)
+	l.paged = err == nil
 	return err
 }
 
@@ -140,26 +142,25 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
 	ch := make(chan mailbox.Reply, 1)
 	id := p.Request(method, params, func(r mailbox.Reply) { ch <- r })
+	var r mailbox.Reply
 	select {
-	case r := <-ch:
-		if r.Fault != nil {
-			r.Drop()
-			return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
-		}
-		if r.Err != nil {
-			defer r.Drop()
-			return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
-		}
-		return r, nil
+	case r = <-ch:
 	case <-ctx.Done():
-		if !p.Abandon(id) {
-			r := <-ch
-			r.Drop()
-		} else {
+		if p.Abandon(id) {
 			_ = p.Notify(ctlPrevent, mailbox.Params(uint64(id)))
+			return mailbox.Reply{}, context.Cause(ctx)
 		}
-		return mailbox.Reply{}, context.Cause(ctx)
+		r = <-ch // it has just come
 	}
+	if r.Fault != nil {
+		r.Drop()
+		return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
+	}
+	if r.Err != nil {
+		defer r.Drop()
+		return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+	}
+	return r, nil
 }
 
 var noKind kindCore
@@ -178,6 +179,9 @@ func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introdu
 		return nil, in, err
 	}
 	f, err := p.TakeFile(in.Token)
+	if isClosed(err) {
+		err = errRetry
+	}
 	return f, in, err
 }
 

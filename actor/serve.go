@@ -55,11 +55,13 @@ func (h *host) work(slot int) {
 			return
 		}
 		func() {
+			returned := false // else it panicked or called Exit
 			defer func() {
 				h.end(slot, inv)
-				q.End(slot)
+				q.End(slot, returned || h.report().Reason == ReasonNormal)
 			}()
 			inv.handle(m)
+			returned = true
 		}()
 	}
 }
@@ -124,8 +126,8 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 		inv.fail(m.Err)
 		return
 	}
-	if err := inv.ctx.Err(); err != nil && m.Call {
-		inv.fail(context.Cause(inv.ctx)) // nobody waits any more
+	if cause := context.Cause(inv.ctx); cause != nil && m.Call && cause != ErrStopping {
+		inv.fail(cause) // nobody waits any more
 		return
 	}
 	b, ok := h.kind.backend.handlers[m.Method]
@@ -167,9 +169,10 @@ func (inv *invocation) reply(resp any, err error) {
 		if err != nil {
 			s.castFailed(inv, err)
 		}
+		inv.discard(resp)
 		return
 	}
-	buf := mailbox.GetBuffer()
+	buf := s.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
 		if err = mailbox.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
@@ -181,9 +184,9 @@ func (inv *invocation) reply(resp any, err error) {
 	}
 	if err != nil {
 		inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, err), nil, nil)
-		return
+	} else {
+		inv.link.respond(inv.m.ID, nil, buf.B, buf.Segments)
 	}
-	inv.link.respond(inv.m.ID, nil, buf.B, buf.Segments)
 	buf.AutoRelease()
 }
 
@@ -202,6 +205,7 @@ func (inv *invocation) take() bool {
 // up.
 func (inv *invocation) emit(item any) bool {
 	if inv.ctx.Err() != nil || inv.credit == nil {
+		inv.discard(item)
 		return false // or it was called as an ordinary method, by a foreign peer
 	}
 	for inv.m.Meta.Window <= 0 {
@@ -209,19 +213,23 @@ func (inv *invocation) emit(item any) bool {
 		case n := <-inv.credit:
 			inv.m.Meta.Window += int(min(n, streamWindow))
 		case <-inv.ctx.Done():
+			inv.discard(item)
 			return false
 		}
 	}
 	inv.m.Meta.Window--
-	buf := mailbox.GetBuffer()
+	buf := inv.h.sys.buffer()
 	defer mailbox.PutBuffer(buf)
-	if err := mailbox.Encode(buf, item, inv.link.arrays()); err != nil {
+	err := mailbox.Encode(buf, item, inv.link.arrays())
+	if err == nil {
+		err = inv.link.item(inv.m.ID, buf)
+	}
+	buf.AutoRelease()
+	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
 		inv.fail(fmt.Errorf("item of %s: %w", inv.m.Method, err))
 		inv.cancel(err)
 		return false
 	}
-	inv.link.item(inv.m.ID, buf)
-	buf.AutoRelease()
 	return true
 }
 

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -110,10 +112,10 @@ func decodeItem[Item any](c *client, in *mailbox.Incoming) (item Item, err error
 	return item, nil
 }
 
-// itemFrame is one item on the wire. Value is raw.
+// itemFrame is one item on the wire.
 type itemFrame struct {
-	ID    uint64 `msgpack:"id"`
-	Value []byte `msgpack:"value"`
+	ID    uint64             `msgpack:"id"`
+	Value msgpack.RawMessage `msgpack:"value"`
 }
 
 // item takes one item off a link.

@@ -111,6 +111,13 @@ func (s *System) spawn(f func()) {
 	}()
 }
 
+// buffer returns a buffer from the pool for a message of the system's size.
+func (s *System) buffer() *mailbox.Buffer {
+	b := mailbox.GetBuffer()
+	b.Limits.Bytes = s.opts.MaxMessage
+	return b
+}
+
 func (s *System) peerOptions() mailbox.PeerOptions {
 	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
@@ -119,19 +126,20 @@ func (s *System) peerOptions() mailbox.PeerOptions {
 func (s *System) client(to address) *client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.clients[to.path]
-	if c == nil || c.kind != to.kind {
+	key := to.path
+	c := s.clients[key]
+	if c != nil && c.kind != to.kind {
+		key = to.path + "\x00" + to.kind // a wrong kind, which will be refused, or a path that changed hands
+		c = s.clients[key]
+	}
+	if c == nil {
 		c = &client{sys: s, path: to.path, kind: to.kind, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
 		c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 		if s.closed {
 			c.closed = fmt.Errorf("system closed: %w", ErrStopped)
 			return c
 		}
-		if s.clients[to.path] == nil {
-			s.clients[to.path] = c
-		} else {
-			s.clients[to.path+"\x00"+to.kind] = c // a wrong kind: it will be refused
-		}
+		s.clients[key] = c
 	}
 	return c
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/understudy-go/understudy/shm"
@@ -22,57 +21,74 @@ func openReference(size int) func(context.Context, *bed) (session, error) {
 	}
 }
 
+// lives is how many arrays of a size one round measures: of small ones more,
+// because what is short is easily disturbed.
+func lives(size int) int { return max(1, min(15, (16<<20)/size)) }
+
 func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[string]reading, error) {
-	rawAllocate, rawSeal, err := rawMemory(size)
-	if err != nil {
-		return nil, skip("%v", err)
-	}
-	start := time.Now()
-	data, err := shm.New[uint64](size / 8)
-	allocate := time.Since(start)
-	if errors.Is(err, shm.ErrNoMemory) {
-		return nil, skip("%v", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer data.Release()
-	msg := block{Data: data, First: serial, Last: ^serial}
-	ends := data.Data()
-	ends[len(ends)-1], ends[0] = msg.Last, msg.First
-
-	start = time.Now()
-	if err := data.Freeze(); err != nil {
-		return nil, err
-	}
-	freeze := time.Since(start)
-
-	byReference := func() error {
-		ok, err := look.Call(ctx, b.ref, msg)
-		if err == nil && !ok {
-			err = fmt.Errorf("array of %s: the receiver did not look", sizeText(size))
-		}
-		return err
-	}
+	var allocate, freeze, first, rawAllocate, rawSeal latencies
+	var last shm.Array[uint64]
+	var msg block
+	defer func() { last.Release() }()
 	smallCall := b.smallCall(ctx)
-	if err := smallCall.op(); err != nil { // so that the receiver is awake
-		return nil, err
+	for i := range lives(size) {
+		last.Release()
+		raw := func() error {
+			a, s, err := rawMemory(size)
+			rawAllocate, rawSeal = append(rawAllocate, a), append(rawSeal, s)
+			return err
+		}
+		ours := func() error {
+			start := time.Now()
+			data, err := shm.New[uint64](size / 8)
+			if err != nil {
+				return err
+			}
+			allocate = append(allocate, time.Since(start))
+			last, msg = data, block{Data: data, First: serial, Last: ^serial}
+			ends := data.Data()
+			ends[len(ends)-1], ends[0] = msg.Last, msg.First
+			start = time.Now()
+			err = data.Freeze()
+			freeze = append(freeze, time.Since(start))
+			return err
+		}
+		// Who comes second gets the pages that the first gave back.
+		both := []func() error{raw, ours}
+		for k := range both {
+			if err := both[(k+i+int(serial))%2](); errors.Is(err, shm.ErrNoMemory) {
+				return nil, skip("%v", err)
+			} else if err != nil {
+				return nil, err
+			}
+		}
+		if err := smallCall.op(); err != nil { // so that the receiver is awake
+			return nil, err
+		}
+		start := time.Now()
+		if err := b.look(ctx, msg); err != nil {
+			return nil, err
+		}
+		first = append(first, time.Since(start))
 	}
-	start = time.Now()
-	if err := byReference(); err != nil {
-		return nil, err
-	}
-	first := time.Since(start)
-
-	ours, calls, err := turns(b.budget, side{byReference, b.pid}, smallCall)
+	again, calls, err := turns(b.budget, side{func() error { return b.look(ctx, msg) }, b.pid}, smallCall)
 	if err != nil {
 		return nil, err
 	}
 	name, call := "reference/"+sizeName(size), calls.at(0.5)
 	return map[string]reading{
-		name + "/allocate": {float64(allocate), float64(rawAllocate)},
-		name + "/freeze":   {float64(freeze), float64(rawSeal)},
-		name + "/first":    {float64(first), call},
-		name + "/call":     {ours.at(0.5), call},
+		name + "/allocate": {allocate.at(0.5), rawAllocate.at(0.5)},
+		name + "/freeze":   {freeze.at(0.5), rawSeal.at(0.5)},
+		name + "/first":    {first.at(0.5), call},
+		name + "/call":     {again.at(0.5), call},
 	}, nil
+}
+
+// look has the actor look at an array.
+func (b *bed) look(ctx context.Context, msg block) error {
+	ok, err := look.Call(ctx, b.ref, msg)
+	if err == nil && !ok {
+		err = errors.New("the receiver did not look at the array")
+	}
+	return err
 }

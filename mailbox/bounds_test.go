@@ -167,6 +167,21 @@ func TestHeaderBombs(t *testing.T) {
 	}
 }
 
+// A decoder that is given what no scanner has seen still allocates nothing that
+// only a header claims. (It may recurse too deep: the scan is not optional.)
+func TestUnscannedHeaderBombs(t *testing.T) {
+	for _, message := range []string{
+		"dd ffffffff", "df ffffffff", "c6 ffffffff", "db ffffffff", "c9 ffffffff 01", "91 dd ffffffff", "81 a1 41 df ffffffff", "92 df 80000001 c0", "dc ffff 00", "9f 00", "8f 00",
+	} {
+		for _, into := range targets() {
+			err := errors.New("not run")
+			if n := allocated(func() { err = Decode(&Source{B: rawBytes(message), Context: ""}, into) }); n > 64<<10 || err == nil {
+				t.Errorf("%s into %T: %d bytes allocated, %v", message, into, n, err)
+			}
+		}
+	}
+}
+
 // A legal array of empty maps fills a slice of large structs: what bounds it
 // is Limits.Elements.
 func TestElementsBoundLargeTypes(t *testing.T) {
@@ -286,8 +301,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var buf Buffer
-		buf.Context = ""
+		buf := Buffer{Context: "", Limits: Limits{Depth: 100}}
 		if err := encode(&buf, into, false, args); err != nil && !errors.Is(err, ErrMalformed) {
 			t.Fatalf("%x into %v: %+v cannot be encoded: %v", message, typ, into, err)
 		}

@@ -22,7 +22,7 @@ const MaxSegments = 64
 type Buffer struct {
 	B        []byte         // the message so far
 	Segments []*shm.Segment // carried by it; each is retained once
-	Limits   Limits         // of one encoded value
+	Limits   Limits         // of the receiver's scanner; see Encode
 	Context  any            // for the EncodeMsgpack methods of the runtime's own types
 
 	start   int // where the value under way begins
@@ -41,6 +41,11 @@ var (
 // stride is how many bytes are written between two looks at the limits. It also
 // bounds how deep an encoder can recurse unseen, at a byte a level.
 const stride = 4 << 10
+
+// envelopeElements is what a value leaves of the elements that a message may
+// have, for the envelope and the metadata around it. The envelope is also one
+// level. Bytes are counted when the message is complete.
+const envelopeElements = 1 << 10
 
 // keep is the largest memory that pools hold on to.
 const keep = 64 << 10
@@ -111,7 +116,10 @@ func (b *Buffer) WriteByte(c byte) error {
 func (b *Buffer) begin() {
 	b.start = len(b.B)
 	b.check = b.start + stride
-	b.scanner.Limits = b.Limits
+	lim := b.Limits.orDefault()
+	lim.Depth = max(lim.Depth-1, 1)
+	lim.Elements -= min(envelopeElements, lim.Elements/2)
+	b.scanner.Limits = lim
 	b.scanner.Reset()
 }
 

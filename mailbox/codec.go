@@ -55,6 +55,10 @@ func (e *PanicError) Unwrap() error {
 // of the msgpack library are honoured. v may be a pointer, which saves a copy
 // where an EncodeMsgpack method has a pointer receiver.
 //
+// The value must leave room for the envelope within buf.Limits: it may be one
+// level less deep than they say, and have 1024 elements less. So what is
+// encoded here does not break the limits of a receiver with the same ones.
+//
 // After an error, an [*EncodeError], buf.B is as it was before. Segments that
 // were carried stay with buf until its Reset.
 func Encode(buf *Buffer, v any, structsAsArrays bool) error {
@@ -164,6 +168,9 @@ func encodeError(v any, err error) error {
 // In an interface, maps are map[string]any, or map[any]any if a key is no
 // string; integers are int64, or uint64 if they were sent in an unsigned form
 // (the smallest numbers have only one form, and are int64); floats are float64.
+//
+// For each struct type that others embed by pointer, the library keeps a
+// goroutine with values in stock, for good (v5.4.1, cachedValue).
 //
 // The error is a [*DecodeError]. What v points to is then half filled.
 func Decode(src *Source, v any) error {

@@ -117,6 +117,19 @@ func TestRoundTripAny(t *testing.T) {
 
 type level uint8
 
+type Address struct{ Street string }
+
+func TestEmbeddedPointer(t *testing.T) {
+	type person struct {
+		Name string
+		*Address
+	}
+	testRoundTrip(t, person{Name: "n", Address: &Address{Street: "s"}})
+	if got := roundTrip(t, person{Name: "n"}, false); got.Name != "n" || got.Address != nil && *got.Address != (Address{}) {
+		t.Errorf("without an address: %+v", got)
+	}
+}
+
 func TestDecodeIntoAny(t *testing.T) {
 	for _, tc := range []struct {
 		message string
@@ -427,6 +440,38 @@ func TestEncodeAppends(t *testing.T) {
 	}
 }
 
+// What can be encoded at all must pass the receiver's scanner as a message: it
+// would break the connection off.
+func TestEncodedFitsAnEnvelope(t *testing.T) {
+	deep := any(nil)
+	var fits []byte
+	for level := 1; ; level++ {
+		deep = []any{deep}
+		var buf Buffer
+		if err := EncodeArgs(&buf, deep, false); err != nil {
+			if !errors.Is(err, ErrTooDeep) || level < 60 {
+				t.Errorf("%d levels: %v", level, err)
+			}
+			break
+		}
+		fits = buf.B
+	}
+	var many Buffer
+	if err := EncodeArgs(&many, make([]bool, 1<<20-envelopeElements-1), false); err != nil {
+		t.Fatal(err)
+	}
+	meta := Meta{Deadline: 1, Chain: make([]uint64, 500), Segments: make([]uint64, MaxSegments), Trace: map[string]string{"traceparent": "x"}, Stream: true, Window: 1}
+	for _, params := range [][]byte{fits, many.B} {
+		if err := (Limits{}).Check(AppendRequest(nil, 1, "method", params, meta.Append(nil))); err != nil {
+			t.Error(err)
+		}
+	}
+	many.Reset()
+	if err := EncodeArgs(&many, make([]bool, 1<<20-envelopeElements), false); !errors.Is(err, ErrTooManyElements) {
+		t.Error(err)
+	}
+}
+
 func TestEncodeKeepsToTheBuffersLimits(t *testing.T) {
 	buf := Buffer{Limits: Limits{Bytes: 8 << 20, Depth: 200, Elements: 2 << 20}}
 	deep := any(1)
@@ -452,7 +497,7 @@ func TestDecodeFails(t *testing.T) {
 		want          error
 	}{
 		{"nothing", "", new(int), io.ErrUnexpectedEOF},
-		{"cut", "92 01", new([]int), io.ErrUnexpectedEOF},
+		{"cut", "92 01", new([]int), ErrMalformed},
 		{"two values", "01 02", new(int), ErrMalformed},
 		{"not a pointer", "01", 1, nil},
 		{"nil", "01", nil, nil},

@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -10,80 +9,62 @@ import (
 // Params encodes the argument list of a control message that consists of
 // numbers.
 func Params(values ...uint64) []byte {
-	var b bytes.Buffer
-	enc := msgpack.NewEncoder(&b)
-	_ = enc.EncodeArrayLen(len(values)) // a bytes.Buffer does not fail
+	b := appendArrayHead(make([]byte, 0, 32), len(values))
 	for _, v := range values {
-		_ = enc.EncodeUint(v)
+		b = appendUint(b, v)
 	}
-	return b.Bytes()
+	return b
 }
 
 // DecodeParams decodes what Params encoded. Further elements are ignored, so
 // that a later version may add some.
 func DecodeParams(raw []byte, values ...*uint64) error {
-	dec := msgpack.NewDecoder(bytes.NewReader(raw))
-	n, err := dec.DecodeArrayLen()
-	if err != nil || n < len(values) {
-		return fmt.Errorf("control message with %d arguments, want %d (%v): %w", n, len(values), err, ErrProtocol)
+	r := reader{raw: raw}
+	n := r.array("control arguments")
+	if r.err == nil && n < len(values) {
+		return fmt.Errorf("control message with %d arguments, want %d: %w", n, len(values), ErrProtocol)
 	}
 	for _, v := range values {
-		if *v, err = dec.DecodeUint64(); err != nil {
-			return fmt.Errorf("control message: %v: %w", err, ErrProtocol)
-		}
+		*v = r.uint("control argument")
 	}
-	return nil
+	return r.err
 }
 
 // ControlParams encodes the argument list of a control message whose one
 // argument is a struct: it travels as a map, so that peers may leave out and
 // add fields.
 func ControlParams(v any) []byte {
-	raw, err := msgpack.Marshal([]any{v})
-	if err != nil {
-		panic(fmt.Sprintf("understudy: encoding a control message: %v", err)) // our own types only
-	}
-	return raw
+	return append([]byte{fixArray | 1}, EncodeControl(v)...)
 }
 
 // DecodeControl decodes what ControlParams encoded.
 func DecodeControl(raw []byte, v any) error {
-	dec := msgpack.NewDecoder(bytes.NewReader(raw))
-	n, err := dec.DecodeArrayLen()
-	if err == nil && n < 1 {
+	var list []msgpack.RawMessage
+	err := Decode(&Source{B: raw}, &list)
+	if err == nil && len(list) == 0 {
 		err = fmt.Errorf("no argument")
 	}
-	if err == nil {
-		err = safely(func() error { return dec.Decode(v) })
-	}
 	if err != nil {
-		return fmt.Errorf("control message: %v: %w", err, ErrProtocol)
+		return fmt.Errorf("control message: %w: %w", err, ErrProtocol)
 	}
-	return nil
+	return DecodeResult(list[0], v)
 }
 
-// EncodeControl encodes a result of a control request.
+// EncodeControl encodes a result of a control request: one of our own types.
 func EncodeControl(v any) []byte {
-	raw, err := msgpack.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("understudy: encoding a control message: %v", err))
+	buf := GetBuffer()
+	defer PutBuffer(buf)
+	buf.Limits.Bytes = DefaultMaxMessage
+	if err := Encode(buf, v, false); err != nil {
+		panic(fmt.Sprintf("understudy: encoding a control message: %v", err)) // our own types only
 	}
-	return raw
+	return append([]byte(nil), buf.B...)
 }
 
 // DecodeResult decodes what EncodeControl encoded.
 func DecodeResult(raw []byte, v any) error {
-	if err := safely(func() error { return msgpack.Unmarshal(raw, v) }); err != nil {
-		return fmt.Errorf("control message: %v: %w", err, ErrProtocol)
+	if err := Decode(&Source{B: raw}, v); err != nil {
+		return fmt.Errorf("control message: %w: %w", err, ErrProtocol)
 	}
 	return nil
-}
-
-func safely(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("decoder panicked: %v", r)
-		}
-	}()
-	return f()
 }

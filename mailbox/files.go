@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"github.com/understudy-go/understudy/transport"
 )
 
 // A descriptor travels alone, in a "$/file" notification, and a later message
@@ -58,6 +60,9 @@ func (t *fileTable) take(token uint64) (*os.File, error) {
 	defer t.mu.Unlock()
 	f, ok := t.files[token]
 	delete(t.files, token)
+	if t.closed {
+		return nil, transport.ErrClosed // with the connection, and what came by it
+	}
 	if !ok {
 		return nil, fmt.Errorf("descriptor %d was never sent: %w", token, ErrProtocol)
 	}
@@ -90,7 +95,7 @@ func (t *fileTable) close() {
 	t.files = nil
 }
 
-var filePrefix = AppendNotify(nil, methodFile, nil, nil)[:3+len(methodFile)-1]
+var filePrefix = AppendNotifyHead(nil, methodFile)
 
 // FileCount is the number of descriptors that the message announces; it is
 // what a socket lane is told by (see transport.WithFileCount).

@@ -132,11 +132,13 @@ func (q *Queue) grant() {
 	}
 }
 
-// End publishes that slot has finished with the message it took from q.
-func (q *Queue) End(slot int) {
+// End says that slot is free again. finished publishes that it has done with
+// the message it took from q; otherwise the mark stays, for the sender to know
+// that the message was cut off in the actor's hands.
+func (q *Queue) End(slot int, finished bool) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	if q.marks != nil {
+	if q.marks != nil && finished {
 		q.marks.End(slot)
 	}
 	q.in.busy--

@@ -8,6 +8,7 @@ type Message struct {
 	Call     bool
 	Method   string
 	Body     []byte         // the whole envelope; does not depend on the link
+	Meta     int            // how many bytes at the end of Body are metadata
 	Segments []*shm.Segment // attached arrays, retained until the message is begun
 	Pin      string         // the only incarnation that may begin it; "" is any
 
@@ -17,6 +18,18 @@ type Message struct {
 
 // Size is what the message counts against the byte capacity.
 func (m *Message) Size() int { return len(m.Body) }
+
+// Plain is Body without its metadata, which a strict MessagePack-RPC peer
+// takes for the end of sense. A message may have been encoded before it was
+// known who would get it.
+func (m *Message) Plain() []byte {
+	if m.Meta == 0 {
+		return m.Body
+	}
+	b := append([]byte(nil), m.Body[:len(m.Body)-m.Meta]...)
+	b[0]-- // one element less
+	return b
+}
 
 // Drop releases what the message holds on to.
 func (m *Message) Drop() {
@@ -58,6 +71,20 @@ func (o *Outbox) Sent() uint64 { return o.begun + uint64(o.sent) }
 func (o *Outbox) Room(size int) bool {
 	n := o.Len()
 	return n == 0 || n < o.Capacity && o.bytes+size <= o.CapacityBytes
+}
+
+// Granted reports whether the receiver has room for m, the first unsent
+// message: what is sent and not begun counts there. It is false only when more
+// is waiting here than the receiver's capacity, which may have changed since.
+func (o *Outbox) Granted(m *Message) bool {
+	if o.sent == 0 || o.Len() <= o.Capacity && o.bytes <= o.CapacityBytes {
+		return true
+	}
+	bytes := m.Size()
+	for _, s := range o.queue[o.head : o.head+o.sent] {
+		bytes += s.Size()
+	}
+	return o.sent < o.Capacity && bytes <= o.CapacityBytes
 }
 
 // Push appends m, unsent.

@@ -133,6 +133,8 @@ const (
 	methodBlob    = "$/blob"    // [size] with one segment: a message that is too large for the stream
 )
 
+func init() { Intern(methodFile, methodSegment, methodForget, methodLost, methodBlob) }
+
 // NewPeer returns the connection over lane; Start begins to read.
 func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
 	if opts.Inline == 0 {
@@ -147,6 +149,10 @@ func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
 	p.in.init()
 	return p
 }
+
+// SetLimits changes Inline and Max. It is called by the handler, before there
+// are user messages.
+func (p *Peer) SetLimits(inline, max int) { p.opts.Inline, p.opts.Max = inline, max }
 
 // Start reads the connection in a goroutine of its own until it ends.
 func (p *Peer) Start() { go p.read() }

@@ -98,16 +98,18 @@ func (s *Source) enter() error {
 		if h.kind == invalid || len(rest) < int(h.size) {
 			return malformed(s.value, "not a whole value")
 		}
-		n := 0
-		if h.length > 0 && h.kind == scalar {
-			d := h.declared(rest)
-			if uint64(d) > uint64(len(rest)-int(h.size)) {
-				return malformed(s.value, "not a whole value")
-			}
-			n = int(d)
+		n := uint64(h.count)
+		if h.length > 0 {
+			n = uint64(h.declared(rest)) << h.shift
+		}
+		if n > uint64(len(rest)-int(h.size)) { // also for whom the scan was forgotten
+			return malformed(s.value, "not a whole value")
+		}
+		if h.kind == container {
+			n = 0 // what is in it are values of their own
 		}
 		s.single = s.value + int(h.single)
-		s.next = s.value + int(h.size) + n
+		s.next = s.value + int(h.size) + int(n)
 		s.guarded = false
 		if s.interned && rest[0] == codeFixExt1 && rest[1] == internedString {
 			s.single = s.next

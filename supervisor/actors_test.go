@@ -5,172 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/supervisor"
 )
-
-func TestMain(m *testing.M) { actor.TestMain(m) }
-
-// player is an actor that does as it is told.
-type player struct{ n int }
-
-var errRefused = errors.New("refused")
-
-func newPlayer(_ context.Context, start int) (*player, error) {
-	if start < 0 {
-		return nil, errRefused
-	}
-	return &player{n: start}, nil
-}
-
-func (p *player) Add(_ context.Context, n int) (int, error) { p.n += n; return p.n, nil }
-
-func (p *player) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
-
-func (p *player) End(_ context.Context, how string) (int, error) {
-	switch how {
-	case "normal":
-		actor.Exit(nil)
-	case "canceled":
-		actor.Exit(fmt.Errorf("inner: %w", context.Canceled))
-	case "do not restart":
-		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
-	}
-	panic(how)
-}
-
-// Spawn starts a tree below the actor and calls a child in it.
-func (p *player) Spawn(ctx context.Context, name string) (int, error) {
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Name: name, Children: []supervisor.Child{supervisor.Actor(players, "sub", 40)}})
-	if err != nil {
-		return 0, err
-	}
-	sub, err := players.Ref(tree, "sub")
-	if err != nil {
-		return 0, err
-	}
-	return add.Call(ctx, sub, 2)
-}
-
-// StopTree stops the tree that the actor is part of.
-func (p *player) StopTree(ctx context.Context, _ actor.NoArgs) (int, error) {
-	return 0, theTree.Stop(ctx)
-}
-
-var theTree *supervisor.Tree
-
-var (
-	players  = actor.Define("player", newPlayer)
-	add      = actor.Handle(players, "add", (*player).Add)
-	pid      = actor.Handle(players, "pid", (*player).PID)
-	endBy    = actor.Handle(players, "end", (*player).End)
-	spawn    = actor.Handle(players, "spawn", (*player).Spawn)
-	stopTree = actor.Handle(players, "stop tree", (*player).StopTree)
-)
-
-// leaks: what a test may leave behind. The thread that spawns processes is one
-// for the life of the program.
-func leaks() []goleak.Option {
-	return []goleak.Option{goleak.IgnoreCurrent(),
-		goleak.IgnoreTopFunction("github.com/understudy-go/understudy/internal/process.(*spawner).run")}
-}
-
-// quiet keeps what the actors of the tests say out of the tests' output.
-var quiet = slog.New(slog.DiscardHandler)
-
-// bounded returns a ctx for one test, at the end of which nothing may be left.
-func bounded(t *testing.T) context.Context {
-	before := leaks()
-	t.Cleanup(func() { goleak.VerifyNone(t, before...) }) // the first to be registered is the last to run
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// inBothModes runs a test with processes and with goroutines.
-func inBothModes(t *testing.T, test func(t *testing.T, ctx context.Context, defaults []actor.Option)) {
-	for name, defaults := range map[string][]actor.Option{"process": nil, "in-process": {actor.InProcess()}} {
-		t.Run(name, func(t *testing.T) {
-			test(t, bounded(t), defaults)
-		})
-	}
-}
-
-func start(t *testing.T, ctx context.Context, spec supervisor.Spec) *supervisor.Tree {
-	t.Helper()
-	spec.Logger = quiet
-	tree, err := supervisor.Start(ctx, spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tree.Stop(context.Background()) })
-	return tree
-}
-
-func ref(t *testing.T, tree *supervisor.Tree, path string) actor.Ref[player] {
-	t.Helper()
-	r, err := players.Ref(tree, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func must[T any](t *testing.T, want T) func(got T, err error) {
-	t.Helper()
-	return func(got T, err error) {
-		t.Helper()
-		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("%v, %v; want %v", got, err, want)
-		}
-	}
-}
-
-func stop(t *testing.T, ctx context.Context, tree *supervisor.Tree) {
-	t.Helper()
-	if err := tree.Stop(ctx); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// next returns the next event of that type.
-func next(t *testing.T, events func() (actor.Event, bool), what actor.EventType, path string) actor.Event {
-	t.Helper()
-	for {
-		e, ok := events()
-		if !ok {
-			t.Fatalf("no event %q of %s", what, path)
-		}
-		if e.Type == what && e.Path == path {
-			return e
-		}
-	}
-}
-
-// settled waits until the supervisor has dealt with the end of a child, and
-// fails if that does not leave it stopped.
-func settled(t *testing.T, ctx context.Context, tree *supervisor.Tree, id string) {
-	t.Helper()
-	for ctx.Err() == nil {
-		for c := range tree.Children() {
-			if c.ID == id && c.State == supervisor.StateStopped {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	t.Fatalf("%s was not left stopped", id)
-}
 
 // A crash restarts the actor from its arguments; references follow; the group
 // comes along.
@@ -203,7 +46,7 @@ func TestRestartOfActors(t *testing.T) {
 			}
 		}
 		stop(t, ctx, tree)
-		if _, err := add.Call(ctx, b, 1); !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNotRunning) {
+		if _, err := add.Call(ctx, b, 1); !errors.Is(err, actor.ErrNotRunning) {
 			t.Fatalf("call after the end: %v", err)
 		}
 	})
@@ -270,12 +113,65 @@ func TestGiveUpOfActors(t *testing.T) {
 func TestFailedStartOfActors(t *testing.T) {
 	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
 		_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", -1)}})
+			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", refuses)}})
 		var failed *supervisor.StartError
 		if !errors.As(err, &failed) || failed.Path != "/b" || !strings.Contains(err.Error(), "refused") {
 			t.Fatalf("Start returned %v", err)
 		}
 	})
+}
+
+func TestIgnoredStart(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+		tree := start(t, ctx, supervisor.Spec{Defaults: defaults, Children: []supervisor.Child{
+			supervisor.Actor(players, "a", ignores), supervisor.Actor(players, "b", ignores, supervisor.Temporary), supervisor.Actor(players, "c", 0)}})
+		if n := tree.Count(); n.Specs != 2 || n.Active != 1 {
+			t.Fatalf("%+v", n)
+		}
+		if _, err := add.Call(ctx, ref(t, tree, "a"), 1); !errors.Is(err, actor.ErrNotRunning) {
+			t.Fatalf("call returned %v", err)
+		}
+		stop(t, ctx, tree)
+	})
+}
+
+// A constructor that hangs does not hang the tree.
+func TestStartTimeout(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+		_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
+			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", hangs, supervisor.StartTimeout(20*time.Millisecond))}})
+		var failed *supervisor.StartError
+		if !errors.As(err, &failed) || failed.Path != "/b" {
+			t.Fatalf("Start returned %v", err)
+		}
+		tree := start(t, ctx, supervisor.Spec{Defaults: defaults})
+		cut, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		if err := tree.StartChild(cut, supervisor.Actor(players, "c", hangs)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("StartChild returned %v", err)
+		}
+		stop(t, ctx, tree)
+	})
+}
+
+// "A kill after the timeout is reported as killed."
+func TestStopTimeoutOfActors(t *testing.T) {
+	ctx := bounded(t)
+	tree := start(t, ctx, supervisor.Spec{Children: []supervisor.Child{
+		supervisor.Actor(stubborn, "a", 0, supervisor.StopTimeout(20*time.Millisecond)),
+		supervisor.Actor(stubborn, "b", 0, supervisor.StopTimeout(0)),
+		supervisor.Actor(stubborn, "c", 0, supervisor.StopTimeout(actor.Forever)),
+	}})
+	within, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := tree.Stop(within); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Stop returned %v", err)
+	}
+	for c := range tree.Children() {
+		if c.LastExit.Reason != actor.ReasonKilled {
+			t.Errorf("%s reported as %v", c.ID, c.LastExit)
+		}
+	}
 }
 
 func TestSpawn(t *testing.T) {
@@ -291,7 +187,7 @@ func TestSpawn(t *testing.T) {
 		if _, err := supervisor.Spawn(ctx, tree, players, "w0", 0); !errors.Is(err, actor.ErrNameTaken) {
 			t.Fatal(err)
 		}
-		if _, err := supervisor.Spawn(ctx, tree, players, "bad", -1); err == nil {
+		if _, err := supervisor.Spawn(ctx, tree, players, "bad", refuses); err == nil {
 			t.Fatal("no error")
 		}
 		if n := tree.Count(); n.Active != 3 || n.Specs != 3 {
@@ -357,60 +253,3 @@ func TestStopFromInside(t *testing.T) {
 		}
 	}
 }
-
-func TestRun(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
-		spec := func(start int) supervisor.Spec {
-			return supervisor.Spec{Logger: quiet, Intensity: supervisor.NoRestarts, Defaults: defaults, Children: []supervisor.Child{supervisor.Actor(players, "a", start)}}
-		}
-		// An ordered stop by ctx.
-		running, cancel := context.WithCancel(ctx)
-		ready := make(chan struct{})
-		s := spec(0)
-		s.Children = append(s.Children, supervisor.Actor(heralds, "herald", 0, actor.InProcess()))
-		heralded = func() { close(ready) }
-		result := make(chan error, 1)
-		go func() { result <- supervisor.Run(running, s) }()
-		<-ready
-		cancel()
-		if err := <-result; err != nil {
-			t.Fatalf("Run returned %v", err)
-		}
-		// A ctx that has ended already.
-		if err := supervisor.Run(running, spec(0)); err != nil {
-			t.Fatalf("Run returned %v", err)
-		}
-		// A failing start.
-		if err := supervisor.Run(ctx, spec(-1)); err == nil {
-			t.Fatal("Run returned nil")
-		}
-		// Giving up.
-		s = spec(0)
-		s.Children = append(s.Children, supervisor.Actor(doomed, "doomed", 0))
-		var gaveUp *supervisor.GaveUpError
-		if err := supervisor.Run(ctx, s); !errors.As(err, &gaveUp) {
-			t.Fatalf("Run returned %v", err)
-		}
-		// A faulty spec.
-		s.Period = -1
-		if err := supervisor.Run(ctx, s); !errors.Is(err, supervisor.ErrBadSpec) {
-			t.Fatalf("Run returned %v", err)
-		}
-	})
-}
-
-// herald calls heralded when it is up.
-type herald struct{}
-
-var heralded func()
-
-func (herald) Run(ctx context.Context) error { heralded(); <-ctx.Done(); return nil }
-
-var heralds = actor.Define("herald", func(context.Context, int) (*herald, error) { return &herald{}, nil })
-
-// doom ends with an error as soon as it is up.
-type doom struct{}
-
-func (doom) Run(context.Context) error { return errRefused }
-
-var doomed = actor.Define("doom", func(context.Context, int) (*doom, error) { return &doom{}, nil })

@@ -94,11 +94,12 @@ type state struct {
 	restarts []time.Duration // the sliding window of counted restarts, oldest first
 
 	op       operation
-	asked    int     // children in phase stopping
-	pending  []event // what waits for the end of the operation, in order of arrival
-	killing  bool    // every stop is a kill
-	done     bool    // the end was reported
-	outbound []action
+	asked    int      // children in phase stopping
+	pending  []event  // what waits for the end of the operation, in order of arrival
+	killing  bool     // every stop is a kill
+	done     bool     // the end was reported
+	outbound []action // of this step
+	answers  []action // likewise, after those
 }
 
 func newState(path string, r rules, specs []spec) state {
@@ -118,7 +119,7 @@ type spec struct {
 // step is the supervisor: what it does about one event.
 func step(s state, at time.Duration, ev event) (state, []action) {
 	s.children = slices.Clone(s.children)
-	s.outbound = nil
+	s.outbound, s.answers = nil, nil
 	s.now = max(s.now, at)
 	s.handle(ev)
 	// What waited for the end of an operation, until one of it begins another.
@@ -130,13 +131,21 @@ func step(s state, at time.Duration, ev event) (state, []action) {
 	if s.op.kind == opNone {
 		s.tellIdle()
 	}
-	actions := s.outbound
-	s.outbound = nil
+	actions := append(s.outbound, s.answers...)
+	s.outbound, s.answers = nil, nil
 	return s, actions
 }
 
-// do adds an action to the answer of this step.
-func (s *state) do(a action) { s.outbound = append(s.outbound, a) }
+// do adds an action to those of this step. Answers come last: whoever gets one
+// finds senders told of what it means.
+func (s *state) do(a action) {
+	switch a.(type) {
+	case reply, started, end:
+		s.answers = append(s.answers, a)
+	default:
+		s.outbound = append(s.outbound, a)
+	}
+}
 
 // index returns the position of the child in the start order, or -1.
 func (s *state) index(id string) int {

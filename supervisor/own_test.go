@@ -66,6 +66,7 @@ func TestOwnProcess(t *testing.T) {
 
 		// It shuts down by itself: the transient /t is not restarted.
 		_ = endBy.Cast(ctx, ref(t, tree, "t/job"), "normal")
+		next(t, events, actor.EventExited, "/t")
 		settled(t, ctx, tree, "t")
 		if err := tree.RestartChild(ctx, "t"); err != nil {
 			t.Fatal(err)
@@ -108,7 +109,7 @@ func TestOwnProcess(t *testing.T) {
 // What fails in the start of a supervisor's process is in Start's error.
 func TestOwnProcessFails(t *testing.T) {
 	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
-		for start, want := range map[int]string{13: "refused", -1: "/x/first"} {
+		for start, want := range map[int]string{13: "refused", refuses: "/x/first"} {
 			_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
 				supervisor.OwnProcess(bands, "x", band{start, defaults != nil})}})
 			var failed *supervisor.StartError

@@ -137,6 +137,25 @@ func TestFaultyStartChild(t *testing.T) {
 	})
 }
 
+// "Stop timeout ... none for a ... supervisor": the tree's defaults for actors
+// concern only the process of a supervisor that has one.
+func TestDefaultsOfOwnProcess(t *testing.T) {
+	defaults := []actor.Option{Transient, StopTimeout(time.Second), StartTimeout(time.Second), actor.Dir("/")}
+	p, err := makePlan("/", Spec{Defaults: defaults, Children: []Child{OwnProcess(soloists, "s", 0)}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", supervisor: true, stopTimeout: actor.Forever}); got != want {
+		t.Fatalf("%+v, want %+v", got, want)
+	}
+	bp := p.specs[0].launch.(ownLauncher).blueprint
+	if s := bp.Settings(); *s.StopTimeout != actor.Forever || s.StartTimeout < 24*time.Hour || s.Dir != "/" {
+		t.Fatalf("%+v", s)
+	}
+}
+
+var soloists = Define("soloist", func(context.Context, int) (Spec, error) { return Spec{}, nil })
+
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		OneForOne.String():                   "one for one",

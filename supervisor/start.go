@@ -53,7 +53,10 @@ func Start(ctx context.Context, spec Spec) (*Tree, error) {
 		t = newTree(at, p, sys, sys)
 		t.close = func() error { return sys.Close(context.Background()) }
 	}
-	return t, t.await(ctx)
+	if err := t.await(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // await starts the tree and returns when it is up, or has failed and nothing

@@ -146,11 +146,13 @@ func (t *Tree) Stop(ctx context.Context) error {
 	return fmt.Errorf("stop supervisor %s: what was left has been killed: %w", t.path, context.Cause(ctx))
 }
 
+// kill has everything killed that has not ended.
 func (t *Tree) kill() {
 	t.mu.Lock()
-	t.killed = true
-	t.mu.Unlock()
-	t.inbox.post(killAsked{})
+	defer t.mu.Unlock()
+	if t.inbox.post(killAsked{}) {
+		t.killed = true
+	}
 }
 
 // contains reports whether ctx belongs to an actor of this tree.

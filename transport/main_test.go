@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -84,15 +85,29 @@ func frame(files int, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// cycle is 0, 1, ... 255, 0, 1, ...
+var cycle = func() []byte {
+	b := make([]byte, 64<<10)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}()
+
 // numbered makes a message of size bytes after the header that can be told
 // from every other one. The size is at least 8.
 func numbered(n, size int) []byte {
-	payload := make([]byte, size)
-	binary.BigEndian.PutUint64(payload, uint64(n))
-	for i := 8; i < size; i++ {
-		payload[i] = byte(n + i)
+	b := make([]byte, 0, headerSize+size)
+	b = binary.BigEndian.AppendUint32(b, uint32(size))
+	b = append(b, 0)
+	b = binary.BigEndian.AppendUint64(b, uint64(n))
+	for rest := size - 8; rest > 0; {
+		piece := cycle[n%256:]
+		piece = piece[:min(rest, len(piece)-len(piece)%256)] // whole cycles, up to the last
+		b = append(b, piece...)
+		rest -= len(piece)
 	}
-	return frame(0, payload)
+	return b
 }
 
 // checkNumbered reports what is wrong with a message of numbered, if anything.
@@ -100,14 +115,11 @@ func checkNumbered(body []byte, n int) error {
 	if len(body) < headerSize+8 {
 		return fmt.Errorf("message %d: only %d bytes", n, len(body))
 	}
-	payload := body[headerSize:]
-	if got := int(binary.BigEndian.Uint64(payload)); got != n {
+	if got := int(binary.BigEndian.Uint64(body[headerSize:])); got != n {
 		return fmt.Errorf("message %d came where %d was due", got, n)
 	}
-	for i := 8; i < len(payload); i++ {
-		if payload[i] != byte(n+i) {
-			return fmt.Errorf("message %d: byte %d is wrong", n, i)
-		}
+	if !bytes.Equal(body, numbered(n, len(body)-headerSize)) {
+		return fmt.Errorf("message %d: the bytes behind its number are wrong", n)
 	}
 	return nil
 }

@@ -202,20 +202,18 @@ func (s *socket) enqueue(m Message) error {
 	return nil
 }
 
-// newPiece copies a message into a buffer in which small ones find room behind
-// it. The first buffer of a queue is as large as the others: it is used only
-// while the peer is behind.
+// newPiece copies a message into a buffer. A plain one gets a large buffer, so
+// that others find room behind it: the peer is behind, and more will come.
 func newPiece(body []byte, files []*os.File) (p piece, err error) {
+	size := len(body)
 	if len(files) > 0 {
 		if p.fds, err = duplicateFDs(files); err != nil {
 			return piece{}, err
 		}
+	} else {
+		size = max(size, largeBuffer)
 	}
-	if len(files) > 0 || len(body) > largeBuffer/2 {
-		p.data = append([]byte(nil), body...)
-		return p, nil
-	}
-	p.pool = getBuffer(largeBuffer)
+	p.pool = getBuffer(size)
 	p.data = append(p.pool[:0], body...)
 	return p, nil
 }

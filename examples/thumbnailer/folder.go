@@ -148,7 +148,7 @@ func (f folder) list() ([]string, error) {
 }
 
 // convert makes the thumbnail of one image. It is called like the image, with
-// its own extension added, so that no two images want the same.
+// an extension added, so that no two images want the same name.
 func (f folder) convert(ctx context.Context, p *Pipeline, name string) outcome {
 	o := outcome{name: name}
 	data, err := os.ReadFile(filepath.Join(f.in, name))
@@ -162,7 +162,7 @@ func (f folder) convert(ctx context.Context, p *Pipeline, name string) outcome {
 		return o
 	}
 	o.in, o.out = len(data), len(t.Data)
-	o.err = writeFile(filepath.Join(f.out, name+"."+t.Format), t.Data)
+	o.err = writeFile(filepath.Join(f.out, name+".thumb."+t.Format), t.Data)
 	return o
 }
 

@@ -27,8 +27,7 @@ type pipelineOptions struct {
 
 // decoderMemory bounds the memory of a decoder's process, in bytes: it is what
 // stops an image that the limit of pixels does not. At worst, for a progressive
-// CMYK JPEG, image/jpeg takes 20 bytes a pixel. The picture that the decoder
-// makes is not counted: shared memory is not its own.
+// CMYK JPEG, image/jpeg takes 20 bytes a pixel.
 func decoderMemory(maxPixels int) int64 { return 256<<20 + 24*int64(maxPixels) }
 
 // startPipeline starts the workers. Stop stops them.
@@ -38,7 +37,7 @@ func startPipeline(ctx context.Context, o pipelineOptions) (*Pipeline, error) {
 		Children: []supervisor.Child{
 			teamChild("encoders", o.workers, encoders, actor.NoArgs{}),
 			teamChild("scalers", o.workers, scalers, actor.NoArgs{}),
-			teamChild("decoders", o.workers, decoders, o.maxPixels, memory),
+			teamChild("decoders", o.workers, decoders, o.maxPixels, memory, supervisor.StopTimeout(time.Second)),
 		},
 		Defaults: []actor.Option{actor.Watchdog(10 * time.Second)}, // a process that was stopped is replaced, too
 	})

@@ -48,6 +48,7 @@ func serve(ctx context.Context, l net.Listener, p *Pipeline) error {
 	case <-p.Done():
 	case <-ctx.Done():
 	}
+	fmt.Println("stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {

@@ -76,9 +76,10 @@ func decodeRecord(b []byte) record {
 type phase byte
 
 const (
-	storm phase = iota // faults happen
-	calm               // no more faults, messages go on
-	quiet              // no new messages
+	opening phase = iota // not everybody is there
+	storm                // faults happen
+	calm                 // no more faults, messages go on
+	quiet                // no new messages
 )
 
 // journal is one process's access to the file. It is never closed: it belongs
@@ -151,3 +152,5 @@ func readJournal(dir string) ([]record, error) {
 }
 
 func wallClock() int64 { return time.Now().UnixNano() }
+
+func dirOf(j *journal) string { return filepath.Dir(j.log.Name()) }

@@ -15,7 +15,7 @@ import (
 
 // patience is how long anything may take before a test gives up. Nothing is
 // asserted on time, but for the root's end.
-const patience = 30 * time.Second
+const patience = 20 * time.Second
 
 // world is a system with a healthy actor in it, which is called all the time
 // and must never notice anything.
@@ -26,9 +26,22 @@ type world struct {
 	healthy *actor.Instance
 	ref     actor.Ref[victim]
 
+	log *eventLog
+}
+
+// eventLog is what happened in the system so far.
+type eventLog struct {
 	mu     sync.Mutex
 	events []actor.Event
-	more   chan struct{}
+	more   chan struct{} // closed with the next event
+}
+
+func (l *eventLog) add(e actor.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	close(l.more)
+	l.more = make(chan struct{})
 }
 
 func newWorld(t testing.TB) *world {
@@ -39,18 +52,12 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, ctx: ctx, sys: sys, more: make(chan struct{}, 1)}
+	w := &world{TB: t, ctx: ctx, sys: sys, log: &eventLog{more: make(chan struct{})}}
 	events := sys.Events(context.Background())
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		for e := range events {
-			w.mu.Lock()
-			w.events = append(w.events, e)
-			w.mu.Unlock()
-			select {
-			case w.more <- struct{}{}:
-			default:
-			}
+			w.log.add(e)
 		}
 	})
 	w.healthy = w.launch("/healthy", Victims.Blueprint("healthy"))
@@ -154,18 +161,14 @@ func (w *world) stop(i *actor.Instance) actor.ExitStatus {
 func (w *world) await(what string, match func(actor.Event) bool) actor.Event {
 	w.Helper()
 	for {
-		w.mu.Lock()
-		i := slices.IndexFunc(w.events, match)
+		w.log.mu.Lock()
+		i, more := slices.IndexFunc(w.log.events, match), w.log.more
 		if i >= 0 {
-			defer w.mu.Unlock()
-			return w.events[i]
+			defer w.log.mu.Unlock()
+			return w.log.events[i]
 		}
-		w.mu.Unlock()
-		select {
-		case <-w.more:
-		case <-w.ctx.Done():
-			w.Fatalf("no event %s", what)
-		}
+		w.log.mu.Unlock()
+		w.wait(more, what)
 	}
 }
 

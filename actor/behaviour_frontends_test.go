@@ -1,0 +1,186 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// Till is the frontend of a till, and its tag.
+type Till struct{ _ int }
+
+var errNoMoney = errors.New("till: not enough money")
+
+var (
+	Tills    = actor.Declare[Till, int]("till", actor.Sentinels(errNoMoney))
+	TillTake = actor.NewMethod[int, int](Tills, "take")
+	TillList = actor.NewStream[actor.NoArgs, int](Tills, "list")
+)
+
+// till is the backend.
+type till struct{ money int }
+
+func newTill(_ context.Context, money int) (*till, error) { return &till{money}, nil }
+
+func (t *till) Take(_ context.Context, n int) (int, error) {
+	if n > t.money {
+		return 0, fmt.Errorf("%d of %d: %w", n, t.money, errNoMoney)
+	}
+	t.money -= n
+	return t.money, nil
+}
+
+func (t *till) List(context.Context, actor.NoArgs) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for i := range t.money {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}
+}
+
+func init() {
+	actor.Implement(Tills, newTill, actor.On(TillTake, (*till).Take), actor.OnStream(TillList, (*till).List))
+}
+
+// The split form: the frontend knows nothing of the backend.
+func TestSplitForm(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Tills, "t", 10))
+		r, err := Tills.Ref(b.tree, "t")
+		b.must(err)
+		check(b, 7)(TillTake.Call(b.ctx, r, 3))
+		_, err = TillTake.Call(b.ctx, r, 8)
+		b.is(err, errNoMoney)
+		check(b, 7)(drink(b, TillList.Open(b.ctx, r, actor.NoArgs{})))
+	})
+}
+
+// Speller is a kind that another executable runs: one that speaks plain
+// MessagePack-RPC and has never heard of us.
+type Speller struct{ _ int }
+
+var (
+	Spellers    = actor.Declare[Speller, string]("speller")
+	SpellerAdd  = actor.NewMethod[operands, int](Spellers, "add")
+	SpellerFail = actor.NewMethod[actor.NoArgs, int](Spellers, "fail")
+	SpellerDie  = actor.NewMethod[actor.NoArgs, int](Spellers, "die")
+)
+
+type operands struct {
+	actor.Args
+	A, B int
+}
+
+func init() {
+	actor.External(Spellers, func(mode string) *exec.Cmd {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), foreignPeer+"="+mode, "GORACE=atexit_sleep_ms=0")
+		return cmd
+	})
+}
+
+// foreignPeer in the environment makes this program something else than a test.
+const foreignPeer = "BEHAVIOUR_FOREIGN"
+
+func foreignMain() {
+	switch os.Getenv(foreignPeer) {
+	case "plain":
+		speakPlain()
+	case "unbound":
+		actor.NewMethod[int, int](Tills, "forgotten")
+		actor.Main()
+	case "no main":
+		sys, err := actor.NewSystem(actor.SystemOptions{})
+		if err == nil {
+			i := sys.Launch("/t", Tills.Blueprint(1))
+			<-i.Ready()
+			err = i.StartErr()
+			_ = sys.Close(context.Background())
+		}
+		fmt.Println(errors.Is(err, actor.ErrNoMain), err)
+	}
+	os.Exit(0)
+}
+
+func speakPlain() {
+	f := os.NewFile(3, "peer")
+	dec, enc := msgpack.NewDecoder(f), msgpack.NewEncoder(f)
+	for {
+		m, err := dec.DecodeSlice()
+		if err != nil {
+			os.Exit(0)
+		}
+		if len(m) != 4 {
+			continue // a notification
+		}
+		params := m[3].([]any)
+		var failed, result any
+		switch m[2] {
+		case "add":
+			result = asInt(params[0]) + asInt(params[1])
+		case "fail":
+			failed = []any{7, "no such word"}
+		case "die":
+			fmt.Fprintln(os.Stderr, "spelled out")
+			os.Exit(3)
+		default:
+			failed = "unknown: " + fmt.Sprint(m[2])
+		}
+		if enc.Encode([]any{1, m[1], failed, result}) != nil {
+			os.Exit(1)
+		}
+	}
+}
+
+func asInt(v any) int64 {
+	var n int64
+	_, _ = fmt.Sscan(fmt.Sprint(v), &n)
+	return n
+}
+
+func TestForeignPeer(t *testing.T) {
+	inProcesses(t, func(b *bed) {
+		b.start(supervisor.Actor(Spellers, "s", "plain"))
+		r, err := Spellers.Ref(b.tree, "s")
+		b.must(err)
+		check(b, 5)(SpellerAdd.Call(b.ctx, r, operands{A: 2, B: 3}))
+		b.must(SpellerAdd.Cast(b.ctx, r, operands{A: 2, B: 3}))
+		_, err = SpellerFail.Call(b.ctx, r, actor.NoArgs{})
+		var remote *actor.RemoteError
+		if !errors.As(err, &remote) || remote.Text != "no such word" {
+			b.Fatalf("%#v", err)
+		}
+		_, err = SpellerDie.Call(b.ctx, r, actor.NoArgs{})
+		if x := b.exit(err); x.Begun != actor.BegunUnknown || x.Reason != actor.ReasonExitCode || x.Code != 3 || !strings.Contains(err.Error(), "spelled out") {
+			b.Fatalf("%#v", x)
+		}
+		check(b, 7)(SpellerAdd.Call(b.ctx, r, operands{A: 3, B: 4})) // the next one
+	})
+}
+
+// Mistakes of the program are told at once, and not by a fork bomb.
+func TestProgramsThatAreWrong(t *testing.T) {
+	for mode, text := range map[string]string{
+		"unbound": `kind "till": method "forgotten" is declared but has no binding`,
+		"no main": "true start /t: " + actor.ErrNoMain.Error(),
+	} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), foreignPeer+"="+mode)
+		out, _ := cmd.CombinedOutput() // one of them panics
+		if !strings.Contains(string(out), text) {
+			t.Errorf("%s: it said %s", mode, out)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package actor_test
+
+import (
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// Handlers run one at a time, or n at a time for a kind that says so.
+func TestConcurrent(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Crowds, "c", b.stage()))
+		c, err := Crowds.Ref(b.tree, "c")
+		b.must(err)
+		first, second := b.gate(), b.gate()
+		calls := []*actor.Future[string]{
+			CrowdAct.Go(b.ctx, c, act{Note: "1", Gate: first.path}),
+			CrowdAct.Go(b.ctx, c, act{Note: "2", Gate: second.path}),
+			CrowdAct.Go(b.ctx, c, act{Note: "3"}),
+		}
+		seen := map[string]bool{b.diary.next(): true, b.diary.next(): true} // both are in, side by side
+		if !seen["1"] || !seen["2"] {
+			b.Fatal(seen)
+		}
+		b.diary.nothing()
+		second.open()
+		b.diary.expect("3")
+		check(b, "3")(calls[2].Result())
+		select {
+		case <-calls[0].Done():
+			b.Fatal(calls[0].Result())
+		default:
+		}
+		first.open()
+		check(b, "1")(calls[0].Result())
+		// The ordinary kind: the second is begun when the first is done.
+		g := b.gate()
+		one := PuppetAct.Go(b.ctx, b.ref("p"), act{Note: "one", Gate: g.path})
+		two := PuppetAct.Go(b.ctx, b.ref("p"), act{Note: "two"})
+		b.diary.expect("one")
+		b.diary.nothing()
+		g.open()
+		check(b, "one")(one.Result())
+		check(b, "two")(two.Result())
+	})
+}
+
+// A death with several messages in hand ends them all, and replays none.
+func TestDeathOfACrowd(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Crowds, "c", b.stage()))
+		c, err := Crowds.Ref(b.tree, "c")
+		b.must(err)
+		held := CrowdAct.Go(b.ctx, c, act{Note: "held", Then: "ctx"})
+		b.diary.expect("held")
+		killer := CrowdAct.Go(b.ctx, c, act{Note: "killer", Then: "die"})
+		b.diary.expect("killer")
+		_, err = killer.Result()
+		b.exit(err)
+		_, err = held.Result()
+		if b.process {
+			if x := b.exit(err); x.Begun != actor.BegunYes {
+				b.Fatalf("%#v", x)
+			}
+		} else {
+			b.is(err, actor.ErrStopping) // a goroutine has the time to say so
+			b.diary.expect("ctx: " + actor.ErrStopping.Error())
+		}
+		check(b, "next")(CrowdAct.Call(b.ctx, c, act{Note: "next"}))
+		b.diary.expect("next")
+	})
+}
+
+// A call that would wait for itself is refused at once: guarantee 7.
+func TestCallCycle(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
+		a, z := b.ref("a"), b.ref("b")
+		for _, route := range [][]actor.Ref[puppet]{{a}, {z, a}, {z, z}, {a, z}} {
+			_, err := PuppetRelay.Call(b.ctx, a, relay{Route: route})
+			b.is(err, actor.ErrCallCycle)
+			b.events.none(actor.EventDeadlock) // no search was needed
+		}
+		check(b, "")(PuppetRelay.Call(b.ctx, a, relay{Route: []actor.Ref[puppet]{z}}))
+	})
+}
+
+// With a slot to spare an actor may call itself, but not twice over.
+func TestCallCycleWithASlotToSpare(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Crowds, "c", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
+		c, err := Crowds.Ref(b.tree, "c")
+		b.must(err)
+		p := b.ref("p")
+		check(b, "")(PuppetRelay.Call(b.ctx, c, relay{Route: []actor.Ref[puppet]{c}}))
+		check(b, "")(PuppetRelay.Call(b.ctx, c, relay{Route: []actor.Ref[puppet]{p, c}}))
+		_, err = PuppetRelay.Call(b.ctx, c, relay{Route: []actor.Ref[puppet]{c, c}})
+		b.is(err, actor.ErrCallCycle)
+		_, err = PuppetRelay.Call(b.ctx, c, relay{Route: []actor.Ref[puppet]{p, c, p}})
+		b.is(err, actor.ErrCallCycle)
+	})
+}
+
+// Calls that cross wait for each other, and no chain shows it: it is found and
+// reported, one call fails, and the other goes on.
+func TestCrossedCalls(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()), supervisor.Actor(Puppets, "c", b.stage()))
+		for _, names := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
+			g := b.gate()
+			var calls []*actor.Future[string]
+			for i, name := range names {
+				next := b.ref(names[(i+1)%len(names)])
+				calls = append(calls, PuppetRelay.Go(b.ctx, b.ref(name), relay{Note: "in", Gate: g.path, Route: []actor.Ref[puppet]{next}}))
+				b.diary.expect("in")
+			}
+			g.open()
+			refused := 0
+			for _, c := range calls {
+				if _, err := c.Result(); err != nil {
+					b.is(err, actor.ErrCallCycle)
+					refused++
+				} else {
+					b.diary.expect("in") // of the one that was called
+				}
+			}
+			if refused != 1 {
+				b.Fatalf("%d calls of %d were refused", refused, len(names))
+			}
+			found := false
+			for _, name := range names {
+				found = found || b.events.has(actor.EventDeadlock, "/"+name)
+			}
+			if !found {
+				b.Fatalf("no event; there were: %s", b.events)
+			}
+		}
+	})
+}
+
+// Handlers that merely wait long are left alone.
+func TestNoFalseDeadlock(t *testing.T) {
+	both(t, func(b *bed) {
+		var children []supervisor.Child
+		for _, id := range []string{"a", "b", "c", "d"} {
+			children = append(children, supervisor.Actor(Puppets, id, b.stage()))
+		}
+		b.start(children...)
+		g := b.gate()
+		held := PuppetAct.Go(b.ctx, b.ref("b"), act{Note: "held", Gate: g.path})
+		b.diary.expect("held")
+		through := PuppetRelay.Go(b.ctx, b.ref("a"), relay{Note: "a", Route: []actor.Ref[puppet]{b.ref("b")}})
+		b.diary.expect("a")
+		behind := PuppetAct.Go(b.ctx, b.ref("a"), act{Note: "behind"})
+		// By the time that a true one, which is younger, is found, it has been
+		// looked into.
+		crossed := b.gate()
+		for name, other := range map[string]string{"c": "d", "d": "c"} {
+			PuppetRelay.Go(b.ctx, b.ref(name), relay{Note: "crossed", Gate: crossed.path, Route: []actor.Ref[puppet]{b.ref(other)}})
+			b.diary.expect("crossed")
+		}
+		crossed.open()
+		b.diary.expect("crossed") // the one that got through
+		g.open()
+		for _, c := range []*actor.Future[string]{held, through, behind} {
+			_, err := c.Result()
+			b.must(err)
+		}
+		if b.events.has(actor.EventDeadlock, "/a") || b.events.has(actor.EventDeadlock, "/b") {
+			b.Fatal(b.events)
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package actor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// parrot says what it is told.
+type parrot struct{}
+
+func (parrot) Say(_ context.Context, b []byte) ([]byte, error) { return b, nil }
+
+func (parrot) Repeat(_ context.Context, b []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) { _ = yield(b, nil) && yield(b, nil) }
+}
+
+var (
+	Parrots = actor.Define("parrot", func(context.Context, actor.NoArgs) (*parrot, error) { return &parrot{}, nil })
+	Say     = actor.Handle(Parrots, "say", func(p *parrot, ctx context.Context, b []byte) ([]byte, error) { return p.Say(ctx, b) })
+	Repeat  = actor.HandleStream(Parrots, "repeat", func(p *parrot, ctx context.Context, b []byte) iter.Seq2[[]byte, error] { return p.Repeat(ctx, b) })
+)
+
+// TestLargeMessages: what does not fit inline travels all the same, as a
+// request, a response and an item of a stream; the limit is the system's.
+func TestLargeMessages(t *testing.T) {
+	both(t, func(b *bed) {
+		const limit = mailbox.DefaultInline * 2
+		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.NoArgs{})}})
+		polly, err := Parrots.Ref(b.tree, "polly")
+		if err != nil {
+			b.Fatal(err)
+		}
+		large := bytes.Repeat([]byte("understudy"), (mailbox.DefaultInline+1<<20)/10)
+		if got, err := Say.Call(b.ctx, polly, large); err != nil || !bytes.Equal(got, large) {
+			b.Errorf("said %d bytes and heard %d: %v", len(large), len(got), err)
+		}
+		items := 0
+		for got, err := range Repeat.Open(b.ctx, polly, large) {
+			if err != nil || !bytes.Equal(got, large) {
+				b.Fatalf("said %d bytes and heard %d: %v", len(large), len(got), err)
+			}
+			items++
+		}
+		if items != 2 {
+			b.Errorf("heard it %d times", items)
+		}
+		if _, err := Say.Call(b.ctx, polly, make([]byte, limit)); !errors.Is(err, actor.ErrTooLarge) || !strings.Contains(err.Error(), "/polly") {
+			b.Errorf("a message over the limit: %v", err)
+		}
+	})
+}
