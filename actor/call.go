@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/process"
@@ -15,6 +16,9 @@ type call struct {
 	begun bool // guarded by the client's lock
 	done  chan callResult
 	items *itemQueue // of a stream
+
+	peer    *mailbox.Peer // that it was first sent by, if it was sent at once
+	reading atomic.Bool   // the caller reads the connection itself
 }
 
 type callResult struct {
@@ -24,8 +28,19 @@ type callResult struct {
 
 func newCall() *call { return &call{done: make(chan callResult, 1)} }
 
+// Over reports whether the call has ended: see [mailbox.Peer.Assist].
+func (c *call) Over() bool { return len(c.done) > 0 }
+
 // end is called once, by whoever took the call out of its client's table.
 func (c *call) end(r callResult) {
+	c.answer(r)
+	if c.reading.Load() {
+		c.peer.Interrupt()
+	}
+}
+
+// answer is end for the goroutine that reads the connection.
+func (c *call) answer(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
 	}

@@ -113,7 +113,7 @@ func (c *client) send(ctx context.Context, msg *mailbox.Message, call *call, try
 				c.waiters = append(c.waiters, mine)
 			}
 			wait = mine
-			c.want()
+			c.passOn(false)
 		}
 		c.mu.Unlock()
 		select {
@@ -155,28 +155,36 @@ func (c *client) leave(mine chan struct{}) bool {
 	return false
 }
 
-// passOn wakes the next sender in line if there may be room.
+// passOn wakes the next sender in line if there may be room and it is its
+// turn. Otherwise it sees to it that somebody will.
 func (c *client) passOn(turn bool) {
-	if turn && len(c.waiters) > 0 && (c.closed != nil || c.out.Room(0)) {
-		close(c.waiters[0])
-		c.waiters = c.waiters[1:]
-	} else if len(c.waiters) > 0 {
-		c.want()
+	for len(c.waiters) > 0 {
+		if turn && (c.closed != nil || c.out.Room(0)) {
+			close(c.waiters[0])
+			c.waiters = c.waiters[1:]
+			return
+		}
+		if c.link == nil || c.link.plain || c.want() {
+			return
+		}
+		c.flush() // all that was sent is begun
+		turn = true
 	}
 }
 
-// want asks the receiver to say when half of what is on its way is begun.
-func (c *client) want() {
-	if c.link == nil || c.link.plain {
-		return
-	}
+// want asks the receiver to say when half of what is on its way is begun. It is
+// false when all of it is: then there is room, and nobody would say so.
+func (c *client) want() bool {
 	c.prune()
 	n := c.out.Sent()
 	begun := c.link.marks.Begun()
 	if n <= begun {
-		return
+		c.prune()
+		return false
 	}
 	_ = c.link.peer.Notify(ctlWant, mailbox.Params(begun+(n-begun+1)/2))
+	c.link.peer.Recall()
+	return true
 }
 
 func (c *client) push(msg *mailbox.Message, call *call) {
@@ -184,9 +192,16 @@ func (c *client) push(msg *mailbox.Message, call *call) {
 		c.calls[msg.ID] = call
 	}
 	c.out.Push(msg)
-	if c.link != nil {
-		c.flush()
+	if c.link == nil {
+		return
 	}
+	if call != nil {
+		call.peer = c.link.peer
+		if call.items != nil {
+			call.peer.Recall() // nobody will read for the items
+		}
+	}
+	c.flush()
 }
 
 // flush sends what the link has not seen. A link that fails ends by itself:
@@ -202,8 +217,11 @@ func (c *client) flush() {
 			return
 		}
 		if !l.plain && !c.out.Granted(m) {
-			c.want() // it was put in when more was granted, or before there was a link
-			return
+			// It was put in when more was granted, or before there was a link.
+			if c.want() {
+				return
+			}
+			continue
 		}
 		err := c.blockedBy(m)
 		body := m.Body
@@ -302,8 +320,8 @@ func (c *client) drained(l *link) {
 	}
 }
 
-// reply takes the answer to a call.
-func (c *client) reply(id uint32, r mailbox.Reply) {
+// reply takes the answer to a call, on the goroutine that reads the connection.
+func (c *client) reply(peer *mailbox.Peer, id uint32, r mailbox.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
@@ -316,16 +334,37 @@ func (c *client) reply(id uint32, r mailbox.Reply) {
 			c.passOn(true)
 		}
 	}
+	alone := len(c.calls)+len(c.waiters) == 0
 	c.mu.Unlock()
+	if alone {
+		peer.Lend() // who calls one by one may as well read
+	} else {
+		peer.Recall()
+	}
 	if call == nil {
 		r.Drop() // its caller has given up
 		return
 	}
-	call.end(callResult{reply: r, err: r.Fault})
+	call.answer(callResult{reply: r, err: r.Fault})
+}
+
+// read waits for the end of a call in the reader's place, if that is to be had.
+func (c *client) read(ctx context.Context, call *call) {
+	if call.peer == nil || !call.peer.Lent() {
+		return
+	}
+	call.reading.Store(true)
+	defer call.reading.Store(false)
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, call.peer.Interrupt)()
+	}
+	for !call.Over() && ctx.Err() == nil && call.peer.Assist(call) {
+	}
 }
 
 // await waits for the end of a call.
 func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
+	c.read(ctx, call)
 	select {
 	case res := <-call.done:
 		return res.reply, res.err

@@ -248,7 +248,7 @@ type linkHandler struct {
 
 func (h *linkHandler) Message(m *mailbox.Incoming) { m.Drop() } // requests flow the other way
 
-func (h *linkHandler) Reply(id uint32, r mailbox.Reply) { h.c.reply(id, r) }
+func (h *linkHandler) Reply(id uint32, r mailbox.Reply) { h.c.reply(h.l.peer, id, r) }
 
 func (h *linkHandler) Control(m *mailbox.Incoming) { h.c.control(h.l, m) }
 

@@ -82,7 +82,7 @@ func (h *host) run(args *mailbox.Source, ready func(error)) {
 		err = ErrStopping
 	}
 	if err != nil {
-		h.finish(startExit(err, h.askedToStop()))
+		h.neverStarted(err)
 		h.inbox.Close()
 		h.cancel(ErrStopping)
 		if state != nil {
@@ -114,11 +114,20 @@ func (h *host) run(args *mailbox.Source, ready func(error)) {
 	h.finish(ExitStatus{Reason: ReasonShutdown})
 }
 
-func startExit(err error, asked bool) ExitStatus {
-	if asked {
-		return ExitStatus{Reason: ReasonShutdown, Err: err}
+// neverStarted fixes the reason of an actor whose constructor failed. Exit in a
+// constructor is such a failure, too.
+func (h *host) neverStarted(err error) {
+	if h.askedToStop() {
+		h.finish(ExitStatus{Reason: ReasonShutdown, Err: err})
+		return
 	}
-	return ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)}
+	x := ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)}
+	h.finish(x)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.exit.Reason == ReasonNormal || h.exit.Reason == ReasonError {
+		*h.exit = x
+	}
 }
 
 func (h *host) construct(args *mailbox.Source) (state any, err error) {

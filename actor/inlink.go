@@ -49,6 +49,9 @@ func (l *inLink) open() {
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
 		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
 	})
+	if l.h.kind.concurrent == 1 {
+		l.queue.ReadBy(l.peer)
+	}
 }
 
 // welcome answers a sender's hello.

@@ -49,8 +49,8 @@ func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (
 	if ref.to.sys == nil {
 		return nil, nil, ErrUnbound
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
 	}
 	c := ref.to.sys.client(ref.to)
 	call := newCall()

@@ -88,7 +88,7 @@ func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
 		r.Drop()
 		return
 	}
-	c.reply(id, r)
+	c.reply(p.conn, id, r)
 }
 
 func (p *processHandler) Control(m *mailbox.Incoming) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 			cmd.Dir = c.Dir
 		}
 		if c.Env != nil {
-			env = c.Env
+			env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
 		}
 		if c.SysProcAttr != nil {
 			cmd.Credential = c.SysProcAttr.Credential
@@ -95,11 +96,25 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 		if len(c.Args) > 0 {
 			cmd.Title = c.Args[0]
 		}
-		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, i.settings.Env...), env...)
+		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
 		return cmd, nil
 	}
-	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id}, i.settings.Env...), process.WithQuickExit(env)...)
+	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
 	return cmd, nil
+}
+
+// lastWins drops the entries that a later one of the same name replaces: an
+// actor's own come after the defaults. (In an environment the first one counts.)
+func lastWins(env []string) []string {
+	var kept []string
+	seen := make(map[string]bool)
+	for _, e := range slices.Backward(env) {
+		if name, _, _ := strings.Cut(e, "="); !seen[name] {
+			seen[name] = true
+			kept = append(kept, e)
+		}
+	}
+	return kept
 }
 
 func environment() []string {

@@ -52,10 +52,11 @@ func (b *processBody) start(bp Blueprint) {
 		_ = b.proc.Kill()
 	case ctx.Err() != nil: // the system was closed
 		_ = b.proc.Kill()
-	case isDone(b.drained):
-		b.reap(time.Second) // it closed its end before it was ready
+	case isDone(b.drained) || isEOF(err) || isClosed(err):
+		b.reap(time.Second) // it closed its end before it was ready: how it ends says why
 	default:
 		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err})
+		b.conn.Close() // there is nothing to talk about any more
 		b.reap(time.Second)
 	}
 }

@@ -31,6 +31,7 @@ func (s *System) entryOf(path string) *entry {
 	if e == nil {
 		e = &entry{path: path, changed: make(chan struct{})}
 		s.entries[path] = e
+		s.countBelow(path, 1)
 	}
 	return e
 }
@@ -67,14 +68,28 @@ func (s *System) SetState(path string, st PathState) {
 			if old := s.entries[s.gone[0]]; old != nil && old.state == PathGone && old.inst == nil {
 				old.notify()
 				delete(s.entries, s.gone[0])
+				s.countBelow(s.gone[0], -1)
 			}
 			s.gone = s.gone[1:]
 		}
 	}
-	// Those who wait for a path below wait on this entry too.
-	for p, other := range s.entries {
-		if p == path || strings.HasPrefix(p, path+"/") || path == "/" {
+	e.notify()
+	if s.inside[path] == 0 {
+		return
+	}
+	for p, other := range s.entries { // those who wait for a path below wait on this one too
+		if p != path && (path == "/" || strings.HasPrefix(p, path+"/")) {
 			other.notify()
+		}
+	}
+}
+
+// countBelow keeps the number of entries below each path. s.mu is held.
+func (s *System) countBelow(path string, n int) {
+	for path != "/" {
+		path = parentPath(path)
+		if s.inside[path] += n; s.inside[path] == 0 {
+			delete(s.inside, path)
 		}
 	}
 }

@@ -86,6 +86,9 @@ func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, ca
 	if ref.to.sys == nil {
 		return nil, ErrUnbound
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	c := ref.to.sys.client(ref.to)
 	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
 	if err != nil {

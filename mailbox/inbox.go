@@ -12,6 +12,9 @@ type Inbox struct {
 	mu     sync.Mutex
 	ready  sync.Cond
 	ring   []*Queue      // links with something to begin, in serving order
+	waits  int           // slots that wait on ready
+	lent   *Queue        // its peer has lent us the reader's place
+	guest  *Queue        // a slot waits there
 	busy   int           // slots that are at work
 	idle   chan struct{} // closed when nothing waits and nobody works; made by WaitEmpty
 	closed bool
@@ -36,6 +39,7 @@ type Queue struct {
 	capBytes int
 	wanted   uint64             // position whose begin the sender waits for
 	credit   func(begun uint64) // tells the sender; must not block
+	peer     *Peer              // see ReadBy
 	closed   bool
 }
 
@@ -44,6 +48,14 @@ type Queue struct {
 // with the inbox locked, when a position that the sender asked for is begun.
 func (in *Inbox) NewQueue(marks *Marks, capacity, capBytes int, credit func(begun uint64)) *Queue {
 	return &Queue{in: in, marks: marks, capacity: capacity, capBytes: capBytes, credit: credit}
+}
+
+// ReadBy says that peer reads the link and calls Push, and that the inbox has
+// one slot: while this waits for a message, it may take the reader's place.
+func (q *Queue) ReadBy(peer *Peer) {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	q.peer = peer
 }
 
 // Push puts a message in. It fails when the sender sends more than it was
@@ -67,13 +79,64 @@ func (q *Queue) Push(m *Incoming) error {
 		clear(q.items[k:])
 		q.items, q.head = q.items[:k], 0
 	}
+	idle := len(in.ring) == 0 && (in.waits > 0 || in.guest != nil)
 	q.items = append(q.items, m)
 	q.bytes += m.size()
 	if n == 0 {
 		in.ring = append(in.ring, q)
 	}
-	in.ready.Signal()
+	q.lend(idle && !m.Meta.Stream)
+	switch in.guest {
+	case nil:
+		in.ready.Signal()
+	case q: // whoever pushes is the one who waits
+	default:
+		in.guest.peer.Interrupt()
+	}
 	return nil
+}
+
+// lend offers the reader's place to the slot if it would only wait for the
+// link's next message. What comes by another link ends that.
+func (q *Queue) lend(alone bool) {
+	in := q.in
+	if in.lent != nil && in.lent != q {
+		in.lent.peer.Recall()
+		in.lent = nil
+	}
+	switch {
+	case q.peer == nil:
+	case !alone:
+		q.peer.Recall()
+	case q.peer.Lend():
+		in.lent = q
+	}
+}
+
+// await waits for a message in the reader's place, or until somebody wakes it.
+func (in *Inbox) await() {
+	q := in.lent
+	if q == nil {
+		in.waits++
+		in.ready.Wait()
+		in.waits--
+		return
+	}
+	in.guest = q
+	in.mu.Unlock()
+	found := q.peer.Assist(in)
+	in.mu.Lock()
+	in.guest = nil
+	if !found && in.lent == q {
+		in.lent = nil
+	}
+}
+
+// Over reports whether a slot has something to do: see [Peer.Assist].
+func (in *Inbox) Over() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.closed || len(in.ring) > 0
 }
 
 // Next waits for a message, publishes that slot begins it, and returns it with
@@ -84,7 +147,7 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 	defer in.mu.Unlock()
 	for {
 		for !in.closed && len(in.ring) == 0 {
-			in.ready.Wait()
+			in.await()
 		}
 		if in.closed {
 			return nil, nil, false
@@ -267,5 +330,8 @@ func (in *Inbox) Close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
+	if in.guest != nil {
+		in.guest.peer.Interrupt()
+	}
 	in.ready.Broadcast()
 }

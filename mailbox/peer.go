@@ -115,6 +115,7 @@ type Peer struct {
 	files fileTable
 	out   outSegments
 	in    inSegments
+	place place
 }
 
 const (
@@ -147,6 +148,7 @@ func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
 	p.files.init()
 	p.out.init(p)
 	p.in.init()
+	p.place.init(lane)
 	return p
 }
 
@@ -171,6 +173,7 @@ func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
 	id := p.nextID | controlBit
 	p.pending[id] = done
 	p.mu.Unlock()
+	p.Recall()
 	if err := p.lane.Send(transport.Message{Body: AppendRequest(nil, uint64(id), method, params, nil)}); err != nil {
 		if f := p.take(id); f != nil {
 			f(Reply{Fault: err})
@@ -228,7 +231,10 @@ func SegmentIDs(segments []*shm.Segment) []uint64 {
 func (p *Peer) Buffered() int { return p.lane.Buffered() }
 
 // Close ends the connection. Handler.Closed follows.
-func (p *Peer) Close() { p.lane.Close() }
+func (p *Peer) Close() {
+	p.lane.Close()
+	p.Recall()
+}
 
 func (p *Peer) read() {
 	var err error
@@ -236,9 +242,15 @@ func (p *Peer) read() {
 		var m transport.Message
 		if m, err = p.lane.Receive(); err == nil {
 			err = p.receive(m)
+		} else if errors.Is(err, transport.ErrInterrupted) {
+			err = nil // it was meant for a guest
+		}
+		if err == nil && p.place.lent.Load() {
+			err = p.place.away()
 		}
 	}
 	p.lane.Close()
+	p.place.end()
 	p.mu.Lock()
 	p.err = err
 	pending := p.pending

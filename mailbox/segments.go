@@ -148,6 +148,9 @@ type inSegments struct {
 	known map[uint64]*shm.Segment // nil: its descriptor was lost
 }
 
+// noMode is no mode of a segment: what a peer sends does not wrap around to one.
+const noMode = 255
+
 // maxAnnounced bounds the segments that a peer can make us hold open.
 const maxAnnounced = 1 << 14
 
@@ -167,7 +170,7 @@ func (t *inSegments) announce(params []byte, p *Peer) error {
 	}
 	var s *shm.Segment
 	if err == nil {
-		if s, err = shm.OpenSegment(f, int64(size), shm.Mode(mode)); err != nil {
+		if s, err = shm.OpenSegment(f, int64(size), shm.Mode(min(mode, noMode))); err != nil {
 			return fmt.Errorf("announced segment %d: %w: %w", id, err, ErrProtocol)
 		}
 	}

@@ -56,7 +56,9 @@ type Message struct {
 	// messages is not harmed.
 	FilesLost bool
 
-	// Local is a value handed over by reference. Only [Pipe] carries it.
+	// Local is a value handed over by reference. Only [Pipe] carries it. If it
+	// has a method Discard(), that is called when the receiver closes its end
+	// without having received the message.
 	Local any
 }
 

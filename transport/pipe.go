@@ -173,13 +173,17 @@ func (f *flow) finish() {
 // abandon is the receiver's end: what waits is dropped.
 func (f *flow) abandon() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	unread := f.queue[f.head:]
 	f.abandoned = true
-	for _, m := range f.queue[f.head:] {
-		closeFiles(m.Files)
-	}
 	f.queue, f.head, f.bytes, f.spare = nil, 0, 0, nil
 	f.ready.Broadcast()
+	f.mu.Unlock()
+	for _, m := range unread {
+		closeFiles(m.Files)
+		if d, ok := m.Local.(interface{ Discard() }); ok {
+			d.Discard() // without the lock: it runs the owner's code
+		}
+	}
 }
 
 // errPeerClosed is the cause on the pipe of what is EPIPE on a socket.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,7 +116,20 @@ type socket struct {
 
 // Receive implements [Lane].
 func (s *socket) Receive() (Message, error) {
-	for s.end == nil {
+	for {
+		m, ok, err := s.TryReceive()
+		if ok || err != nil {
+			return m, err
+		}
+		if !s.fill() {
+			return Message{}, ErrInterrupted
+		}
+	}
+}
+
+// TryReceive implements [Assistable].
+func (s *socket) TryReceive() (m Message, ok bool, err error) {
+	if s.end == nil {
 		p, ok, err := s.assembler.next()
 		switch {
 		case err != nil:
@@ -124,16 +138,17 @@ func (s *socket) Receive() (Message, error) {
 			closeFDs(p.fds)
 			s.finish(closedError("receive", nil))
 		case ok:
-			return Message{Body: p.body, Files: asFiles(p.fds), FilesLost: p.lost}, nil
-		default:
-			s.fill()
+			return Message{Body: p.body, Files: asFiles(p.fds), FilesLost: p.lost}, true, nil
 		}
 	}
-	return Message{}, s.end
+	return Message{}, false, s.end
 }
 
-// fill waits for bytes, or for the end.
-func (s *socket) fill() {
+// Interrupt implements [Assistable].
+func (s *socket) Interrupt() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
+
+// fill waits for bytes, or for the end. It is false when it was interrupted.
+func (s *socket) fill() bool {
 	err := s.raw.Read(s.read)
 	n, fds, truncated, errno := s.readN, s.readFDs, s.readTrunc, s.readErrno
 	s.readFDs = nil
@@ -143,6 +158,10 @@ func (s *socket) fill() {
 			closeFDs(fds)
 		}
 		s.finish(closedError("receive", nil))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Whoever interrupts from here on ends the next Receive.
+		_ = s.file.SetReadDeadline(time.Time{})
+		return false
 	case err != nil:
 		s.finish(closedError("receive", err))
 	case errno == 0 && n > 0:
@@ -160,6 +179,7 @@ func (s *socket) fill() {
 	default:
 		s.finish(closedError("receive", os.NewSyscallError("recvmsg", errno)))
 	}
+	return true
 }
 
 // doRead is one attempt to read, in the netpoller's hands: false means to wait.
@@ -199,6 +219,8 @@ func (s *socket) Close() error {
 	})
 	return nil
 }
+
+var _ Assistable = (*socket)(nil)
 
 func asFiles(fds []int) []*os.File {
 	if len(fds) == 0 {

@@ -63,7 +63,7 @@ func (s summary) String() string {
 		in, out = in+o.in, out+o.out
 	}
 	for _, o := range failed {
-		fmt.Fprintf(&b, "%s: %v\n", o.name, o.err)
+		fmt.Fprintf(&b, "%s: %s\n", o.name, explain(o.err))
 	}
 	fmt.Fprintf(&b, "%d images: %d thumbnails, %d failed", s.images, len(s.done)-len(failed), len(failed))
 	if left := s.images - len(s.done); left > 0 {

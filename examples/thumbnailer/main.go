@@ -38,6 +38,7 @@ func main() {
 	flag.StringVar(&c.addr, "addr", "127.0.0.1:0", "address to serve HTTP on, without -in")
 	flag.IntVar(&c.workers, "workers", max(2, runtime.NumCPU()), "number of decoders, of scalers and of encoders")
 	flag.IntVar(&c.maxPixels, "pixels", 40_000_000, "most pixels that an image may have")
+	flag.IntVar(&c.restarts, "restarts", 100, "most restarts of the workers of one kind within ten seconds")
 	flag.Parse()
 	if err := c.check(); err != nil {
 		fmt.Fprintln(os.Stderr, "thumbnailer:", err)
@@ -66,6 +67,8 @@ func (c config) check() error {
 		return fmt.Errorf("-workers %d: want at least 1", c.workers)
 	case c.maxPixels < 1:
 		return fmt.Errorf("-pixels %d: want at least 1", c.maxPixels)
+	case c.restarts < 1:
+		return fmt.Errorf("-restarts %d: want at least 1", c.restarts)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type Pipeline struct {
 type pipelineOptions struct {
 	workers   int // of each kind
 	maxPixels int // of an image
+	restarts  int // of the workers of a kind within ten seconds that are put up with
 }
 
 // decoderMemory bounds the memory of a decoder's process, in bytes: it is what
@@ -34,10 +35,11 @@ func decoderMemory(maxPixels int) int64 { return 256<<20 + 24*int64(maxPixels) }
 func startPipeline(ctx context.Context, o pipelineOptions) (*Pipeline, error) {
 	memory := actor.Limit(actor.Limits{Memory: decoderMemory(o.maxPixels)})
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
+		Period: time.Minute, // a team that gives up twice within it cannot be helped
 		Children: []supervisor.Child{
-			teamChild("encoders", o.workers, encoders, actor.NoArgs{}),
-			teamChild("scalers", o.workers, scalers, actor.NoArgs{}),
-			teamChild("decoders", o.workers, decoders, o.maxPixels, memory, supervisor.StopTimeout(time.Second)),
+			teamChild("encoders", o.workers, o.restarts, encoders, actor.NoArgs{}),
+			teamChild("scalers", o.workers, o.restarts, scalers, actor.NoArgs{}),
+			teamChild("decoders", o.workers, o.restarts, decoders, o.maxPixels, memory, supervisor.StopTimeout(time.Second)),
 		},
 		Defaults: []actor.Option{actor.Watchdog(10 * time.Second)}, // a process that was stopped is replaced, too
 	})

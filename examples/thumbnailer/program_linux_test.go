@@ -49,10 +49,8 @@ func TestService(t *testing.T) {
 // says why.
 func TestServiceGivesUp(t *testing.T) {
 	leaktest.Check(t)
-	p, s := serveProgram(t, "-workers=1")
-	for {
-		// Each costs a decoder; more than ten a second are too many, and so are
-		// two such seconds in a row.
+	p, s := serveProgram(t, "-workers=1", "-restarts=1")
+	for { // each costs a decoder
 		if a := s.post("/thumb", []byte("PANIC:")); a.err != nil || a.status == http.StatusServiceUnavailable {
 			break
 		}
@@ -119,7 +117,7 @@ func TestFolderWithFailures(t *testing.T) {
 
 	write(t, in, "deadly.gif", []byte("PANIC:"))
 	p = program.Start(t, "-in", in, "-out", out)
-	p.Line("deadly.gif: call decode to /decoders/")
+	p.Line("deadly.gif: worker /decoders/", "panic: what an image; request begun: yes")
 	p.Line("3 images: 1 thumbnails, 2 failed; ")
 	if code := p.Wait(); code != 1 {
 		t.Errorf("exit status %d", code)
@@ -156,6 +154,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"-in", dir, "-out", dir, "-w", "0"}, 2, "-w 0"},
 		{[]string{"-workers", "0"}, 2, "-workers 0"},
 		{[]string{"-pixels", "-1"}, 2, "-pixels -1"},
+		{[]string{"-restarts", "0"}, 2, "-restarts 0"},
 		{[]string{"pictures"}, 2, `unexpected argument "pictures"`},
 		{[]string{"-in", dir, "-out", dir}, 1, "want another folder"},
 		{[]string{"-in", filepath.Join(dir, "none"), "-out", dir}, 1, "no such file"},

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/understudy-go/understudy/actor"
 )
 
 // Limits of the service.
@@ -92,7 +90,7 @@ func (s *service) thumb(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	t, err := s.pipeline.Thumbnail(ctx, data, width)
 	if err != nil {
-		http.Error(w, err.Error(), statusOf(err))
+		http.Error(w, explain(err), statusOf(err))
 		return
 	}
 	w.Header().Set("Content-Type", "image/"+t.Format)
@@ -111,22 +109,6 @@ func parseWidth(r *http.Request) (int, error) {
 		return 0, fmt.Errorf("w is %q, want a width of 1 to %d pixels", text, maxSize)
 	}
 	return width, nil
-}
-
-// statusOf says whose fault an error is.
-func statusOf(err error) int {
-	_, died := actor.IsExit(err)
-	switch {
-	case errors.Is(err, errImage):
-		return http.StatusUnprocessableEntity
-	case died:
-		return http.StatusBadGateway // a worker died with the request in its hands
-	case errors.Is(err, actor.ErrNotRunning), errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrStopping):
-		return http.StatusServiceUnavailable // the service is about to stop
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusInternalServerError
 }
 
 // healthz says who works here, and whether every team can.

@@ -154,7 +154,7 @@ func TestKilledInMidRequest(t *testing.T) {
 	if err := syscall.Kill(worker(t, p, "/decoders/1"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	(<-held).expect(t, http.StatusBadGateway, "/decoders/1", "ended: signal (killed)", "begun: yes")
+	(<-held).expect(t, http.StatusBadGateway, "worker /decoders/1 ended: signal (killed); request begun: yes")
 	for range 4 { // both decoders are there again
 		s.post("/thumb", png).expect(t, http.StatusOK)
 	}
@@ -181,7 +181,7 @@ func TestKilledBeforeItBegan(t *testing.T) {
 func TestPanickingDecoder(t *testing.T) {
 	leaktest.Check(t)
 	s := newSite(t, newPipeline(t, 1), time.Minute)
-	s.post("/thumb", []byte("PANIC:")).expect(t, http.StatusBadGateway, "/decoders/1", "what an image")
+	s.post("/thumb", []byte("PANIC:")).expect(t, http.StatusBadGateway, "worker /decoders/1 ended: panic (exit code 2): panic: what an image; request begun: yes\n")
 	s.post("/thumb", testdata(t, "video-001.png")).expect(t, http.StatusOK)
 }
 

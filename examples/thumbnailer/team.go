@@ -13,11 +13,11 @@ import (
 
 // teamChild is a supervisor of n actors of one kind, with the ids "1" to "n".
 //
-// They work on what strangers send, so a crash now and then is to be expected
-// and costs a restart; if there are more than ten a second, it is not the
-// images.
-func teamChild[K, A any](id string, n int, kind *actor.Kind[K, A], args A, opts ...actor.Option) supervisor.Child {
-	spec := supervisor.Spec{Intensity: 10, Period: time.Second}
+// They work on what strangers send, so a crash is nothing special and costs a
+// restart. If there are more than so many within ten seconds, it is not the
+// images: then the team gives up, and is started anew.
+func teamChild[K, A any](id string, n, restarts int, kind *actor.Kind[K, A], args A, opts ...actor.Option) supervisor.Child {
+	spec := supervisor.Spec{Intensity: restarts, Period: 10 * time.Second}
 	for i := range n {
 		spec.Children = append(spec.Children, supervisor.Actor(kind, strconv.Itoa(i+1), args, opts...))
 	}

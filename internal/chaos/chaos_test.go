@@ -84,12 +84,15 @@ func TestChaos(t *testing.T) {
 
 	t.Log(time.Now().Format(stamp), "the storm is over")
 	must(t, j.set(calm))
-	must(t, th.heal(ctx, j))
+	must(t, th.heal(ctx, dir))
 	t.Log(time.Now().Format(stamp), "everybody answers")
 	must(t, j.set(quiet))
-	bound, cancelBound := context.WithTimeout(ctx, time.Minute)
+	bound, cancelBound := context.WithTimeout(ctx, 20*time.Second)
 	defer cancelBound()
-	must(t, th.finish(bound))
+	if err := th.finish(bound); err != nil {
+		t.Error(err)
+		th.autopsy(dir)
+	}
 	pumps.Wait()
 	newSender(tree, b, j).flush(bound)
 	j.write(record{Entry: entryDone, Self: roleRoot, Process: self})

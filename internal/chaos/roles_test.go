@@ -12,6 +12,7 @@ type role struct {
 	inProcess  bool
 	concurrent bool // handlers run side by side: begins have no order in the journal
 	flaky      bool // starts slowly, or not at all
+	narrow     bool // a small mailbox
 	slots      int  // how many messages an incarnation can have in hand
 }
 
@@ -27,12 +28,12 @@ var cast = []role{
 	roleInbox: {path: "(inbox)", slots: 1},
 	{path: "/w0", child: "c", slots: 1},
 	{path: "/w0/c", slots: 1},
-	{path: "/w1", child: "c", slots: 1},
+	{path: "/w1", child: "c", narrow: true, slots: 1},
 	{path: "/w1/c", slots: 1},
 	{path: "/team/a", slots: 1},
 	{path: "/team/b", slots: 1},
 	{path: "/team/l", inProcess: true, slots: 1},
-	{path: "/local", inProcess: true, slots: 1},
+	{path: "/local", inProcess: true, narrow: true, slots: 1},
 	{path: "/odd", flaky: true, slots: 1},
 	{path: "/hub", concurrent: true, slots: hubSlots},
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // pumpsEach is how many goroutines of one actor send by themselves.
-const pumpsEach = 3
+const pumpsEach = 4
 
 // sender is one order of messages: a goroutine that sends, or the handlers of
 // an actor, which follow each other.
@@ -95,10 +95,10 @@ func classify(ctx context.Context, n *note, err error) (outcome uint8, inc actor
 		return [...]uint8{actor.BegunUnknown: exitMaybe, actor.BegunYes: exitBegun, actor.BegunNo: exitNot}[x.Begun], x.Incarnation
 	case answered && (errors.Is(err, actor.ErrStopping)):
 		return stopping, inc
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), !answered && ctx.Err() != nil:
-		return gaveUp, inc
 	case errors.Is(err, actor.ErrMailboxFull):
 		return full, inc
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), !answered && ctx.Err() != nil:
+		return gaveUp, inc
 	case errors.Is(err, actor.ErrNotRunning), errors.Is(err, actor.ErrStopped):
 		return notRunning, inc
 	}
@@ -129,7 +129,7 @@ func (s *sender) pump(ctx context.Context) {
 func (s *sender) once(ctx context.Context) {
 	all := targets()
 	to := all[rand.IntN(len(all))]
-	limit := 10 * time.Second
+	limit := 2 * time.Second
 	if rand.IntN(8) == 0 {
 		limit = time.Duration(rand.IntN(3000)) * time.Microsecond
 	}

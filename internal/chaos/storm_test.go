@@ -295,7 +295,7 @@ func (th *theater) freeze(r uint16, d time.Duration) string {
 }
 
 // heal ends what hangs: after it, everybody answers.
-func (th *theater) heal(ctx context.Context, j *journal) error {
+func (th *theater) heal(ctx context.Context, dir string) error {
 	for _, r := range targets() {
 		if cast[r].concurrent {
 			th.signal(r, syscall.SIGKILL) // one of its slots may hang, and nobody sees it
@@ -306,7 +306,7 @@ func (th *theater) heal(ctx context.Context, j *journal) error {
 		if err != nil {
 			return err
 		}
-		for {
+		for seen := begunBy(dir, r); ; {
 			try, cancel := context.WithTimeout(ctx, 3*time.Second)
 			_, err := Ping.Call(try, ref, actor.NoArgs{})
 			late := try.Err() != nil
@@ -317,7 +317,8 @@ func (th *theater) heal(ctx context.Context, j *journal) error {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s does not come back: %w", cast[r].path, err)
 			}
-			if !late {
+			if now := begunBy(dir, r); !late || now > seen {
+				seen = now // it works
 				continue
 			}
 			th.logf("%s hangs: %v", cast[r].path, err)
@@ -329,6 +330,18 @@ func (th *theater) heal(ctx context.Context, j *journal) error {
 		}
 	}
 	return nil
+}
+
+// begunBy counts the messages that a role has begun.
+func begunBy(dir string, role uint16) int {
+	records, _ := readJournal(dir)
+	n := 0
+	for _, r := range records {
+		if r.Entry == entryBegin && r.Self == role {
+			n++
+		}
+	}
+	return n
 }
 
 // finish has every actor come to the end of its sends.
@@ -355,4 +368,34 @@ func (th *theater) finish(ctx context.Context) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// autopsy says what everybody waits for, and has the processes print their
+// stacks into the log.
+func (th *theater) autopsy(dir string) {
+	records, err := readJournal(dir)
+	if err != nil {
+		th.logf("%v", err)
+		return
+	}
+	a := verify(th.w.evidence(records))
+	running := make(map[uint64]bool)
+	for _, r := range targets() {
+		for p, b := range a.born {
+			if b.Self == r && int(b.PID) == th.w.pid(r) {
+				running[p] = true
+			}
+		}
+	}
+	running[self] = true
+	for l, ms := range a.messages {
+		for i, m := range ms {
+			if running[l.process] && m.outcome == 0 {
+				th.logf("waits: %s (%v), begun %d, ended %v", a.name(l, uint64(i)+1), m.op, m.begins, m.ended)
+			}
+		}
+	}
+	for _, r := range targets() {
+		th.signal(r, syscall.SIGQUIT)
+	}
 }

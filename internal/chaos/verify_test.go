@@ -331,7 +331,7 @@ func (a *account) checkCasts() {
 				a.fault("%d casts %s were cut off, %d dead letters: %s", c.cut[life], where, n, c.sample[life])
 			} else {
 				spare += left
-				surplus += min(left, cast[p.to].slots) // ended in the journal, and killed before the mark said so
+				surplus += left // ended in the journal, and killed before the mark said so
 				if left > cast[p.to].slots {
 					a.fault("%d dead letters %s of casts in the hands of %s, of which %d were cut off", n, where, inc, c.cut[life])
 				}

@@ -302,13 +302,14 @@ func (w *worker) nest(ctx context.Context) {
 	defer w.outMu.Unlock()
 	all := targets()
 	to := all[rand.IntN(len(all))]
-	if rand.IntN(2) == 0 {
-		w.out.cast(ctx, to, opCast)
-		return
-	}
+	// Without a deadline, who waits for room in his own mailbox waits for ever.
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+rand.IntN(200))*time.Millisecond)
 	defer cancel()
-	w.out.call(ctx, to, opCall)
+	if rand.IntN(2) == 0 {
+		w.out.cast(ctx, to, opCast)
+	} else {
+		w.out.call(ctx, to, opCall)
+	}
 }
 
 func (w *worker) Take(ctx context.Context, n note) (ack, error) {
@@ -441,6 +442,9 @@ func refOf(scope actor.Scope, to uint16) (actor.Ref[worker], error) {
 // settings are those of a role. Deadlines are short: what hangs is to be ended.
 func settings(r uint16) []actor.Option {
 	opts := []actor.Option{supervisor.StopTimeout(300 * time.Millisecond), actor.Watchdog(watchdog)}
+	if cast[r].narrow {
+		opts = append(opts, actor.MailboxCapacity(8, 32<<10))
+	}
 	if cast[r].inProcess {
 		opts = append(opts, actor.InProcess())
 	}

@@ -245,6 +245,9 @@ var attacks = map[string]attack{
 	"segment empty":       {violates: true, do: segmentAttack(0, frozen, func() (int, error) { return memfd(4096, sealFrozen) })},
 	"segment of mode 9":   {violates: true, do: segmentAttack(4096, 9, func() (int, error) { return memfd(4096, sealFrozen) })},
 	"segment of mode 257": {violates: true, do: segmentAttack(4096, 257, func() (int, error) { return memfd(4096, sealFrozen) })},
+	"segment sparse": {violates: true, do: segmentAttack(1<<30, frozen, func() (int, error) {
+		return sparse(1<<30, sealFrozen, func(int) error { return nil })
+	})},
 	"segment twice": {violates: true, do: func(r *raw, _ uint64) (any, error) {
 		fd, err := memfd(4096, sealFrozen)
 		return "done", errors.Join(err, r.announce(1, 4096, frozen, fd), r.announce(1, 4096, frozen, fd))

@@ -112,7 +112,8 @@ func (v *victim) Do(ctx context.Context, what string) (string, error) {
 	case "exit125":
 		os.Exit(125)
 	case "segv":
-		return "", unix.Kill(os.Getpid(), unix.SIGSEGV)
+		_ = unix.Kill(os.Getpid(), unix.SIGSEGV)
+		<-make(chan int)
 	case "kill":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 		<-ctx.Done()
@@ -249,12 +250,13 @@ type foreignArgs struct {
 }
 
 var (
-	Foreigns    = actor.Declare[foreign, foreignArgs]("foreign")
-	ForeignEcho = actor.NewMethod[string, string](Foreigns, "echo")
-	ForeignSum  = actor.NewMethod[shm.Array[float64], float64](Foreigns, "sum")
-	ForeignMake = actor.NewMethod[int, shm.Array[float64]](Foreigns, "make")
-	ForeignDo   = actor.NewMethod[string, string](Foreigns, "do")
-	ForeignList = actor.NewStream[int, int](Foreigns, "list")
+	Foreigns     = actor.Declare[foreign, foreignArgs]("foreign")
+	ForeignEcho  = actor.NewMethod[string, string](Foreigns, "echo")
+	ForeignSum   = actor.NewMethod[shm.Array[float64], float64](Foreigns, "sum")
+	ForeignMake  = actor.NewMethod[int, shm.Array[float64]](Foreigns, "make")
+	ForeignDo    = actor.NewMethod[string, string](Foreigns, "do")
+	ForeignLeave = actor.NewMethod[actor.NoArgs, any](Foreigns, "leave")
+	ForeignList  = actor.NewStream[int, int](Foreigns, "list")
 )
 
 func init() {
@@ -277,9 +279,14 @@ func (w *world) foreign(path string) actor.Ref[foreign] {
 	return r
 }
 
-// names demands that an error names the actor.
+// names demands that an error names the actor: in its words, or, if the words
+// are those of the actor itself, in its fields.
 func names(t testing.TB, err error, path string) {
 	t.Helper()
+	var e *actor.RemoteError
+	if errors.As(err, &e) && e.Path == path {
+		return
+	}
 	if err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %q does not name %s", err, path)
 	}

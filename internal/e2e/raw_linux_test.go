@@ -242,11 +242,19 @@ func helloMap(change map[string]any) map[string]any {
 
 // memfd makes a memory file of a size with seals.
 func memfd(size int64, seals int) (int, error) {
+	return sparse(size, seals, func(fd int) error { return unix.Fallocate(fd, 0, 0, size) })
+}
+
+// sparse makes one that is filled, or not, by fill.
+func sparse(size int64, seals int, fill func(fd int) error) (int, error) {
 	fd, err := unix.MemfdCreate("e2e", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return -1, err
 	}
 	if err := unix.Ftruncate(fd, size); err != nil {
+		return -1, err
+	}
+	if err := fill(fd); err != nil {
 		return -1, err
 	}
 	if seals != 0 {

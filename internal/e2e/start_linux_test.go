@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -39,7 +41,7 @@ func TestExecutables(t *testing.T) {
 		"/missing":        {args: foreignArgs{Path: filepath.Join(dir, "nobody")}, reason: actor.ReasonStartFailed, is: fs.ErrNotExist, says: "nobody"},
 		"/not-executable": {args: foreignArgs{Path: plainFile}, reason: actor.ReasonStartFailed, is: fs.ErrPermission, says: "not-executable"},
 		"/no-format":      {args: foreignArgs{Path: noFormat}, reason: actor.ReasonStartFailed, is: syscall.ENOEXEC},
-		"/not-in-path":    {args: foreignArgs{Path: "no-such-program-anywhere"}, reason: actor.ReasonStartFailed, is: fs.ErrNotExist},
+		"/not-in-path":    {args: foreignArgs{Path: "no-such-program-anywhere"}, reason: actor.ReasonStartFailed, is: exec.ErrNotFound},
 		"/directory":      {args: foreignArgs{Path: dir}, reason: actor.ReasonStartFailed, is: fs.ErrPermission},
 		"/bad-dir":        {args: foreignArgs{Role: "noisy"}, opts: []actor.Option{actor.Dir(filepath.Join(dir, "nowhere"))}, reason: actor.ReasonStartFailed, is: fs.ErrNotExist},
 		"/silent":         {args: foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo I am silent >&2; exec sleep 1000"}}, opts: []actor.Option{short}, reason: actor.ReasonStartTimeout},
@@ -64,7 +66,9 @@ func TestExecutables(t *testing.T) {
 
 // in is the world in a subtest.
 func (w *world) in(t testing.TB) *world {
-	return &world{TB: t, ctx: w.ctx, sys: w.sys, healthy: w.healthy, ref: w.ref, log: w.log}
+	ctx, cancel := context.WithTimeout(w.ctx, patience/2)
+	t.Cleanup(cancel)
+	return &world{TB: t, ctx: ctx, sys: w.sys, healthy: w.healthy, ref: w.ref, log: w.log}
 }
 
 func init() {
@@ -179,7 +183,8 @@ func TestHello(t *testing.T) {
 				if _, err := w.foreign(path).Pin(w.ctx); err != nil {
 					t.Error(err)
 				}
-				w.stop(i)
+				i.Stop(0)
+				w.wait(i.Done(), "the end of "+path)
 				return
 			}
 			err, x := w.fails(path, bp)

@@ -1,0 +1,21 @@
+package transport
+
+import "errors"
+
+// ErrInterrupted is what Receive returns after [Assistable.Interrupt]. Unlike
+// every other error it is not final.
+var ErrInterrupted = errors.New("receiving was interrupted")
+
+// Assistable is a lane whose receiving can change hands: still one goroutine
+// at a time, but not always the same. The socket lane is one.
+type Assistable interface {
+	Lane
+
+	// Interrupt ends the Receive in progress, or else the next one, with
+	// ErrInterrupted. Several may end the same one.
+	Interrupt()
+
+	// TryReceive is Receive without waiting: ok says whether a whole
+	// message had been read already.
+	TryReceive() (m Message, ok bool, err error)
+}
