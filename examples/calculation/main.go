@@ -50,6 +50,9 @@ func run(ctx context.Context, pace, idle time.Duration) error {
 		},
 	})
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop before everything was up
+		}
 		return err
 	}
 	told := tellEnds(tree)
