@@ -2,6 +2,7 @@ package actor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -180,7 +181,8 @@ func TestWritesToArrays(t *testing.T) {
 		a := filled(10, 1)
 		defer a.Release()
 		_, err := GalleryScribble.Call(b.ctx, g, a)
-		if x := b.exit(err); x.Reason != actor.ReasonPanic || !strings.Contains(err.Error(), "Scribble") {
+		var p *actor.PanicError
+		if x := b.exit(err); x.Reason != actor.ReasonPanic || !errors.As(err, &p) || !strings.Contains(p.Stack, "Scribble") {
 			b.Fatalf("%v: %v", x.Reason, err)
 		}
 		if total(a) != 10 {

@@ -105,7 +105,8 @@ func TestCallEndsWithItsActor(t *testing.T) {
 				if b.process && !strings.Contains(strings.Join(x.Stderr, "\n"), "last words") {
 					b.Fatalf("its standard error was %q", x.Stderr)
 				}
-				if !strings.Contains(err.Error(), "behaviour_puppet_test.go") {
+				var p *actor.PanicError
+				if !errors.As(err, &p) || !strings.Contains(p.Stack, "behaviour_puppet_test.go") {
 					b.Fatalf("no stack in %v", err)
 				}
 			}

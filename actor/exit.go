@@ -122,7 +122,8 @@ func (e *ExitError) Error() string {
 		fmt.Fprintf(&b, " (pid %d)", e.PID)
 	}
 	fmt.Fprintf(&b, " ended: %v; message begun: %v", ExitStatus{Reason: e.Reason, Code: e.Code, Signal: e.Signal, Err: e.Err}, e.Begun)
-	if len(e.Stderr) > 0 {
+	var p *PanicError
+	if len(e.Stderr) > 0 && !errors.As(e.Err, &p) { // else they are the stack
 		fmt.Fprintf(&b, "; stderr: %s", strings.Join(e.Stderr, " | "))
 	}
 	return b.String()

@@ -157,27 +157,13 @@ func (h *host) guard(err *error) func() {
 			return // let it crash: the runtime's own report is the best there is
 		}
 		if r := recover(); r != nil {
-			e := &PanicError{Value: r, Stack: string(debug.Stack())}
+			e := &PanicError{Text: fmt.Sprintf("panic: %v", r), Stack: string(debug.Stack()), value: r}
 			if err != nil {
 				*err = e
 			}
 			h.finish(ExitStatus{Reason: ReasonPanic, Err: e})
 		}
 	}
-}
-
-// PanicError is the panic that ended an in-process actor.
-type PanicError struct {
-	Value any
-	Stack string
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", e.Value, e.Stack) }
-
-// Unwrap returns the panic's value if it is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
 }
 
 func (h *host) userRun(run func(context.Context) error) {

@@ -2,7 +2,6 @@ package actor
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/understudy-go/understudy/mailbox"
@@ -29,9 +28,9 @@ func (b *processBody) report() ExitStatus {
 		x.Reason = ReasonKilled
 	case st.OutOfMemory:
 		x.Reason = ReasonOutOfMemory
-		x.Err = textError(st.Crash)
+		x.Err = crashError(st.Crash)
 	case st.Crash != "":
-		x.Reason, x.Err = ReasonPanic, textError(st.Crash)
+		x.Reason, x.Err = ReasonPanic, crashError(st.Crash)
 		if b.word != nil && b.word.Reason == ReasonStartFailed && b.word.Err != nil && !isEOF(b.word.Err) {
 			x.Reason = ReasonStartFailed
 		}
@@ -55,13 +54,6 @@ func (b *processBody) report() ExitStatus {
 	}
 	x.DoNotRestart = x.DoNotRestart || st.Code == ExitCodeDoNotRestart
 	return x
-}
-
-func textError(s string) error {
-	if s == "" {
-		return nil
-	}
-	return errors.New(strings.TrimSpace(s))
 }
 
 // processHandler is what arrives from the process.

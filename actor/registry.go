@@ -145,7 +145,7 @@ func (s *System) checkPath(path, kind string) error {
 		return nil // another process knows
 	}
 	for p := parentPath(path); p != "/"; p = parentPath(p) {
-		if e := s.entries[p]; e != nil && e.inst == nil && e.comesBack() {
+		if e := s.entries[p]; e != nil && e.inst == nil && (e.comesBack() || e.state == PathStopped) {
 			return nil // it will be known when what is above runs again
 		}
 	}

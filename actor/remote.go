@@ -23,6 +23,7 @@ type wireError struct {
 	Text  string        `msgpack:"text"`
 	Is    []string      `msgpack:"is,omitempty"`
 	Errno int           `msgpack:"errno,omitempty"`
+	Stack string        `msgpack:"stack,omitempty"` // of a panic, whose text is Text
 	Exit  *wireExitCase `msgpack:"exit,omitempty"`
 }
 
@@ -68,6 +69,7 @@ var wellKnown = map[string]error{
 // limits of what an error may carry over the boundary, in bytes and levels.
 const (
 	maxErrorText  = 16 << 10
+	maxStack      = 256 << 10
 	maxErrorDepth = 4
 )
 
@@ -89,6 +91,9 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		w.Errno = int(errno)
+	}
+	if p, ok := err.(*PanicError); ok {
+		w.Stack = cut(p.Stack, maxStack)
 	}
 	var x *ExitError
 	if depth < maxErrorDepth && errors.As(err, &x) {
@@ -121,6 +126,9 @@ func (w *wireError) error(sentinels []error) *RemoteError {
 				e.Causes = append(e.Causes, s)
 			}
 		}
+	}
+	if w.Stack != "" {
+		e.Causes = append(e.Causes, &PanicError{Text: w.Text, Stack: w.Stack})
 	}
 	if w.Errno != 0 {
 		e.Causes = append(e.Causes, syscall.Errno(w.Errno))
