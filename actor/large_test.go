@@ -57,3 +57,29 @@ func TestLargeMessages(t *testing.T) {
 		}
 	})
 }
+
+// hoarder keeps what its constructor was given.
+type hoarder struct{ n int }
+
+func newHoarder(_ context.Context, b []byte) (*hoarder, error) { return &hoarder{len(b)}, nil }
+
+func (h *hoarder) Size(context.Context, actor.NoArgs) (int, error) { return h.n, nil }
+
+var (
+	Hoarders = actor.Define("hoarder", newHoarder)
+	Hoarded  = actor.Handle(Hoarders, "size", (*hoarder).Size)
+)
+
+func TestLargeArguments(t *testing.T) {
+	both(t, func(b *bed) {
+		const size = mailbox.DefaultInline + 1<<20
+		b.start(supervisor.Actor(Hoarders, "h", make([]byte, size)))
+		h, err := Hoarders.Ref(b.tree, "h")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := Hoarded.Call(b.ctx, h, actor.NoArgs{}); err != nil || n != size {
+			b.Fatalf("constructed with %d bytes, it got %d: %v", size, n, err)
+		}
+	})
+}

@@ -39,7 +39,7 @@ func (b *localBody) run(bp Blueprint) {
 	i, h := b.i, b.h
 	// The arguments are encoded and decoded as for a process: an actor never
 	// shares memory with whoever starts it.
-	buf := new(mailbox.Buffer)
+	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: i.sys.opts.MaxMessage}}
 	defer buf.Reset()
 	if err := bp.encode(buf); err != nil {
 		err = fmt.Errorf("start %s: arguments: %w", i.path, err)

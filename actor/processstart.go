@@ -139,7 +139,7 @@ func (b *processBody) say(x ExitStatus) {
 
 func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	s := b.i.sys
-	buf := new(mailbox.Buffer)
+	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: s.opts.MaxMessage}}
 	defer buf.Reset()
 	if err := bp.encode(buf); err != nil {
 		return fmt.Errorf("arguments: %w", err)

@@ -99,7 +99,7 @@ func (q *requestQueue) answer(m *mailbox.Incoming) {
 	if !m.Call {
 		return
 	}
-	buf := mailbox.GetBuffer()
+	buf := q.b.i.sys.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
 		err = mailbox.Encode(buf, result, false)

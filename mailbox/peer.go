@@ -174,7 +174,7 @@ func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
 	p.pending[id] = done
 	p.mu.Unlock()
 	p.Recall()
-	if err := p.lane.Send(transport.Message{Body: AppendRequest(nil, uint64(id), method, params, nil)}); err != nil {
+	if err := p.Send(AppendRequest(nil, uint64(id), method, params, nil), nil); err != nil {
 		if f := p.take(id); f != nil {
 			f(Reply{Fault: err})
 		}
