@@ -121,9 +121,10 @@ func TestStopTimeout(t *testing.T) {
 func TestDrain(t *testing.T) {
 	both(t, func(b *bed) {
 		p := b.puppet(actor.Drain, supervisor.StopTimeout(20*time.Second))
-		g := b.gate()
 		const n = 300
-		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
+		inHand, letGo := context.WithCancel(b.ctx)
+		defer letGo()
+		PuppetAct.Go(inHand, p, act{Note: "held", Then: "ctx"})
 		b.diary.expect("held")
 		for i := range n {
 			b.must(PuppetAct.Cast(b.ctx, p, act{Note: fmt.Sprint(i)}))
@@ -133,7 +134,8 @@ func TestDrain(t *testing.T) {
 		for b.list()[0].State != supervisor.StateStopping {
 			b.must(b.ctx.Err())
 		}
-		g.open()
+		letGo() // the actor hears of that when all is in its mailbox
+		b.diary.expect("ctx: the caller has given up")
 		for i := range n {
 			b.diary.expect(fmt.Sprint(i))
 		}

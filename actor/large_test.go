@@ -19,7 +19,13 @@ type parrot struct{}
 func (parrot) Say(_ context.Context, b []byte) ([]byte, error) { return b, nil }
 
 func (parrot) Repeat(_ context.Context, b []byte) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) { _ = yield(b, nil) && yield(b, nil) }
+	return func(yield func([]byte, error) bool) {
+		for range 2 {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
 }
 
 var (
