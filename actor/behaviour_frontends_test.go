@@ -177,7 +177,7 @@ func TestProgramsThatAreWrong(t *testing.T) {
 		"no main": "true start /t: " + actor.ErrNoMain.Error(),
 	} {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), foreignPeer+"="+mode)
+		cmd.Env = append(os.Environ(), foreignPeer+"="+mode, "GORACE=atexit_sleep_ms=0")
 		out, _ := cmd.CombinedOutput() // one of them panics
 		if !strings.Contains(string(out), text) {
 			t.Errorf("%s: it said %s", mode, out)

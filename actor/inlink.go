@@ -6,7 +6,6 @@ import (
 
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -92,8 +91,23 @@ func (l *inLink) sendMarks() (token uint64, err error) {
 
 func (l *inLink) arrays() bool { return l.same.Load() }
 
-func (l *inLink) respond(id uint64, errRaw, result []byte, segs []*shm.Segment) {
-	if err := l.peer.Respond(id, errRaw, result, segs); err != nil && !isClosed(err) {
+// refuse answers request id with an error, raw.
+func (l *inLink) refuse(id uint64, errRaw []byte) {
+	l.unsent(id, l.peer.Respond(id, errRaw, nil, nil))
+}
+
+// result answers request id with a result: buf has the response but for its
+// metadata.
+func (l *inLink) result(id uint64, buf *mailbox.Buffer) {
+	if len(buf.Segments) > 0 {
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)})
+	}
+	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
+}
+
+// unsent tells the caller that the response could not be sent, if the link stands.
+func (l *inLink) unsent(id uint64, err error) {
+	if err != nil && !isClosed(err) {
 		_ = l.peer.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
 	}
 }

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -148,11 +149,18 @@ func (f *Future[Resp]) Result() (Resp, error) {
 func (c *client) encode(ctx context.Context, method string, req any, call *call, pin Incarnation) (*mailbox.Message, error) {
 	buf := c.sys.buffer()
 	defer mailbox.PutBuffer(buf)
+	msg := &mailbox.Message{Method: method, Call: call != nil}
+	if call != nil {
+		msg.ID = c.newID()
+		call.id = msg.ID
+		buf.B = mailbox.AppendRequestHead(buf.B, uint64(msg.ID), method)
+	} else {
+		buf.B = mailbox.AppendNotifyHead(buf.B, method)
+	}
 	if err := mailbox.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
-
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	msg := &mailbox.Message{Method: method, Call: call != nil, Segments: buf.TakeSegments()}
+	msg.Segments = buf.TakeSegments()
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
@@ -162,25 +170,30 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 		meta.Chain = chainOf(ctx)
 		meta.Trace = Trace(ctx)
 		meta.Stream, meta.Window = call.items != nil, streamWindow
-		msg.ID = c.newID()
-		call.id = msg.ID
 	}
 	if len(msg.Segments) > 0 {
 		meta.Segments = mailbox.SegmentIDs(msg.Segments)
 	}
-	var raw []byte
 	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
-		raw = meta.Append(nil)
-		msg.Meta = len(raw)
+		bare := len(buf.B)
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+		msg.Meta = len(buf.B) - bare
 	}
-	if call != nil {
-		msg.Body = mailbox.AppendRequest(nil, uint64(msg.ID), method, buf.B, raw)
-	} else {
-		msg.Body = mailbox.AppendNotify(nil, method, buf.B, raw)
-	}
-	if len(msg.Body) > c.sys.opts.MaxMessage {
+	if len(buf.B) > c.sys.opts.MaxMessage {
 		msg.Drop()
-		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(msg.Body), c.sys.opts.MaxMessage, ErrTooLarge)
+		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, ErrTooLarge)
 	}
+	msg.Body = bodyOf(buf)
 	return msg, nil
+}
+
+// bodyOf takes the message out of buf. A small one is copied, so that the
+// buffer serves the next; a large one takes the buffer's memory along.
+func bodyOf(buf *mailbox.Buffer) []byte {
+	if len(buf.B) <= 16<<10 {
+		return bytes.Clone(buf.B)
+	}
+	b := buf.B
+	buf.B = nil
+	return b
 }

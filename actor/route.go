@@ -124,6 +124,9 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
+	if !l.same { // a stranger's word does not make our memory grow
+		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
+	}
 	if h.Marks == 0 {
 		l.marks = mailbox.NewMarks() // fed by "$/begin"
 		return nil

@@ -175,6 +175,7 @@ func (inv *invocation) reply(resp any, err error) {
 	buf := s.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
+		buf.B = mailbox.AppendResultHead(buf.B, inv.m.ID)
 		if err = mailbox.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
 		}
@@ -183,9 +184,9 @@ func (inv *invocation) reply(resp any, err error) {
 		}
 	}
 	if err != nil {
-		inv.link.respond(inv.m.ID, encodeRemote(inv.h.kind, err), nil, nil)
+		inv.link.refuse(inv.m.ID, encodeRemote(inv.h.kind, err))
 	} else {
-		inv.link.respond(inv.m.ID, nil, buf.B, buf.Segments)
+		inv.link.result(inv.m.ID, buf)
 	}
 	buf.AutoRelease()
 }

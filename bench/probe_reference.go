@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -25,7 +26,14 @@ func openReference(size int) func(context.Context, *bed) (session, error) {
 // because what is short is easily disturbed.
 func lives(size int) int { return max(1, min(15, (16<<20)/size)) }
 
+// spare is what an array must leave to the machine. The raw allocation asks
+// nobody: where there is too little, the kernel would kill somebody.
+const spare = 256 << 20
+
 func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[string]reading, error) {
+	if room, err := process.AvailableMemory(); err == nil && room < int64(size)+spare {
+		return nil, skip("%s are available", bytes.text(float64(room)))
+	}
 	var allocate, freeze, first, rawAllocate, rawSeal latencies
 	var last shm.Array[uint64]
 	var msg block

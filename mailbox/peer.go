@@ -218,6 +218,12 @@ func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment
 	return p.Send(AppendResponse(nil, id, errRaw, result, meta), segments)
 }
 
+// AppendResultHead appends the response to request id up to its result, which
+// the caller encodes behind it. [AppendMetaTo] may follow, and then [Peer.Send].
+func AppendResultHead(b []byte, id uint64) []byte {
+	return append(AppendResponseHead(b, id), codeNil)
+}
+
 // SegmentIDs lists the ids by which a message's metadata names its segments.
 func SegmentIDs(segments []*shm.Segment) []uint64 {
 	ids := make([]uint64, len(segments))

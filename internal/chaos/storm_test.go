@@ -120,7 +120,7 @@ func (w *watcher) exited(e actor.Event) {
 	text := fmt.Sprint(x.Err)
 	switch x.Reason {
 	case actor.ReasonPanic:
-		if !strings.Contains(text, panicMarker) && !strings.Contains(text, "(*worker).fail(") {
+		if !strings.Contains(text, panicMarker) {
 			w.fault("%s crashed: %v", e.Path, text)
 		}
 	case actor.ReasonExitCode:
@@ -306,9 +306,13 @@ func (th *theater) heal(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		for seen := begunBy(dir, r); ; {
+		for seen := -1; ; {
 			try, cancel := context.WithTimeout(ctx, 3*time.Second)
+			asked := time.Now()
 			_, err := Ping.Call(try, ref, actor.NoArgs{})
+			if d := time.Since(asked); d > time.Second {
+				th.logf("%s: ping took %v: %v", cast[r].path, d, err)
+			}
 			late := try.Err() != nil
 			cancel()
 			if err == nil {
@@ -317,8 +321,11 @@ func (th *theater) heal(ctx context.Context, dir string) error {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s does not come back: %w", cast[r].path, err)
 			}
-			if now := begunBy(dir, r); !late || now > seen {
-				seen = now // it works
+			if !late {
+				continue
+			}
+			if now := begunBy(dir, r); now > seen {
+				seen = now // it works, perhaps
 				continue
 			}
 			th.logf("%s hangs: %v", cast[r].path, err)

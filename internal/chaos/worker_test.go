@@ -284,16 +284,21 @@ func (w *worker) fail(f fault, leave func()) {
 		<-released
 		runtime.Goexit() // only a goroutine that was abandoned gets here; it is the test's end
 	case faultFault:
-		a, err := shm.New[uint64](8)
-		if err == nil {
-			err = a.Freeze()
-		}
-		if err == nil {
-			defer a.Release()
-			a.Data()[0] = 1
-		}
-		panic(panicMarker + " a frozen array was written to")
+		panic(fmt.Sprint(panicMarker, " ", w.spoil()))
 	}
+}
+
+// spoil writes to a frozen array, and returns what the runtime says to that.
+func (w *worker) spoil() (said any) {
+	a, err := shm.New[uint64](8)
+	if err != nil || a.Freeze() != nil {
+		return err
+	}
+	defer a.Release()
+	defer func() { said = recover() }()
+	a.Data()[0] = 1
+	w.j.bad(record{Self: w.Role}, "a frozen array was written to")
+	return nil
 }
 
 // nest sends from within a handler. Chains may close: then they are refused.

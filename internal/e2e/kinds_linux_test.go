@@ -56,8 +56,7 @@ func newVictim(ctx context.Context, mode string) (*victim, error) {
 	case "hang":
 		<-make(chan int)
 	case "loop":
-		for {
-		}
+		spin()
 	case "panic":
 		panic("constructor panics")
 	case "exit0":
@@ -80,12 +79,15 @@ func newVictim(ctx context.Context, mode string) (*victim, error) {
 	case "parent":
 		return &victim{mode: mode}, startChild(ctx)
 	case "busy":
-		go func() {
-			for {
-			}
-		}()
+		go spin()
 	}
 	return &victim{mode: mode}, nil
+}
+
+// spin keeps a processor busy for ever.
+func spin() {
+	for n := 0; ; n++ {
+	}
 }
 
 // Stop hangs if the victim is of that kind.
@@ -118,7 +120,8 @@ func (v *victim) Do(ctx context.Context, what string) (string, error) {
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 		<-ctx.Done()
 	case "stop":
-		return "", unix.Kill(os.Getpid(), unix.SIGSTOP)
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+		<-make(chan int)
 	case "wait":
 		fmt.Println("waiting")
 		<-ctx.Done()
@@ -126,8 +129,7 @@ func (v *victim) Do(ctx context.Context, what string) (string, error) {
 	case "sleep":
 		<-make(chan int)
 	case "loop":
-		for {
-		}
+		spin()
 	case "bomb":
 		var hold [][]byte
 		for {

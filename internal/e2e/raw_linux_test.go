@@ -23,7 +23,7 @@ type raw struct {
 	other  []mailbox.Envelope // messages that arrived while an answer was awaited
 }
 
-const rawPatience = 20 * time.Second
+const rawPatience = time.Minute
 
 func newRaw(fd int) *raw {
 	tv := unix.NsecToTimeval(int64(rawPatience))
