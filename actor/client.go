@@ -167,7 +167,9 @@ func (c *client) passOn(turn bool) {
 		if c.link == nil || c.link.plain || c.want() {
 			return
 		}
-		c.flush() // all that was sent is begun
+		if !c.flush() { // all that was sent is begun
+			return // the link is broken: its end goes on from here, and needs the lock
+		}
 		turn = true
 	}
 }
@@ -205,21 +207,21 @@ func (c *client) push(msg *mailbox.Message, call *call) {
 }
 
 // flush sends what the link has not seen. A link that fails ends by itself:
-// its reader tells us.
-func (c *client) flush() {
+// its reader tells us; flush is false then.
+func (c *client) flush() bool {
 	l := c.link
 	for {
 		m := c.out.PeekUnsent()
 		if m == nil {
-			return
+			return true
 		}
 		if l.plain && l.peer.Buffered() > plainBuffer {
-			return
+			return true
 		}
 		if !l.plain && !c.out.Granted(m) {
 			// It was put in when more was granted, or before there was a link.
 			if c.want() {
-				return
+				return true
 			}
 			continue
 		}
@@ -239,7 +241,7 @@ func (c *client) flush() {
 				c.fail(m, err)
 				continue
 			}
-			return
+			return false
 		}
 		c.out.NextUnsent()
 		if l.plain {

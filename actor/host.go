@@ -166,10 +166,24 @@ func (h *host) guard(err *error) func() {
 	}
 }
 
+// workerDone says that a goroutine of the actor is done. One that panics in an
+// actor's process is not: the end of the actor must wait for the crash, which
+// comes when its deferred calls have run.
+func (h *host) workerDone(returned bool) {
+	if _, left := exiting.LoadAndDelete(goroutineID()); returned || left || h.local {
+		h.workers.Done()
+	}
+}
+
+// exiting are the goroutines that Exit is ending, by id.
+var exiting sync.Map
+
 func (h *host) userRun(run func(context.Context) error) {
-	defer h.workers.Done()
+	returned := false
+	defer func() { h.workerDone(returned) }()
 	defer h.guard(nil)()
 	err := run(h.ctx)
+	returned = true
 	if h.stopping() {
 		return // we asked for it
 	}
@@ -391,5 +405,6 @@ func Exit(err error) {
 		panic("actor.Exit: called outside of an actor")
 	}
 	h.finish(ownExit(err))
+	exiting.Store(goroutineID(), true)
 	runtime.Goexit()
 }

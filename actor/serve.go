@@ -43,7 +43,8 @@ func init() { invocationIDs.Store(rand.Uint64()) }
 
 // work is one handler slot.
 func (h *host) work(slot int) {
-	defer h.workers.Done()
+	returned := false
+	defer func() { h.workerDone(returned) }()
 	defer h.guard(nil)()
 	var inv *invocation
 	begin := func(m *mailbox.Incoming) {
@@ -52,6 +53,7 @@ func (h *host) work(slot int) {
 	for {
 		q, m, ok := h.inbox.Next(slot, begin)
 		if !ok {
+			returned = true
 			return
 		}
 		func() {

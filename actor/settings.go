@@ -114,8 +114,9 @@ func Env(entries ...string) Option {
 	return func(s *Settings) { s.Env = append(s.Env[:len(s.Env):len(s.Env)], entries...) }
 }
 
-// Drain has an orderly stop serve what is in the mailbox first, within the stop
-// timeout.
+// Drain has an orderly stop serve what has reached the mailbox first, within the
+// stop timeout. What is still on its way when the mailbox runs empty stays with
+// its sender, as in any stop.
 func Drain(s *Settings) { s.Drain = true }
 
 // Watchdog has the actor's process asked for a sign of life in this interval,
