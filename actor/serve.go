@@ -44,7 +44,7 @@ func init() { invocationIDs.Store(rand.Uint64()) }
 // work is one handler slot.
 func (h *host) work(slot int) {
 	returned := false
-	defer func() { h.workerDone(returned) }()
+	defer func() { h.leave(returned, h.workers.Done) }()
 	defer h.guard(nil)()
 	var inv *invocation
 	begin := func(m *mailbox.Incoming) {
