@@ -87,7 +87,7 @@ func TestChaos(t *testing.T) {
 	must(t, th.heal(ctx, dir))
 	t.Log(time.Now().Format(stamp), "everybody answers")
 	must(t, j.set(quiet))
-	bound, cancelBound := context.WithTimeout(ctx, 20*time.Second)
+	bound, cancelBound := context.WithTimeout(ctx, 30*time.Second)
 	defer cancelBound()
 	if err := th.finish(bound); err != nil {
 		t.Error(err)
@@ -102,7 +102,7 @@ func TestChaos(t *testing.T) {
 	patience := time.After(10 * time.Second)
 	for waiting := true; waiting; {
 		change := w.next()
-		if len(account_(t, dir, w).faults) == 0 {
+		if len(accountOf(t, dir, w).faults) == 0 {
 			break
 		}
 		select {
@@ -121,7 +121,7 @@ func TestChaos(t *testing.T) {
 	<-w.ended
 	read.stop()
 	t.Log(time.Now().Format(stamp), "everybody has stopped")
-	a := account_(t, dir, w)
+	a := accountOf(t, dir, w)
 	for _, f := range append(a.faults, w.faults...) {
 		t.Error(f)
 	}
@@ -146,7 +146,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func account_(t *testing.T, dir string, w *watcher) *account {
+func accountOf(t *testing.T, dir string, w *watcher) *account {
 	t.Helper()
 	records, err := readJournal(dir)
 	if err != nil {

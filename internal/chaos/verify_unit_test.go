@@ -12,9 +12,8 @@ import (
 // script writes a journal by hand: one sender in a process, one receiver.
 type script struct {
 	evidence
-	seq  uint64
-	to   uint16
-	time int64
+	seq uint64
+	to  uint16
 }
 
 const (
