@@ -2,39 +2,109 @@ package supervisor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
-func Example() {
-	// In a program, actor.Main() is the first line of main: actors are processes.
+// clerk is a backend that does its work until it is told to fail.
+type clerk struct{ desk int }
+
+func newClerk(_ context.Context, desk int) (*clerk, error) { return &clerk{desk}, nil }
+
+func (c *clerk) Stamp(_ context.Context, form string) (string, error) {
+	if form == "" {
+		actor.Exit(errors.New("no form"))
+	}
+	return fmt.Sprintf("%s, stamped at desk %d", form, c.desk), nil
+}
+
+var (
+	clerks = actor.Define("clerk", newClerk)
+	stamp  = actor.Handle(clerks, "stamp", (*clerk).Stamp)
+)
+
+// A tree of two processes below a nested supervisor: when the first has to be
+// restarted, so is the second, which was started after it.
+func ExampleStart() {
 	ctx := context.Background()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger: quiet,
+		Logger: slog.New(slog.DiscardHandler),
 		Children: []supervisor.Child{
-			supervisor.Actor(players, "hits", 0),
-			supervisor.Actor(players, "jobs", 7, supervisor.Transient),
+			supervisor.Nested("office", supervisor.Spec{
+				Strategy: supervisor.RestForOne,
+				Children: []supervisor.Child{
+					supervisor.Actor(clerks, "front", 1),
+					supervisor.Actor(clerks, "back", 2, supervisor.Transient),
+				},
+			}),
 		},
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer tree.Stop(ctx)
 
-	hits, err := players.Ref(tree, "hits")
+	front, err := clerks.Ref(tree, "office/front")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
-	_, err = endBy.Call(ctx, hits, "a bug")
-	exit, _ := actor.IsExit(err)
-	fmt.Println("the actor ended by a", exit.Reason)
+	fmt.Println(stamp.Call(ctx, front, "A 38"))
 
-	n, err := add.Call(ctx, hits, 2) // its understudy is on stage
-	fmt.Println(n, err)
+	_, err = stamp.Call(ctx, front, "") // it ends, and the call with it
+	end, ok := actor.IsExit(err)
+	fmt.Println(ok, end.Reason, end.Begun)
+
+	fmt.Println(stamp.Call(ctx, front, "B 52")) // waits for the replacement
 	// Output:
-	// the actor ended by a panic
-	// 2 <nil>
+	// A 38, stamped at desk 1 <nil>
+	// true error yes
+	// B 52, stamped at desk 1 <nil>
+}
+
+// A service lives until its context ends. main would make it with
+// signal.NotifyContext.
+func ExampleRun() {
+	ctx, stop := context.WithCancel(context.Background())
+	stop() // at once, for the example
+	err := supervisor.Run(ctx, supervisor.Spec{
+		Logger:   slog.New(slog.DiscardHandler),
+		Children: []supervisor.Child{supervisor.Actor(clerks, "clerk", 1)},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// Children may be added while the tree runs.
+func ExampleSpawn() {
+	ctx := context.Background()
+	tree, err := supervisor.Start(ctx, supervisor.Spec{
+		Logger:   slog.New(slog.DiscardHandler),
+		Strategy: supervisor.Dynamic,
+		Defaults: []actor.Option{actor.InProcess(), supervisor.Temporary},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer tree.Stop(ctx)
+	for desk := range 3 {
+		if _, err := supervisor.Spawn(ctx, tree, clerks, fmt.Sprint("clerk-", desk), desk); err != nil {
+			fmt.Println(err)
+		}
+	}
+	for c := range tree.Children() {
+		fmt.Println(c.Path, c.Kind, c.State)
+	}
+	fmt.Println(tree.Count().Active)
+	// Output:
+	// /clerk-0 clerk running
+	// /clerk-1 clerk running
+	// /clerk-2 clerk running
+	// 3
 }
