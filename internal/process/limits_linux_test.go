@@ -141,17 +141,24 @@ func TestMemoryPollSeconds(t *testing.T) {
 }
 
 func TestOutOfMemoryHint(t *testing.T) {
+	const thread = "SIGABRT: abort\nPC=0x7f01aef92eec m=3 sigcode=18446744073709551610\n\ngoroutine 0 gp=0x128f0502f0e0 m=3 [idle]:\n"
+	const cgo = "SIGSEGV: segmentation violation\nPC=0x5f m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution\n\ngoroutine 7 gp=0x1 m=0 [syscall]:\n\ngoroutine 0 gp=0x2 m=1 [idle]:\n"
 	for _, tt := range []struct {
-		st   Status
-		want bool
+		limited bool
+		st      Status
+		want    bool
 	}{
-		{Status{Code: 2, Stderr: []string{"runtime: out of memory: cannot allocate 4194304-byte block", "fatal error: out of memory"}}, true},
-		{Status{Code: 2, Crash: "fatal error: runtime: cannot allocate memory\n"}, true},
-		{Status{Code: 1, Stderr: []string{"fatal error: out of memory"}}, false}, // said by the program, not by its runtime
-		{Status{Code: 2, Crash: "panic: out of ideas"}, false},
-		{Status{Code: -1, Signal: unix.SIGKILL, Killed: true}, false},
+		{true, Status{Code: 2, Crash: thread}, true},
+		{false, Status{Code: 2, Crash: thread}, false},
+		{true, Status{Code: 2, Crash: cgo}, false},
+		{true, Status{Code: 2, Crash: "panic: out of ideas"}, false},
+		{st: Status{Code: 2, Stderr: []string{"runtime: out of memory: cannot allocate 4194304-byte block", "fatal error: out of memory"}}, want: true},
+		{st: Status{Code: 2, Crash: "fatal error: runtime: cannot allocate memory\n"}, want: true},
+		{st: Status{Code: 1, Stderr: []string{"fatal error: out of memory"}}, want: false}, // said by the program, not by its runtime
+		{st: Status{Code: 2, Crash: "panic: out of ideas"}, want: false},
+		{st: Status{Code: -1, Signal: unix.SIGKILL, Killed: true}, want: false},
 	} {
-		if got := ranOutOfMemory(&tt.st); got != tt.want {
+		if got := ranOutOfMemory(&tt.st, tt.limited); got != tt.want {
 			t.Errorf("%+v: %v", tt.st, got)
 		}
 	}

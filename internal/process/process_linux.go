@@ -24,6 +24,7 @@ type Process struct {
 	reaped     bool // pid may name somebody else
 	killed     bool
 	overMemory bool
+	limited    bool // it had a memory limit
 }
 
 // adopt makes a Process of a child that was just spawned and starts to watch it.
@@ -34,6 +35,8 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
 		crash: w.crash,
 		done:  make(chan struct{}),
+
+		limited: s.limits.Memory > 0,
 	}
 	if w.stdout >= 0 {
 		p.output = listen(os.NewFile(uintptr(w.stdout), "stdout of child"), os.NewFile(uintptr(w.stderr), "stderr of child"), call)
@@ -104,19 +107,22 @@ func (p *Process) wait() {
 		}
 	}
 	if !st.OutOfMemory {
-		st.OutOfMemory = ranOutOfMemory(&st)
+		st.OutOfMemory = ranOutOfMemory(&st, p.limited)
 	}
 	p.status = st
 	close(p.done)
 }
 
-// ranOutOfMemory judges by what is known after a death.
-func ranOutOfMemory(st *Status) bool {
+// ranOutOfMemory judges by what is known after a death; limited says that the child had a memory limit.
+func ranOutOfMemory(st *Status, limited bool) bool {
 	if st.Signal == unix.SIGKILL && !st.Killed {
 		return newOutOfMemoryKills()
 	}
 	if st.Code != 2 {
 		return false
+	}
+	if limited && diedInRuntime(st.Crash) {
+		return true
 	}
 	return looksOutOfMemory(st.Crash) || looksOutOfMemory(strings.Join(st.Stderr, "\n"))
 }

@@ -67,3 +67,16 @@ func looksOutOfMemory(text string) bool {
 		strings.Contains(text, "runtime: cannot allocate memory") ||
 		strings.Contains(text, "fatal error: runtime: cannot allocate memory")
 }
+
+// diedInRuntime reports whether the crash is of the C library or the runtime itself, on a system stack and not in C code
+// that the program called. That is how some allocations that are refused end: the thread that cannot be created (abort
+// in runtime/cgo), the nil that is not looked at. The runtime's own words for it are in cgo/gcc_libinit.c
+// ("pthread_create failed") and signal_unix.go ("signal arrived during cgo execution").
+func diedInRuntime(crash string) bool {
+	for _, signal := range []string{"SIGSEGV: ", "SIGABRT: ", "SIGBUS: "} {
+		if strings.HasPrefix(crash, signal) {
+			return strings.Contains(crash, "\ngoroutine 0 ") && !strings.Contains(crash, "signal arrived during cgo execution")
+		}
+	}
+	return strings.Contains(crash, "pthread_create failed") || strings.Contains(crash, "failed to create new OS thread")
+}
