@@ -196,6 +196,7 @@ func (c *child) start(m *mailbox.Incoming) {
 		return
 	}
 	c.h, c.sys.self, c.link.h = h, h, h
+	c.sys.program, c.link.from = o.Program, o.From
 	c.limit = time.Duration(o.StopTimeout)
 	h.grace = c.limit
 	if c.link.marks != nil {
@@ -206,6 +207,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	c.self.body = &localBody{i: c.self, h: h}
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
+	shm.SetStrict(o.Strict)
 	shm.SetBudget(o.Memory) // RLIMIT_DATA does not count memfds
 	mainHost.Store(h)
 	id, src := m.ID, newSource(o.Args, segments, c.sys)

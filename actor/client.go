@@ -78,6 +78,9 @@ func (c *client) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		if err == nil {
 			err = c.blockedBy(msg)
 		}
+		if err == nil && (c.link == nil || c.link.inst != nil && isDone(c.link.inst.Done())) {
+			err = c.sys.finally(c.path, c.kind) // if it is known here that nobody will come, say so now
+		}
 		if err != nil {
 			c.passOn(mayPass)
 			c.mu.Unlock()
@@ -132,7 +135,7 @@ func (c *client) send(ctx context.Context, msg *mailbox.Message, call *call, try
 			}
 			c.mu.Unlock()
 			msg.Drop()
-			return context.Cause(ctx)
+			return contextError(ctx)
 		}
 	}
 }
@@ -375,7 +378,7 @@ func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	if res, ended := c.cancel(call); ended {
 		return res.reply, res.err
 	}
-	return mailbox.Reply{}, context.Cause(ctx)
+	return mailbox.Reply{}, contextError(ctx)
 }
 
 // cancel gives a call up. If it has ended in this very moment, cancel returns
@@ -419,7 +422,7 @@ func (c *client) incarnation(ctx context.Context) (Incarnation, error) {
 				return uuid.Nil, at.err
 			}
 		case <-ctx.Done():
-			return uuid.Nil, context.Cause(ctx)
+			return uuid.Nil, contextError(ctx)
 		}
 	}
 }

@@ -73,6 +73,9 @@ type startOrder struct {
 	Memory      int64              `msgpack:"memory,omitempty"` // limit in bytes: arrays count too
 	StopTimeout int64              `msgpack:"stop_timeout"`     // ns, negative: none; for an end of its own
 	LogLevel    int                `msgpack:"log_level"`
+	Program     string             `msgpack:"program"`            // for titles
+	From        string             `msgpack:"from"`               // path of the parent's actor
+	Strict      bool               `msgpack:"strict,omitempty"`   // shm.Strict
 	Segments    []uint64           `msgpack:"segments,omitempty"` // announced before, named by the arguments
 }
 

@@ -16,11 +16,12 @@ const (
 	EventStarting      EventType = "starting"
 	EventReady         EventType = "ready"
 	EventStartFailed   EventType = "start failed"
+	EventIgnored       EventType = "ignored"    // its constructor returned ErrIgnore: nothing runs
 	EventExited        EventType = "exited"     // an incarnation ended; Exit says how
 	EventRestarting    EventType = "restarting" // its supervisor will start it again
 	EventGaveUp        EventType = "gave up"    // a supervisor: too many restarts
 	EventAutoShutdown  EventType = "auto-shutdown"
-	EventStopped       EventType = "stopped"        // orderly, on request
+	EventStopped       EventType = "stopped"        // a supervisor, orderly, on request; of an actor EventExited says so
 	EventDeadLetter    EventType = "dead letter"    // a message that nobody will handle, or whose handling was cut off
 	EventCastFailed    EventType = "cast failed"    // the handler of a cast returned an error: there is no caller to get it
 	EventDeadlock      EventType = "deadlock"       // calls that wait for each other

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -32,8 +33,36 @@ func (h *host) guard(err *error) func() {
 // actor's process is never done: the end of the actor must wait for the crash,
 // which comes when its deferred calls have run.
 func (h *host) leave(returned bool, done func()) {
-	if _, exits := exiting.LoadAndDelete(goroutineID()); returned || exits || h.local {
+	_, exits := exiting.LoadAndDelete(goroutineID())
+	goexit := !returned && !exits && endedByGoexit()
+	if goexit {
+		h.finish(ExitStatus{Reason: ReasonError, Err: errGoexit})
+	}
+	if returned || exits || goexit || h.local {
 		done()
+	}
+}
+
+// errGoexit is why an actor ended whose code called runtime.Goexit, as
+// testing's FailNow does: nobody would serve its slot any more.
+var errGoexit = errors.New("runtime.Goexit ended a goroutine of the actor")
+
+// endedByGoexit reports, in a deferred call, whether the goroutine is ending
+// by runtime.Goexit and not by a panic.
+func endedByGoexit() bool {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+	for {
+		f, more := frames.Next()
+		switch f.Function {
+		case "runtime.Goexit":
+			return true
+		case "runtime.gopanic":
+			return false
+		}
+		if !more {
+			return false
+		}
 	}
 }
 
@@ -74,8 +103,8 @@ func goroutineID() uint64 {
 }
 
 // Exit ends the actor that it is called in and does not return. nil is a
-// normal end, any other error an abnormal one. The call under way gets an
-// [*ExitError]. In an actor's process Exit may be called on any goroutine; an
+// normal end, any other error an abnormal one. A call whose handler calls Exit gets an
+// [*ExitError]; other handlers that run have the stop timeout to finish. In an actor's process Exit may be called on any goroutine; an
 // in-process actor must call it on one of its own: a handler's, Run's, Stop's
 // or the constructor's.
 func Exit(err error) {

@@ -139,7 +139,7 @@ func (h *host) construct(args *mailbox.Source) (state any, err error) {
 		returned = true
 	}()
 	<-done
-	if x := h.exitOrNil(); x != nil && err != nil && !h.askedToStop() {
+	if x := h.exitOrNil(); x != nil && x.Reason != ReasonPanic && err != nil && !h.askedToStop() {
 		err = errors.Join(x.Err, err) // actor.Exit in a constructor
 	}
 	return state, err
@@ -151,10 +151,20 @@ func (h *host) userRun(run func(context.Context) error) {
 	defer h.guard(nil)()
 	err := run(h.ctx)
 	returned = true
-	if h.stopping() {
-		return // we asked for it
+	if !h.stopping() {
+		h.finish(ownExit(err))
+	} else if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopping) {
+		h.note(fmt.Errorf("run: %w", err)) // we asked for the end; what went wrong is worth knowing
 	}
-	h.finish(ownExit(err))
+}
+
+// note adds to the report why the end was not a clean one.
+func (h *host) note(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.exit != nil && h.exit.Err == nil {
+		h.exit.Err = err
+	}
 }
 
 // ownExit is the report of an actor that ended by itself.
@@ -183,11 +193,7 @@ func (h *host) userStop(state any) {
 		returned = true
 	}()
 	if err := <-done; err != nil {
-		h.mu.Lock()
-		if h.exit != nil && h.exit.Err == nil {
-			h.exit.Err = fmt.Errorf("stop: %w", err)
-		}
-		h.mu.Unlock()
+		h.note(fmt.Errorf("stop: %w", err))
 	}
 }
 
@@ -263,6 +269,9 @@ func (h *host) limit(timeout time.Duration) {
 // finish fixes why the actor ends: the first word counts.
 func (h *host) finish(x ExitStatus) {
 	h.mu.Lock()
+	if h.exit != nil && h.exit.Reason == ReasonShutdown && x.Reason.Class() == Abnormal {
+		*h.exit = x // it crashed while it was being stopped: its own reason is the better one
+	}
 	if h.exit == nil {
 		h.exit = &x
 		if !h.asked && h.grace >= 0 && h.deadline.IsZero() {

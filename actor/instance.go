@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -186,6 +187,12 @@ func (i *Instance) failed(err error) {
 	close(i.ready)
 }
 
+// startTimedOut is the error of a start that took too long.
+func (i *Instance) startTimedOut(timeout time.Duration, stderr []string) error {
+	x := ExitStatus{Reason: ReasonStartTimeout, Err: fmt.Errorf("not ready after %v", timeout), Stderr: stderr}
+	return fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, BegunNo))
+}
+
 func (i *Instance) isReady() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -210,6 +217,9 @@ func (i *Instance) finished(x ExitStatus) {
 	if !wasReady {
 		e = i.event(EventStartFailed)
 		e.Err = i.StartErr()
+		if errors.Is(e.Err, ErrIgnore) {
+			e.Type = EventIgnored
+		}
 	}
 	e.Exit = &x
 	i.sys.recordExit(i.path, i, i.down())
@@ -238,7 +248,7 @@ func (i *Instance) offer(from string) (*os.File, error) { return i.body.offer(fr
 
 // title is what people see in a process list.
 func (i *Instance) title() string {
-	return fmt.Sprintf("%s: %s #%d", programName(), i.path, i.number)
+	return fmt.Sprintf("%s: %s #%d", i.sys.program, i.path, i.number)
 }
 
 // pairForHost makes a link to a host of this process for somebody elsewhere.

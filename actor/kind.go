@@ -74,7 +74,8 @@ func Sentinels(errs ...error) KindOption {
 
 var registry = struct {
 	sync.Mutex
-	kinds map[string]*kindCore
+	kinds     map[string]*kindCore
+	sentinels []error
 }{kinds: make(map[string]*kindCore)}
 
 func register(name string, opts []KindOption) *kindCore {
@@ -91,7 +92,16 @@ func register(name string, opts []KindOption) *kindCore {
 		panic(fmt.Sprintf("actor: kind %q is defined twice", name))
 	}
 	registry.kinds[name] = k
+	registry.sentinels = append(registry.sentinels[:len(registry.sentinels):len(registry.sentinels)], k.sentinels...)
 	return k
+}
+
+// allSentinels are those of every kind of the program, for errors that travel
+// outside of a kind's own calls: in the report of an actor's end, say.
+func allSentinels() []error {
+	registry.Lock()
+	defer registry.Unlock()
+	return registry.sentinels
 }
 
 func kindByName(name string) (*kindCore, error) {
@@ -161,7 +171,7 @@ func (k *kindCore) implement(b *backend) {
 // ends when the actor is asked to stop while it still starts.
 //
 // S may have a method Run(ctx) error, its own loop beside the handlers, whose
-// return ends the actor, and Stop(ctx) error, called at an orderly end.
+// return ends the actor, and Stop(ctx) error, called at its end unless it panicked.
 func Define[S, A any](name string, new func(context.Context, A) (*S, error), opts ...KindOption) *Kind[S, A] {
 	k := Declare[S, A](name, opts...)
 	Implement(k, new)

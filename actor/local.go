@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -54,7 +55,7 @@ func (b *localBody) run(bp Blueprint) {
 	}
 	tooLate := time.AfterFunc(timeout, func() {
 		if !i.isReady() {
-			i.failed(fmt.Errorf("start %s: not ready after %v", i.path, timeout))
+			i.failed(i.startTimedOut(timeout, nil))
 			h.finish(ExitStatus{Reason: ReasonStartTimeout})
 			h.cancel(ErrStopping)
 			b.kill(false)
@@ -63,11 +64,13 @@ func (b *localBody) run(bp Blueprint) {
 	defer tooLate.Stop()
 	go h.run(src, func(err error) {
 		tooLate.Stop()
-		if err != nil {
+		switch p := (*PanicError)(nil); {
+		case errors.As(err, &p): // finished says so, as of a process
+		case err != nil:
 			i.failed(fmt.Errorf("start %s: %w", i.path, err))
-			return
+		default:
+			i.succeeded()
 		}
-		i.succeeded()
 	})
 	// An actor that ends by itself gives its handlers the usual time.
 	go func() {

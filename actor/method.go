@@ -51,7 +51,7 @@ func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (
 		return nil, nil, ErrUnbound
 	}
 	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		return nil, nil, contextError(ctx)
 	}
 	c := ref.to.sys.client(ref.to)
 	call := newCall()
@@ -88,6 +88,7 @@ func (m *Method[K, Req, Resp]) Cast(ctx context.Context, ref Ref[K], req Req) er
 }
 
 // TryCast is Cast without waiting: [ErrMailboxFull] if there is no room now.
+// Until the first link to the actor stands, the default capacity counts.
 func (m *Method[K, Req, Resp]) TryCast(ref Ref[K], req Req) error {
 	return m.cast(context.Background(), ref, req, true)
 }
@@ -95,6 +96,9 @@ func (m *Method[K, Req, Resp]) TryCast(ref Ref[K], req Req) error {
 func (m *Method[K, Req, Resp]) cast(ctx context.Context, ref Ref[K], req Req, try bool) error {
 	if ref.to.sys == nil {
 		return sendError("cast", m.name, ref.to.path, ErrUnbound)
+	}
+	if ctx.Err() != nil {
+		return sendError("cast", m.name, ref.to.path, contextError(ctx))
 	}
 	c := ref.to.sys.client(ref.to)
 	msg, err := c.encode(ctx, m.name, req, nil, ref.to.pin)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -64,8 +63,6 @@ func (b *processBody) control() *mailbox.Peer {
 	}
 	return b.conn
 }
-
-func programName() string { return filepath.Base(os.Args[0]) }
 
 // run is the whole life of the process, seen from its parent.
 func (b *processBody) run(bp Blueprint) {
@@ -178,6 +175,17 @@ func (b *processBody) kill(asked bool) {
 
 // output passes a line that the process printed to the log.
 func (b *processBody) output(stream process.Stream, line []byte, cut bool) {
+	if s := b.i.sys; s.parent != nil { // straight to the root, under the name of whoever printed it
+		w := wireRecord{Time: time.Now().UnixNano(), Text: string(line), Path: b.i.path, PID: b.pid(),
+			Attrs: []wireAttr{{Key: "stream", Value: stream.String()}}}
+		if cut {
+			w.Attrs = append(w.Attrs, wireAttr{Key: "cut", Value: true})
+		}
+		if s.parent.Buffered() <= maxLogBuffered {
+			_ = s.parent.Notify(ctlLog, mailbox.ControlParams(w))
+		}
+		return
+	}
 	attrs := []slog.Attr{slog.String("path", b.i.path), slog.Int("pid", b.pid()), slog.String("stream", stream.String())}
 	if cut {
 		attrs = append(attrs, slog.Bool("cut", true))

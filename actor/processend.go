@@ -117,10 +117,10 @@ func (p *processHandler) Closed(err error) {
 		b.i.sys.Emit(e)
 		_ = b.proc.Kill() // it cannot be talked to any more
 	}
-	close(b.drained)
 	if c != nil {
-		c.down(l, err)
+		c.down(l, err) // first: who sees the end finds no link
 	}
+	close(b.drained)
 	if marks != nil {
 		marks.Close()
 	}

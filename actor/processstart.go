@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
 )
 
 // start shakes hands and awaits the start's outcome or the process's end.
@@ -39,16 +40,16 @@ func (b *processBody) start(bp Blueprint) {
 	}
 	switch {
 	case isRemote(err): // the constructor's own word
-		i.failed(fmt.Errorf("start %s: %w", i.path, err))
 		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
 		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
+		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, printed(b.proc.Stderr())))
 	case isDone(gone):
 		// It died first: finished says why.
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		b.mu.Lock()
 		b.late = true
 		b.mu.Unlock()
-		i.failed(fmt.Errorf("start %s: not ready after %v%s", i.path, startTimeout(i.settings), printed(b.proc.Stderr())))
+		i.failed(i.startTimedOut(startTimeout(i.settings), b.proc.Stderr()))
 		_ = b.proc.Kill()
 	case ctx.Err() != nil: // the system was closed
 		_ = b.proc.Kill()
@@ -152,6 +153,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
 		Args: buf.B, Segments: mailbox.SegmentIDs(buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
+		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
 		Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
 	started := make(chan error, 1)
 	begin := func() {

@@ -41,8 +41,15 @@ func (e *entry) wasStopped() bool {
 	return len(e.exits) > 0 && e.exits[len(e.exits)-1].Reason.Class() == Shutdown
 }
 
-// endedByItself reports whether the last life ended otherwise.
-func (e *entry) endedByItself() bool { return len(e.exits) > 0 && !e.wasStopped() }
+// restedByItself reports whether the last life ended by itself in a way that
+// nobody restarts.
+func (e *entry) restedByItself() bool {
+	if len(e.exits) == 0 {
+		return false
+	}
+	x := e.exits[len(e.exits)-1].ExitStatus
+	return x.Reason.Class() == Normal || x.DoNotRestart
+}
 
 // comesBack reports whether the path may run again without being asked to.
 func (e *entry) comesBack() bool {
@@ -193,6 +200,18 @@ func (s *System) route(ctx context.Context, path, kind string) (route, error) {
 	}
 }
 
+// finally is the error of a path that is supervised here and will not come
+// back, as far as one knows; else nil.
+func (s *System) finally(path, kind string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, wait, err := s.routeNow(path, kind)
+	if wait != nil {
+		return nil
+	}
+	return err
+}
+
 // routeNow decides, or returns what to wait for. s.mu is held.
 func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 	if s.closed {
@@ -230,7 +249,7 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 		}
 	}
 	switch {
-	case e != nil && (e.state == PathStopped && !e.endedByItself() || e.state == PathGone && e.wasStopped()):
+	case e != nil && (e.state == PathStopped && !e.restedByItself() || e.state == PathGone && e.wasStopped()):
 		return route{}, nil, fmt.Errorf("%s: %w", path, ErrStopped)
 	case e != nil:
 		return route{}, nil, fmt.Errorf("%s: %w", path, ErrNotRunning)

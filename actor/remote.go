@@ -83,6 +83,9 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 			w.Is = append(w.Is, name)
 		}
 	}
+	if sentinels == nil {
+		sentinels = allSentinels()
+	}
 	for _, s := range sentinels {
 		if errors.Is(err, s) {
 			w.Is = append(w.Is, "="+s.Error())
@@ -116,6 +119,9 @@ func (w *wireError) error(sentinels []error) *RemoteError {
 		return nil
 	}
 	e := &RemoteError{Text: w.Text}
+	if sentinels == nil {
+		sentinels = allSentinels()
+	}
 	for _, name := range w.Is {
 		if s, ok := wellKnown[name]; ok {
 			e.Causes = append(e.Causes, s)

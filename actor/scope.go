@@ -2,6 +2,8 @@ package actor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -34,6 +36,15 @@ func ScopeOf(ctx context.Context) (Scope, bool) {
 		return scope{h}, true
 	}
 	return nil, false
+}
+
+// contextError is ctx's error together with its cause, if that says more.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Self returns the reference to the actor that ctx belongs to. It panics

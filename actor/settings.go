@@ -61,7 +61,7 @@ type Limits struct {
 	Memory int64 // bytes of data segment (RLIMIT_DATA), also its GOMEMLIMIT
 	Files  int   // open descriptors (RLIMIT_NOFILE)
 	CPUs   int   // number of CPUs it may run on (affinity) and its GOMAXPROCS
-	Nice   int   // added to the scheduling priority
+	Nice   int   // scheduling priority, -20 (first) to 19 (last); 0 leaves the parent's
 }
 
 // Settings is everything one child can be told. The zero value is the default.

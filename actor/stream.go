@@ -87,7 +87,7 @@ func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, ca
 		return nil, ErrUnbound
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, contextError(ctx)
 	}
 	c := ref.to.sys.client(ref.to)
 	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
@@ -199,7 +199,7 @@ func (q *itemQueue) next(ctx context.Context) (*mailbox.Incoming, error) {
 		select {
 		case <-q.changed:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, contextError(ctx)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"path/filepath"
 
 	"fmt"
 	"log/slog"
@@ -22,16 +23,17 @@ import (
 // here, the links from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
-	id     string
-	opts   SystemOptions
-	parent *mailbox.Peer // nil in the root
-	self   *host         // the actor of this process; nil in the root
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	work   sync.WaitGroup
-	events broker
-	guard  guard
-	sends  atomic.Int64
+	id      string
+	opts    SystemOptions
+	parent  *mailbox.Peer // nil in the root
+	program string        // for titles
+	self    *host         // the actor of this process; nil in the root
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	work    sync.WaitGroup
+	events  broker
+	guard   guard
+	sends   atomic.Int64
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -76,6 +78,7 @@ func newSystem(id string, opts SystemOptions) *System {
 	}
 	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), clients: make(map[string]*client),
 		names: make(map[string]int), done: make(chan struct{})}
+	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -163,7 +166,11 @@ func (s *System) Close(ctx context.Context) error {
 		go func() {
 			defer close(s.done)
 			for _, i := range instances {
-				i.Stop(0)
+				if i.remote() {
+					i.Stop(0)
+				} else {
+					i.Stop(time.Second) // a goroutine cannot be killed: give it time to return
+				}
 			}
 			for _, i := range instances {
 				<-i.Done()
@@ -191,11 +198,7 @@ func (s *System) Close(ctx context.Context) error {
 // deadLetter reports a message that nobody will handle, or whose handling was
 // cut off.
 func (s *System) deadLetter(path, method string, err error) {
-	e := Event{Type: EventDeadLetter, Path: path, Method: method, Err: err}
-	if s.self != nil {
-		e.Sender = s.self.path
-	}
-	s.Emit(e)
+	s.Emit(Event{Type: EventDeadLetter, Path: path, Method: method, Err: err, Sender: s.fromPath()})
 }
 
 // Emit publishes an event here and in every process above. A zero time is now.

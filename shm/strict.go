@@ -17,6 +17,9 @@ var strict atomic.Bool
 // Arrays on the heap are not affected. Handles keep the way in which they were mapped.
 func SetStrict(on bool) (previous bool) { return strict.Swap(on) }
 
+// Strict reports whether stale slices are being found: see [SetStrict].
+func Strict() bool { return strict.Load() }
+
 // How much address space may be kept from being used again: there are 128 TiB of it, and 65530 mappings
 // (vm.max_map_count), with which inaccessible neighbours melt together.
 const (

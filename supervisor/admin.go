@@ -34,7 +34,8 @@ func Spawn[K, A any](ctx context.Context, t *Tree, kind *actor.Kind[K, A], id st
 
 // StopChild stops a child, or ends its restarting, for good. It is nil, too, if
 // the child does not run. The spec stays, unless the child is temporary or
-// the strategy Dynamic. The stop goes on when ctx ends before the child's end.
+// the strategy Dynamic. A stop that has begun goes on when ctx ends before
+// the child's end; one that waits for another operation is withdrawn.
 func (t *Tree) StopChild(ctx context.Context, id string) error {
 	return t.do(ctx, called{verb: verbStop, id: id})
 }

@@ -32,7 +32,11 @@ func (s *state) handle(ev event) {
 		s.shutdown(endStopped, nil)
 	case startCut:
 		if s.op.kind == opStart {
-			s.shutdown(endStartFailed, ev.err)
+			err := ev.err
+			if s.op.launched != "" {
+				err = &StartError{Path: join(s.path, s.op.launched), Err: err}
+			}
+			s.shutdown(endStartFailed, err)
 		}
 	case killAsked:
 		s.kill()

@@ -76,8 +76,8 @@ func TestStartCut(t *testing.T) {
 	w.send(startCut{errBoom})
 	w.expectLog("+a +b -b -a") // also the one that was still starting
 	w.expectEnd(endStartFailed)
-	if w.over.err != errBoom {
-		t.Fatalf("end says %v", w.over.err)
+	if e := (*StartError)(nil); !errors.As(w.over.err, &e) || e.Path != "/b" || !errors.Is(e, errBoom) {
+		t.Fatalf("end says %v, which does not name the child that was starting", w.over.err)
 	}
 
 	w = startedWorld(t, anything(OneForOne), kid("a"))

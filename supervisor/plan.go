@@ -90,6 +90,8 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 	switch {
 	case c.id == "":
 		bad("an id is needed")
+	case strings.HasPrefix(c.id, "$"), len(c.id) > maxID:
+		bad("the id must have at most %d bytes and not begin with $", maxID)
 	case c.id == ".", c.id == "..", strings.ContainsFunc(c.id, badRune):
 		bad("the id must be one element of a path, without control characters")
 	}
@@ -143,6 +145,9 @@ func (p *plan) checkFree(sys *actor.System, at string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// maxID bounds an id in bytes, as file systems bound a name.
+const maxID = 255
 
 func badRune(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
 

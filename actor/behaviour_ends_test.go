@@ -1,0 +1,176 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// leaver ends in the way its constructor was told.
+type leaver struct{ how string }
+
+var errLeft = errors.New("left the building")
+
+func newLeaver(_ context.Context, how string) (*leaver, error) {
+	switch how {
+	case "constructor fails":
+		fmt.Fprintln(os.Stderr, "no room")
+		return nil, fmt.Errorf("constructing: %w", errLeft)
+	case "constructor panics":
+		panic("constructor")
+	case "constructor hangs":
+		select {}
+	case "ignore":
+		return nil, actor.ErrIgnore
+	}
+	return &leaver{how}, nil
+}
+
+// Run waits for the stop, and takes it badly.
+func (l *leaver) Run(ctx context.Context) error {
+	<-ctx.Done()
+	switch l.how {
+	case "panic at stop":
+		panic("at stop")
+	case "exit at stop":
+		actor.Exit(errLeft)
+	case "error at stop":
+		return errLeft
+	}
+	return ctx.Err()
+}
+
+func (l *leaver) Leave(_ context.Context, how string) (string, error) {
+	switch how {
+	case "goexit":
+		runtime.Goexit()
+	case "exit":
+		actor.Exit(fmt.Errorf("leaving: %w", errLeft))
+	}
+	return how, nil
+}
+
+func (l *leaver) Strict(context.Context, actor.NoArgs) (bool, error) { return shm.Strict(), nil }
+
+var (
+	Leavers      = actor.Define("leaver", newLeaver, actor.Sentinels(errLeft))
+	Leave        = actor.Handle(Leavers, "leave", (*leaver).Leave)
+	LeaverStrict = actor.Handle(Leavers, "strict", (*leaver).Strict)
+)
+
+func (b *bed) leaver(id string) actor.Ref[leaver] {
+	b.Helper()
+	ref, err := Leavers.Ref(b.tree, id)
+	b.must(err)
+	return ref
+}
+
+// Who crashes while being stopped is reported with its own reason, and an error
+// that Run returns then is not lost.
+func TestEndsDuringAStop(t *testing.T) {
+	for how, want := range map[string]actor.Reason{
+		"panic at stop": actor.ReasonPanic, "exit at stop": actor.ReasonError, "error at stop": actor.ReasonShutdown, "": actor.ReasonShutdown,
+	} {
+		t.Run(how, func(t *testing.T) {
+			both(t, func(b *bed) {
+				b.start(supervisor.Actor(Leavers, "l", how))
+				b.must(b.tree.StopChild(b.ctx, "l"))
+				x := b.list()[0].LastExit
+				if x.Reason != want || (x.Err == nil) != (how == "") {
+					b.Fatalf("it ended with %v, want %v", x, want)
+				}
+				if how == "error at stop" || how == "exit at stop" {
+					b.is(x.Err, errLeft)
+				}
+			})
+		})
+	}
+}
+
+// A handler that ends its goroutine, as testing's FailNow does, ends the actor:
+// nobody would serve its slot.
+func TestGoexit(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Leavers, "l", ""))
+		_, err := Leave.Call(b.ctx, b.leaver("l"), "goexit")
+		if x := b.exit(err); x.Reason != actor.ReasonError || !strings.Contains(err.Error(), "Goexit") {
+			b.Fatalf("%v", err)
+		}
+		check(b, "hello")(Leave.Call(b.ctx, b.leaver("l"), "hello"))
+	})
+}
+
+// A kind's sentinels are found in the report of an end, too.
+func TestSentinelsOfAnEnd(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Leavers, "l", ""))
+		_, err := Leave.Call(b.ctx, b.leaver("l"), "exit")
+		b.exit(err)
+		b.is(err, errLeft)
+		err = b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "m", "constructor fails"))
+		b.is(err, errLeft)
+		if b.process && !strings.Contains(err.Error(), "no room") {
+			b.Errorf("%v does not say what it printed", err)
+		}
+	})
+}
+
+// A constructor that panics or hangs is the same error in both modes; one that
+// ignores is none.
+func TestConstructorsThatEnd(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start()
+		err := b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "p", "constructor panics"))
+		if x, ok := actor.IsExit(err); !ok || x.Reason != actor.ReasonPanic || x.Begun != actor.BegunNo || strings.Count(err.Error(), "panic: constructor") != 1 {
+			b.Errorf("panic: %v", err)
+		}
+		if b.process { // a goroutine that hangs stays, and would be a leak
+			err = b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "h", "constructor hangs", supervisor.StartTimeout(50*time.Millisecond)))
+			if x, ok := actor.IsExit(err); !ok || x.Reason != actor.ReasonStartTimeout {
+				b.Errorf("start timeout: %v", err)
+			}
+		}
+		b.must(b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "i", "ignore")))
+		b.events.wait(actor.EventIgnored, "/i")
+	})
+}
+
+// An ended ctx is the error of a send, together with its cause.
+func TestCauseOfAnEndedContext(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Leavers, "l", ""))
+		ctx, cancel := context.WithCancelCause(b.ctx)
+		cancel(errLeft)
+		_, err := Leave.Call(ctx, b.leaver("l"), "hello")
+		b.is(err, context.Canceled, errLeft)
+		b.is(Leave.Cast(ctx, b.leaver("l"), "hello"), context.Canceled, errLeft)
+	})
+}
+
+// After a stop that has returned, no send is taken for one that may arrive.
+func TestSendsToAStoppedActor(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Leavers, "l", ""))
+		check(b, "hello")(Leave.Call(b.ctx, b.leaver("l"), "hello"))
+		b.must(b.tree.StopChild(b.ctx, "l"))
+		b.is(Leave.Cast(b.ctx, b.leaver("l"), "hello"), actor.ErrStopped)
+		b.is(Leave.TryCast(b.leaver("l"), "hello"), actor.ErrStopped, actor.ErrNotRunning)
+	})
+}
+
+// TestMain's strictness about released arrays holds in the actors, too.
+func TestStrictInActors(t *testing.T) {
+	both(t, func(b *bed) {
+		b.start(supervisor.Actor(Leavers, "l", ""))
+		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.NoArgs{}))
+	})
+}
