@@ -158,14 +158,14 @@ func (c *child) hello(m *mailbox.Incoming) {
 		c.link.open()
 	}
 	c.mu.Unlock()
-	_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(mine), nil)
+	_ = c.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }
 
 // start makes the actor. It runs on the reader's goroutine: the constructor
 // does not.
 func (c *child) start(m *mailbox.Incoming) {
 	var o startOrder
-	if err := mailbox.DecodeControl(m.Params, &o); err != nil {
+	if err := mailbox.ReadParams(m.Params, o.take); err != nil {
 		c.server.refuse(m.ID, err)
 		return
 	}

@@ -1,8 +1,6 @@
 package actor
 
 import (
-	"github.com/vmihailenco/msgpack/v5"
-
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -39,18 +37,58 @@ const protocolVersion = 1
 
 // hello is what each side says of itself.
 type hello struct {
-	Min    int      `msgpack:"min"` // protocol versions it speaks
-	Max    int      `msgpack:"max"`
-	Build  string   `msgpack:"build"`
-	System string   `msgpack:"system"`
-	PID    int      `msgpack:"pid"`
-	Clock  int64    `msgpack:"clock"` // CLOCK_MONOTONIC, ns
-	Caps   []string `msgpack:"caps"`
-	Marks  uint64   `msgpack:"marks,omitempty"` // token of the mark page, from a receiver that can
+	Min    int // protocol versions it speaks
+	Max    int
+	Build  string
+	System string
+	PID    int
+	Clock  int64 // CLOCK_MONOTONIC, ns
+	Caps   []string
+	Marks  uint64 // token of the mark page, from a receiver that can
 
 	// What the link's sender may have waiting, from a receiver; 0: the default.
-	Capacity int `msgpack:"capacity,omitempty"` // messages
-	Bytes    int `msgpack:"bytes,omitempty"`
+	Capacity int // messages
+	Bytes    int
+}
+
+func (h hello) fields() *mailbox.Fields {
+	var f mailbox.Fields
+	f.Int("min", int64(h.Min))
+	f.Int("max", int64(h.Max))
+	f.String("build", h.Build)
+	f.String("system", h.System)
+	f.Int("pid", int64(h.PID))
+	f.Int("clock", h.Clock)
+	f.Strings("caps", h.Caps)
+	f.Uint("marks", h.Marks)
+	f.Int("capacity", int64(h.Capacity))
+	f.Int("bytes", int64(h.Bytes))
+	return &f
+}
+
+func (h *hello) take(key string, f *mailbox.Field) {
+	switch key {
+	case "min":
+		h.Min = int(f.Int())
+	case "max":
+		h.Max = int(f.Int())
+	case "build":
+		h.Build = f.String()
+	case "system":
+		h.System = f.String()
+	case "pid":
+		h.PID = int(f.Int())
+	case "clock":
+		h.Clock = f.Int()
+	case "caps":
+		h.Caps = f.Strings()
+	case "marks":
+		h.Marks = f.Uint()
+	case "capacity":
+		h.Capacity = int(f.Int())
+	case "bytes":
+		h.Bytes = int(f.Int())
+	}
 }
 
 const (
@@ -60,23 +98,82 @@ const (
 	capStream = "streams"
 )
 
+// startOrder is all that a process needs to become an actor.
 type startOrder struct {
-	Kind        string             `msgpack:"kind"`
-	Path        string             `msgpack:"path"`
-	Incarnation string             `msgpack:"incarnation"`
-	Number      int                `msgpack:"number"`
-	Args        msgpack.RawMessage `msgpack:"args"` // the argument list
-	Capacity    int                `msgpack:"capacity"`
-	Bytes       int                `msgpack:"bytes"`
-	MaxMessage  int                `msgpack:"max_message"`
-	Inline      int                `msgpack:"inline"`
-	Memory      int64              `msgpack:"memory,omitempty"` // limit in bytes: arrays count too
-	StopTimeout int64              `msgpack:"stop_timeout"`     // ns, negative: none; for an end of its own
-	LogLevel    int                `msgpack:"log_level"`
-	Program     string             `msgpack:"program"`            // for titles
-	From        string             `msgpack:"from"`               // path of the parent's actor
-	Strict      bool               `msgpack:"strict,omitempty"`   // shm.Strict
-	Segments    []uint64           `msgpack:"segments,omitempty"` // announced before, named by the arguments
+	Kind        string
+	Path        string
+	Incarnation string
+	Number      int
+	Args        []byte // the argument list, encoded
+	Capacity    int
+	Bytes       int
+	MaxMessage  int
+	Inline      int
+	Memory      int64 // limit in bytes: arrays count too
+	StopTimeout int64 // ns, negative: none; for an end of its own
+	LogLevel    int
+	Program     string   // for titles
+	From        string   // path of the parent's actor
+	Strict      bool     // shm.Strict
+	Segments    []uint64 // announced before, named by the arguments
+}
+
+func (o startOrder) fields() *mailbox.Fields {
+	var f mailbox.Fields
+	f.String("kind", o.Kind)
+	f.String("path", o.Path)
+	f.String("incarnation", o.Incarnation)
+	f.Int("number", int64(o.Number))
+	f.Raw("args", o.Args)
+	f.Int("capacity", int64(o.Capacity))
+	f.Int("bytes", int64(o.Bytes))
+	f.Int("max_message", int64(o.MaxMessage))
+	f.Int("inline", int64(o.Inline))
+	f.Int("memory", o.Memory)
+	f.Int("stop_timeout", o.StopTimeout)
+	f.Int("log_level", int64(o.LogLevel))
+	f.String("program", o.Program)
+	f.String("from", o.From)
+	f.Bool("strict", o.Strict)
+	f.Uints("segments", o.Segments)
+	return &f
+}
+
+func (o *startOrder) take(key string, f *mailbox.Field) {
+	switch key {
+	case "kind":
+		o.Kind = f.String()
+	case "path":
+		o.Path = f.String()
+	case "incarnation":
+		o.Incarnation = f.String()
+	case "number":
+		o.Number = int(f.Int())
+	case "args":
+		o.Args = append([]byte(nil), f.Raw()...) // the message is dropped before the actor starts
+	case "capacity":
+		o.Capacity = int(f.Int())
+	case "bytes":
+		o.Bytes = int(f.Int())
+	case "max_message":
+		o.MaxMessage = int(f.Int())
+	case "inline":
+		o.Inline = int(f.Int())
+	case "memory":
+		o.Memory = f.Int()
+	case "stop_timeout":
+		o.StopTimeout = f.Int()
+	case "log_level":
+		o.LogLevel = int(f.Int())
+	case "program":
+		o.Program = f.String()
+	case "from":
+		o.From = f.String()
+	case "strict":
+		o.Strict = f.Bool()
+	case "segments":
+		o.Segments = f.Uints()
+	}
 }
 
 type stopOrder struct {

@@ -124,7 +124,7 @@ func (s *controlServer) close() {
 // checkHello reads what a peer says of itself.
 func (s *System) checkHello(params []byte) (hello, error) {
 	var h hello
-	if err := mailbox.DecodeControl(params, &h); err != nil {
+	if err := mailbox.ReadParams(params, h.take); err != nil {
 		return h, err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {

@@ -102,14 +102,14 @@ func (w *withoutEnd) Closed(err error) {
 func FuzzHello(f *testing.F) {
 	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
 	file := mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil)
-	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, mailbox.ControlParams(good), nil)
+	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
 	notify := func(method string, v any) []byte {
 		return mailbox.AppendNotify(append([]byte(nil), greet...), method, mailbox.ControlParams(v), nil)
 	}
 	for _, seed := range [][]byte{
 		greet,
 		append(append([]byte(nil), greet...), greet...),
-		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, mailbox.EncodeControl(good), nil),
+		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, good.fields().Map(), nil),
 		mailbox.AppendResponse(nil, 1<<31|1, mailbox.EncodeControl("no"), nil, nil),
 		mailbox.AppendResponse(nil, 1, nil, mailbox.EncodeControl(5), nil),
 		mailbox.AppendNotify(append([]byte(nil), file...), ctlBegin, mailbox.Params(1), nil),

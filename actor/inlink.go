@@ -72,7 +72,7 @@ func (l *inLink) welcome(m *mailbox.Incoming) {
 	}
 	l.same.Store(h.Build != "" && h.Build == process.BuildID())
 	l.open()
-	_ = l.peer.Respond(m.ID, nil, mailbox.EncodeControl(mine), nil)
+	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }
 
 func (l *inLink) sendMarks() (token uint64, err error) {

@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/understudy-go/understudy/mailbox"
@@ -52,7 +53,7 @@ func (h *parentHandler) Handle(_ context.Context, r slog.Record) error {
 	if h.c.peer.Buffered() > maxLogBuffered {
 		return nil
 	}
-	w := wireRecord{Time: r.Time.UnixNano(), Level: int(r.Level), Text: r.Message, Path: h.c.sys.fromPath(), PID: h.c.sys.hello().PID,
+	w := wireRecord{Time: r.Time.UnixNano(), Level: int(r.Level), Text: r.Message, Path: h.c.sys.fromPath(), PID: os.Getpid(),
 		Attrs: h.attrs[:len(h.attrs):len(h.attrs)]}
 	r.Attrs(func(a slog.Attr) bool {
 		w.Attrs = appendAttr(w.Attrs, h.prefix, a)

@@ -158,7 +158,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	started := make(chan error, 1)
 	begin := func() {
 		go func() {
-			r, err := request(ctx, b.conn, ctlStart, mailbox.ControlParams(order))
+			r, err := request(ctx, b.conn, ctlStart, order.fields().Params())
 			r.Drop()
 			started <- err
 		}()
@@ -167,7 +167,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	if ours {
 		begin() // the same program: no need to wait for its hello
 	}
-	r, err := request(ctx, b.conn, ctlHello, mailbox.ControlParams(s.hello()))
+	r, err := request(ctx, b.conn, ctlHello, s.hello().fields().Params())
 	if err != nil {
 		var refused *RemoteError
 		if !errors.As(err, &refused) || ours {

@@ -92,7 +92,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (
 	l := &link{inc: inc, pid: in.PID}
 	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
-	r, err := request(ctx, l.peer, ctlHello, mailbox.ControlParams(s.hello()))
+	r, err := request(ctx, l.peer, ctlHello, s.hello().fields().Params())
 	if err == nil {
 		err = s.greet(l, r)
 		r.Drop()
@@ -116,7 +116,7 @@ func (s *System) hello() hello {
 // greet takes the receiver's answer to hello.
 func (s *System) greet(l *link, r mailbox.Reply) error {
 	var h hello
-	if err := mailbox.DecodeResult(r.Result, &h); err != nil {
+	if err := mailbox.ReadFields(r.Result, h.take); err != nil {
 		return err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {

@@ -2,8 +2,6 @@ package mailbox
 
 import (
 	"fmt"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 // Params encodes the argument list of a control message that consists of
@@ -39,15 +37,15 @@ func ControlParams(v any) []byte {
 
 // DecodeControl decodes what ControlParams encoded.
 func DecodeControl(raw []byte, v any) error {
-	var list []msgpack.RawMessage
-	err := Decode(&Source{B: raw}, &list)
-	if err == nil && len(list) == 0 {
-		err = fmt.Errorf("no argument")
+	r := reader{raw: raw}
+	if n := r.array("control arguments"); r.err == nil && n == 0 {
+		r.fail("control argument")
 	}
-	if err != nil {
-		return fmt.Errorf("control message: %w: %w", err, ErrProtocol)
+	first := r.skip("control argument")
+	if r.err != nil {
+		return r.err
 	}
-	return DecodeResult(list[0], v)
+	return DecodeResult(first, v)
 }
 
 // EncodeControl encodes a result of a control request: one of our own types.
