@@ -99,7 +99,7 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
 		return cmd, nil
 	}
-	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
+	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
 	return cmd, nil
 }
 

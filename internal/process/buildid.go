@@ -10,7 +10,17 @@ import (
 // code. It is the linker's build id; where there is none, the identity of the executable file.
 func BuildID() string { return buildID() }
 
+// EnvBuild tells a re-exec'ed child the build id, which is its parent's: it is the same image. That saves it reading
+// its own executable.
+const EnvBuild = "UNDERSTUDY_BUILD"
+
+// givenBuildID is what ChildSetup found in EnvBuild.
+var givenBuildID string
+
 var buildID = sync.OnceValue(func() string {
+	if givenBuildID != "" {
+		return givenBuildID
+	}
 	if id := linkerBuildID(); id != "" {
 		return id
 	}

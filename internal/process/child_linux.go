@@ -24,6 +24,8 @@ var childSetup sync.Once
 func ChildSetup() {
 	childSetup.Do(func() {
 		adoptCrashFile()
+		givenBuildID = os.Getenv(EnvBuild)
+		_ = os.Unsetenv(EnvBuild)
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
 		closeInheritedOnExec()
 		_ = setShortName(strings.TrimRight(os.Args[0], " ")) // for people only
