@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -172,5 +173,42 @@ func TestStrictInActors(t *testing.T) {
 	both(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.NoArgs{}))
+	})
+}
+
+// landlord is an actor with a tree of its own.
+type landlord struct{ tree *supervisor.Tree }
+
+func newLandlord(ctx context.Context, _ actor.NoArgs) (*landlord, error) {
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(Leavers, "tenant", "")}})
+	return &landlord{tree}, err
+}
+
+func (l *landlord) Nameplate(ctx context.Context, _ actor.NoArgs) (string, error) {
+	tenant, err := Leavers.Ref(l.tree, "tenant")
+	if err != nil {
+		return "", err
+	}
+	return LeaverTitle.Call(ctx, tenant, actor.NoArgs{})
+}
+
+func (*leaver) Title(context.Context, actor.NoArgs) (string, error) {
+	return strings.TrimRight(os.Args[0], " "), nil
+}
+
+var (
+	LeaverTitle = actor.Handle(Leavers, "title", (*leaver).Title)
+	Landlords   = actor.Define("landlord", newLandlord)
+	Nameplate   = actor.Handle(Landlords, "nameplate", (*landlord).Nameplate)
+)
+
+// A process below another actor's is named after the program, not after its
+// parent's title.
+func TestTitlesBelowAnActor(t *testing.T) {
+	inProcesses(t, func(b *bed) {
+		b.start(supervisor.Actor(Landlords, "lord", actor.NoArgs{}))
+		lord, err := Landlords.Ref(b.tree, "lord")
+		b.must(err)
+		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.NoArgs{}))
 	})
 }
