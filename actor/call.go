@@ -13,9 +13,14 @@ import (
 type call struct {
 	id    uint32
 	msg   *mailbox.Message
-	begun bool // guarded by the client's lock
-	done  chan callResult
+	begun bool       // guarded by the client's lock
 	items *itemQueue // of a stream
+
+	wait  mailbox.Waiter
+	over  atomic.Bool   // res is there
+	done  chan struct{} // has a token from then on
+	res   callResult
+	guest *mailbox.Guests // its client's
 
 	peer    *mailbox.Peer // that it was first sent by, if it was sent at once
 	reading atomic.Bool   // the caller reads the connection itself
@@ -26,10 +31,14 @@ type callResult struct {
 	err   error
 }
 
-func newCall() *call { return &call{done: make(chan callResult, 1)} }
+func newCall() *call {
+	c := &call{done: make(chan struct{}, 1)}
+	c.wait = mailbox.Waiter{For: c, Changed: c.done}
+	return c
+}
 
-// Over reports whether the call has ended: see [mailbox.Peer.Assist].
-func (c *call) Over() bool { return len(c.done) > 0 }
+// Over reports whether the call has ended: see [mailbox.Waiter].
+func (c *call) Over() bool { return c.over.Load() }
 
 // end is called once, by whoever took the call out of its client's table.
 func (c *call) end(r callResult) {
@@ -44,10 +53,24 @@ func (c *call) answer(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
 	}
-	c.done <- r
+	c.res = r
+	c.over.Store(true)
+	c.done <- struct{}{}
 	if c.items != nil {
 		c.items.end()
 	}
+	if c.guest != nil {
+		c.guest.Wake()
+	}
+}
+
+// result waits for the end of a call that is known to come.
+func (c *call) result() callResult {
+	if !c.over.Load() {
+		<-c.done
+		c.done <- struct{}{}
+	}
+	return c.res
 }
 
 // deadlineOf is ctx's deadline on CLOCK_MONOTONIC, in nanoseconds: the same

@@ -102,6 +102,17 @@ func (c *child) host() *host {
 	return c.h
 }
 
+// Bell implements [mailbox.RingHandler].
+func (c *child) Bell() (*transport.Bell, error) {
+	if c.host() == nil {
+		return nil, ErrNotRunning
+	}
+	return c.link.Bell()
+}
+
+// Ringed implements [mailbox.RingHandler].
+func (c *child) Ringed(p *mailbox.Peer) { c.link.Ringed(p) }
+
 func (c *child) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
 
 func (c *child) Control(m *mailbox.Incoming) {
@@ -119,7 +130,7 @@ func (c *child) Control(m *mailbox.Incoming) {
 		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
 	case ctlLink:
 		c.serveLink(m)
-	case ctlWant, ctlCancel, ctlMore, ctlProbe:
+	case ctlWant, ctlCancel, ctlMore, ctlProbe, ctlLook:
 		if c.host() != nil {
 			c.link.Control(m)
 		}
@@ -186,6 +197,7 @@ func (c *child) start(m *mailbox.Incoming) {
 		return
 	}
 	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
+	c.sys.opts.Lane, c.sys.opts.Spin = Lane(o.Lane), time.Duration(o.Spin)
 	c.scanner.Limits = newScanner(o.Inline).Limits // it is the reader's, and so are we
 	c.peer.SetLimits(o.Inline, o.MaxMessage)
 	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)

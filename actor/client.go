@@ -33,6 +33,8 @@ type client struct {
 	stood   bool              // a link stood, and senders may queue while the next is made
 	waiters []chan struct{}   // senders that wait for room, first come first served
 	closed  error
+
+	guests mailbox.Guests // callers that wait for replies
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -53,6 +55,7 @@ type link struct {
 	kept   bool      // the connection is the instance's own and outlives the client
 	dead   bool      // it ended before it stood; guarded by the client's lock
 	unused bool      // it came too late: its end is all that is awaited; likewise
+	rings  int       // messages until the peer is offered rings; 0: never, or it was
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the client's lock
 
@@ -195,6 +198,7 @@ func (c *client) want() bool {
 func (c *client) push(msg *mailbox.Message, call *call) {
 	if call != nil {
 		c.calls[msg.ID] = call
+		call.guest = &c.guests
 	}
 	c.out.Push(msg)
 	if c.link == nil {
@@ -207,6 +211,9 @@ func (c *client) push(msg *mailbox.Message, call *call) {
 		}
 	}
 	c.flush()
+	if c.link != nil && c.link.rings > 0 {
+		c.busy(c.link)
+	}
 }
 
 // flush sends what the link has not seen. A link that fails ends by itself:
@@ -370,10 +377,13 @@ func (c *client) read(ctx context.Context, call *call) {
 // await waits for the end of a call.
 func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	c.read(ctx, call)
-	select {
-	case res := <-call.done:
-		return res.reply, res.err
-	case <-ctx.Done():
+	var stuck func()
+	if fromContext(ctx).inv != nil {
+		stuck = c.knock
+	}
+	c.guests.Wait(ctx, &call.wait, stuck)
+	if call.Over() {
+		return call.res.reply, call.res.err
 	}
 	if res, ended := c.cancel(call); ended {
 		return res.reply, res.err
@@ -387,7 +397,7 @@ func (c *client) cancel(call *call) (callResult, bool) {
 	c.mu.Lock()
 	if c.calls[call.id] != call {
 		c.mu.Unlock()
-		return <-call.done, true // somebody took it out and is about to end it, or has
+		return call.result(), true // somebody took it out and is about to end it, or has
 	}
 	delete(c.calls, call.id)
 	if c.out.Cancel(call.msg) {

@@ -117,6 +117,59 @@ func (c *client) up(l *link) {
 	c.passOn(true)
 }
 
+// ringsAfter is how many messages a link carries before it gets rings: most
+// links are made for a few, and rings are memory.
+const ringsAfter = 8
+
+// busy counts a message; enough of them earn rings. The lock is held.
+func (c *client) busy(l *link) {
+	if l.rings--; l.rings > 0 {
+		return
+	}
+	c.sys.spawn(func() {
+		bell, err := transport.NewBell()
+		if err != nil {
+			c.socketOnly(l, err)
+			return
+		}
+		l.peer.OfferRings(bell, func(err error) {
+			if err == nil && c.ringed(l, bell) {
+				return
+			}
+			bell.Close()
+			c.socketOnly(l, err)
+		})
+	})
+}
+
+// ringed has callers read the link's ring from now on.
+func (c *client) ringed(l *link, bell *transport.Bell) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != l {
+		return false
+	}
+	c.guests.Open(l.peer, bell)
+	return true
+}
+
+// socketOnly reports that a link that should have rings cannot.
+func (c *client) socketOnly(l *link, err error) {
+	if err != nil && !isClosed(err) && !isEOF(err) {
+		c.sys.Emit(Event{Type: EventSocketLane, Path: c.path, Kind: c.kind, Incarnation: l.inc, PID: l.pid, Err: err, Sender: c.sys.fromPath()})
+	}
+}
+
+// knock has the receiver look at what waits in its ring: our call may be one
+// that nobody can ever take up.
+func (c *client) knock() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil && !c.link.plain {
+		_ = c.link.peer.Notify(ctlLook, mailbox.Params())
+	}
+}
+
 // release gives the mark page back. A link that is kept leaves it to its
 // instance.
 func (l *link) release() {
@@ -144,6 +197,7 @@ func (c *client) down(l *link, cause error) {
 		}
 		return
 	}
+	c.guests.Shut(l.peer)
 	c.prune()
 	if l.fault != nil {
 		cause = l.fault

@@ -6,7 +6,7 @@ import (
 
 func init() {
 	mailbox.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
-		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe)
+		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe, ctlLook)
 }
 
 // Control methods between two processes of one system. PROTOCOL.md defines
@@ -31,6 +31,7 @@ const (
 	ctlItem      = "$/item"      // itemFrame: one item of a stream
 	ctlMore      = "$/more"      // [id, n]: the reader has taken n items
 	ctlProbe     = "$/probe"     // probe: who waits for whom
+	ctlLook      = "$/look"      // []: look whether what waits in the ring waits for ever
 )
 
 const protocolVersion = 1
@@ -96,6 +97,7 @@ const (
 	capBegin  = "begin" // no page: it sends "$/begin"
 	capFiles  = "files"
 	capStream = "streams"
+	capRings  = "rings"
 )
 
 // startOrder is all that a process needs to become an actor.
@@ -111,6 +113,8 @@ type startOrder struct {
 	Inline      int
 	Memory      int64 // limit in bytes: arrays count too
 	StopTimeout int64 // ns, negative: none; for an end of its own
+	Lane        int
+	Spin        int64 // ns
 	LogLevel    int
 	Program     string   // for titles
 	From        string   // path of the parent's actor
@@ -131,6 +135,8 @@ func (o startOrder) fields() *mailbox.Fields {
 	f.Int("inline", int64(o.Inline))
 	f.Int("memory", o.Memory)
 	f.Int("stop_timeout", o.StopTimeout)
+	f.Int("lane", int64(o.Lane))
+	f.Int("spin", o.Spin)
 	f.Int("log_level", int64(o.LogLevel))
 	f.String("program", o.Program)
 	f.String("from", o.From)
@@ -163,6 +169,10 @@ func (o *startOrder) take(key string, f *mailbox.Field) {
 		o.Memory = f.Int()
 	case "stop_timeout":
 		o.StopTimeout = f.Int()
+	case "lane":
+		o.Lane = int(f.Int())
+	case "spin":
+		o.Spin = f.Int()
 	case "log_level":
 		o.LogLevel = int(f.Int())
 	case "program":

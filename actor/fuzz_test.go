@@ -239,7 +239,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	<-greeted
 	c.close(ErrStopped)
 	for _, call := range calls {
-		r := <-call.done
+		r := call.result()
 		if r.err == nil {
 			var v any
 			if r.reply.Err == nil {

@@ -55,7 +55,7 @@ var mainHost atomic.Pointer[host]
 
 func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity, capBytes int, local bool) *host {
 	h := &host{sys: sys, kind: kind, path: path, incarnation: inc, capacity: capacity, capBytes: capBytes, local: local,
-		inbox: mailbox.NewInbox(), calls: make(map[callKey]*invocation), links: make(map[*inLink]struct{}),
+		inbox: mailbox.NewInbox(sys.opts.Spin), calls: make(map[callKey]*invocation), links: make(map[*inLink]struct{}),
 		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
 	if h.capacity == 0 {
 		h.capacity = DefaultCapacity
@@ -74,6 +74,7 @@ func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity
 // still stand, so that whoever called run can say the last word over them.
 func (h *host) run(args *mailbox.Source, ready func(error)) {
 	defer close(h.ended)
+	defer h.inbox.CloseBell()
 	defer args.AutoRelease() // what the constructor was given lives as long as the actor
 	state, err := h.construct(args)
 	if err == nil && h.stopping() {

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -74,6 +75,17 @@ func (l *inLink) welcome(m *mailbox.Incoming) {
 	l.open()
 	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }
+
+// Bell implements [mailbox.RingHandler].
+func (l *inLink) Bell() (*transport.Bell, error) {
+	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
+		return nil, errors.ErrUnsupported
+	}
+	return l.h.inbox.Bell()
+}
+
+// Ringed implements [mailbox.RingHandler].
+func (l *inLink) Ringed(p *mailbox.Peer) { l.queue.Watch(p) }
 
 func (l *inLink) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -216,6 +228,10 @@ func (l *inLink) control(m *mailbox.Incoming) error {
 			return err
 		}
 		l.more(id, n)
+	case ctlLook:
+		if l.h.active[0].Load() != nil && l.h.inbox.HasCall() {
+			l.h.stalled()
+		}
 	default:
 		if m.Call {
 			_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("control request %q: %w", m.Method, ErrUnknown)), nil, nil)

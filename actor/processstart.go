@@ -154,7 +154,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 		Args: buf.B, Segments: mailbox.SegmentIDs(buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
+		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
 	started := make(chan error, 1)
 	begin := func() {
 		go func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,6 +111,9 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (
 func (s *System) hello() hello {
 	h := hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
 		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
+	if s.opts.Lane != SocketLane {
+		h.Caps = append(h.Caps, capRings)
+	}
 	return h
 }
 
@@ -124,6 +128,9 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
+	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
+		l.rings = ringsAfter
+	}
 	if !l.same { // a stranger's word does not make our memory grow
 		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}

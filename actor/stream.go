@@ -38,6 +38,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		defer cancel()
 		call := newCall()
 		call.items = &itemQueue{changed: make(chan struct{}, 1)}
+		call.items.wait = mailbox.Waiter{For: call.items, Changed: call.items.changed}
 		m := Method[K, Req, Item]{kind: s.kind, name: s.name}
 		c, err := m.open(ctx, ref, req, call)
 		if err != nil {
@@ -55,7 +56,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		}()
 		taken := 0
 		for {
-			in, err := call.items.next(ctx)
+			in, err := call.items.next(ctx, c)
 			if err != nil {
 				yield(zero, sendError("stream", s.name, ref.to.path, err))
 				return
@@ -72,8 +73,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 				taken = 0
 			}
 		}
-		res := <-call.done
-		call.done <- res // for the deferred await
+		res := call.result()
 		if res.err != nil {
 			yield(zero, sendError("stream", s.name, ref.to.path, res.err))
 		} else if res.reply.Err != nil {
@@ -134,6 +134,7 @@ func (c *client) item(m *mailbox.Incoming) {
 	c.mu.Unlock()
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())
+		c.guests.Wake()
 	}
 }
 
@@ -153,6 +154,14 @@ type itemQueue struct {
 	ended   bool
 	dropped bool
 	changed chan struct{}
+	wait    mailbox.Waiter
+}
+
+// Over reports whether there is something to take.
+func (q *itemQueue) Over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended || len(q.items) > 0
 }
 
 func (q *itemQueue) put(m *mailbox.Incoming) {
@@ -181,7 +190,7 @@ func (q *itemQueue) end() {
 }
 
 // next returns the next item; nil at the end.
-func (q *itemQueue) next(ctx context.Context) (*mailbox.Incoming, error) {
+func (q *itemQueue) next(ctx context.Context, c *client) (*mailbox.Incoming, error) {
 	for {
 		q.mu.Lock()
 		if len(q.items) > 0 {
@@ -196,11 +205,10 @@ func (q *itemQueue) next(ctx context.Context) (*mailbox.Incoming, error) {
 		if ended {
 			return nil, nil
 		}
-		select {
-		case <-q.changed:
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return nil, contextError(ctx)
 		}
+		c.guests.Wait(ctx, &q.wait, nil)
 	}
 }
 

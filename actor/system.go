@@ -55,7 +55,27 @@ type SystemOptions struct {
 	// Inline is the size in bytes up to which a message travels in the stream;
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
+	// Lane says by what messages travel between processes.
+	Lane Lane
+	// Spin is how long at most a reader looks for the next message before it
+	// sleeps: while it does, a core is busy, and a message needs no system call.
+	// It looks for less where that has not paid, and not at all on one CPU or
+	// when more is to be done than there are CPUs. 0: 40 µs; negative: it sleeps
+	// at once.
+	Spin time.Duration
 }
+
+// Lane is a way for messages to travel between two processes.
+type Lane int
+
+const (
+	// AutoLane is shared memory (rings) for small messages of links that are
+	// used, and the socket for all else. Where the kernel cannot make rings it
+	// is the socket alone, and an event of type socket lane says so.
+	AutoLane Lane = iota
+	// SocketLane is the socket alone.
+	SocketLane
+)
 
 // NewSystem returns the root of a new system. Whoever makes it closes it.
 func NewSystem(opts SystemOptions) (*System, error) {
@@ -123,7 +143,7 @@ func (s *System) buffer() *mailbox.Buffer {
 }
 
 func (s *System) peerOptions() mailbox.PeerOptions {
-	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
+	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
 }
 
 // client returns this process's client for the path.
@@ -221,7 +241,7 @@ func (s *System) log(e Event) {
 		if e.Exit != nil && e.Exit.Reason.Class() == Abnormal {
 			level = slog.LevelWarn
 		}
-	case EventStartFailed, EventDeadLetter, EventCastFailed, EventDeadlock, EventAbandoned, EventOutputDropped, EventLinkLost:
+	case EventStartFailed, EventDeadLetter, EventCastFailed, EventDeadlock, EventAbandoned, EventOutputDropped, EventLinkLost, EventSocketLane:
 		level = slog.LevelWarn
 	case EventGaveUp:
 		level = slog.LevelError

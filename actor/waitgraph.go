@@ -142,9 +142,8 @@ func (l *inLink) probed(p probe) {
 
 // refuse ends a call that would wait for ever.
 func (c *client) refuse(call *call, err error) {
-	if res, ended := c.cancel(call); ended {
-		call.done <- res // it has just ended by itself
-		return
+	if _, ended := c.cancel(call); ended {
+		return // it has just ended by itself
 	}
 	call.end(callResult{err: err})
 }

@@ -3,6 +3,10 @@ package mailbox
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/transport"
 )
 
 // Inbox is the receiving side of one actor's mailbox: a queue per link, served
@@ -18,11 +22,22 @@ type Inbox struct {
 	busy   int           // slots that are at work
 	idle   chan struct{} // closed when nothing waits and nobody works; made by WaitEmpty
 	closed bool
+
+	// Of the links with rings; see watch.
+	rings    []*Queue
+	bell     *transport.Bell
+	watching bool          // a slot does
+	parked   atomic.Bool   // it sleeps
+	stirred  atomic.Uint32 // counts what it must notice
+	watcher  slotWatch
+	spin     transport.Spinner
 }
 
-// NewInbox returns an empty inbox.
-func NewInbox() *Inbox {
+// NewInbox returns an empty inbox. spin is how long an idle slot looks at rings
+// before it sleeps; see [transport.Spinner].
+func NewInbox(spin time.Duration) *Inbox {
 	in := &Inbox{}
+	in.spin.Max = spin
 	in.ready.L = &in.mu
 	return in
 }
@@ -86,12 +101,8 @@ func (q *Queue) Push(m *Incoming) error {
 		in.ring = append(in.ring, q)
 	}
 	q.lend(idle && !m.Meta.Stream)
-	switch in.guest {
-	case nil:
-		in.ready.Signal()
-	case q: // whoever pushes is the one who waits
-	default:
-		in.guest.peer.Interrupt()
+	if in.guest != q { // else whoever pushes is the one who waits
+		in.stir()
 	}
 	return nil
 }
@@ -100,6 +111,9 @@ func (q *Queue) Push(m *Incoming) error {
 // link's next message. What comes by another link ends that.
 func (q *Queue) lend(alone bool) {
 	in := q.in
+	if len(in.rings) > 0 {
+		return // the slot reads those
+	}
 	if in.lent != nil && in.lent != q {
 		in.lent.peer.Recall()
 		in.lent = nil
@@ -115,8 +129,12 @@ func (q *Queue) lend(alone bool) {
 
 // await waits for a message in the reader's place, or until somebody wakes it.
 func (in *Inbox) await() {
+	if len(in.rings) > 0 && !in.watching {
+		in.watch()
+		return
+	}
 	q := in.lent
-	if q == nil {
+	if q == nil || len(in.rings) > 0 {
 		in.waits++
 		in.ready.Wait()
 		in.waits--
@@ -158,6 +176,9 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 		m := q.pop()
 		if len(q.items) > q.head {
 			in.ring = append(in.ring, q)
+		}
+		if len(in.ring) > 0 && in.waits > 0 {
+			in.ready.Signal() // one who watched may have brought several
 		}
 		if m.cancelled {
 			q.marks.SetBegun(q.begun)
@@ -209,7 +230,7 @@ func (q *Queue) End(slot int, finished bool) {
 }
 
 func (in *Inbox) checkIdle() {
-	if in.idle != nil && in.busy == 0 && len(in.ring) == 0 {
+	if in.idle != nil && in.busy == 0 && len(in.ring) == 0 && !in.pending() {
 		close(in.idle)
 		in.idle = nil
 	}
@@ -219,7 +240,7 @@ func (in *Inbox) checkIdle() {
 // until given up.
 func (in *Inbox) WaitEmpty(giveUp <-chan struct{}) {
 	in.mu.Lock()
-	if in.busy == 0 && len(in.ring) == 0 {
+	if in.busy == 0 && len(in.ring) == 0 && !in.pending() {
 		in.mu.Unlock()
 		return
 	}
@@ -269,6 +290,7 @@ func (q *Queue) Close() {
 		m.Drop()
 	}
 	q.items, q.head, q.bytes = nil, 0, 0
+	in.unwatch(q)
 	for i, r := range in.ring {
 		if r == q {
 			in.ring = append(in.ring[:i], in.ring[i+1:]...)
@@ -330,8 +352,6 @@ func (in *Inbox) Close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	if in.guest != nil {
-		in.guest.peer.Interrupt()
-	}
+	in.stir()
 	in.ready.Broadcast()
 }

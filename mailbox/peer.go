@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -32,7 +34,8 @@ type Incoming struct {
 	From any // set by the handler: the link it came by
 
 	body      int
-	blob      func() // releases the memory that Params lie in, if it is not ours
+	blob      func()  // releases the memory that Params lie in, if it is not ours
+	mem       *memory // where Params lie, if it is to be used again
 	cancelled bool
 }
 
@@ -45,7 +48,7 @@ func (m *Incoming) size() int { return m.body }
 // drops the result, not m.
 func (m *Incoming) Take() *Incoming {
 	taken := *m
-	m.Segments, m.blob = nil, nil
+	m.Segments, m.blob, m.mem = nil, nil, nil
 	return &taken
 }
 
@@ -59,6 +62,8 @@ func (m *Incoming) Drop() {
 		m.blob()
 		m.blob = nil
 	}
+	m.mem.free()
+	m.mem = nil
 }
 
 // Reply is the peer's answer to a request. Drop it when it is decoded.
@@ -69,6 +74,7 @@ type Reply struct {
 	Fault    error // the answer arrived and cannot be used: ErrLost, or the connection ended
 
 	blob func()
+	mem  *memory
 }
 
 // Drop releases the segments that came with the reply.
@@ -81,6 +87,8 @@ func (r *Reply) Drop() {
 		r.blob()
 		r.blob = nil
 	}
+	r.mem.free()
+	r.mem = nil
 }
 
 // Handler takes what arrives. Its methods run on the goroutine that reads the
@@ -97,6 +105,8 @@ type PeerOptions struct {
 	Inline int  // largest message in bytes that travels in the stream; larger ones travel as a segment. 0: 4 MiB
 	Max    int  // largest message at all, in bytes. 0: 256 MiB
 	Local  bool // the lane is in memory: segments travel by reference
+
+	Spin time.Duration // how long a caller looks into the ring before it sleeps; see [transport.Spinner]
 }
 
 // Peer is one connection to another process: requests, notifications and
@@ -116,6 +126,12 @@ type Peer struct {
 	out   outSegments
 	in    inSegments
 	place place
+
+	gate    sync.RWMutex           // sending by socket alone; locked where rings begin
+	ringOut atomic.Pointer[ringed] // our numbers have begun
+	ringIn  atomic.Pointer[ringed] // the peer's have
+	offered *ringed                // theirs will; of the reading goroutine
+	gone    atomic.Bool            // the connection with rings has ended
 }
 
 const (
@@ -174,7 +190,7 @@ func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
 	p.pending[id] = done
 	p.mu.Unlock()
 	p.Recall()
-	if err := p.Send(AppendRequest(nil, uint64(id), method, params, nil), nil); err != nil {
+	if err := p.sendBy(AppendRequest(nil, uint64(id), method, params, nil), nil, false); err != nil {
 		if f := p.take(id); f != nil {
 			f(Reply{Fault: err})
 		}
@@ -196,16 +212,21 @@ func (p *Peer) take(id uint32) func(Reply) {
 
 // Notify sends a control notification.
 func (p *Peer) Notify(method string, params []byte) error {
-	return p.lane.Send(transport.Message{Body: AppendNotify(nil, method, params, nil)})
+	return p.transmit(transport.Message{Body: AppendNotify(nil, method, params, nil)}, false)
 }
 
 // Send sends an encoded user message with its segments. The segments stay the
 // caller's.
 func (p *Peer) Send(body []byte, segments []*shm.Segment) error {
+	return p.sendBy(body, segments, true)
+}
+
+// sendBy is Send for messages that may be control, which goes by the socket.
+func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 	if len(segments) == 0 && len(body) <= p.opts.Inline {
-		return p.lane.Send(transport.Message{Body: body})
+		return p.transmit(transport.Message{Body: body}, byRing)
 	}
-	return p.out.send(body, segments)
+	return p.out.send(body, segments, byRing)
 }
 
 // Respond answers request id with an error or a result, raw.
@@ -215,7 +236,7 @@ func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment
 		m := Meta{Segments: SegmentIDs(segments)}
 		meta = m.Append(nil)
 	}
-	return p.Send(AppendResponse(nil, id, errRaw, result, meta), segments)
+	return p.sendBy(AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
 }
 
 // AppendResultHead appends the response to request id up to its result, which
@@ -247,7 +268,7 @@ func (p *Peer) read() {
 	for err == nil {
 		var m transport.Message
 		if m, err = p.lane.Receive(); err == nil {
-			err = p.receive(m)
+			err = p.deliver(m)
 		} else if errors.Is(err, transport.ErrInterrupted) {
 			err = nil // it was meant for a guest
 		}
@@ -257,6 +278,7 @@ func (p *Peer) read() {
 	}
 	p.lane.Close()
 	p.place.end()
+	err = p.endRings(err)
 	p.mu.Lock()
 	p.err = err
 	pending := p.pending
@@ -272,27 +294,30 @@ func (p *Peer) read() {
 }
 
 // receive takes one whole message of the stream.
-func (p *Peer) receive(m transport.Message) error {
+// mem is where it lies if that is to be used again: then it is not copied.
+func (p *Peer) receive(m transport.Message, mem *memory) error {
 	local, _ := m.Local.(*localSegments)
 	env, err := ParseEnvelope(m.Body)
 	if err != nil {
+		mem.free()
 		return errors.Join(err, p.files.discard(m.Files))
 	}
 	if env.Type == Notify && env.Method == methodFile {
+		defer mem.free()
 		return p.files.put(env.Params, m.Files, m.FilesLost)
 	}
 	if err := p.files.discard(m.Files); err != nil {
 		return err
 	}
 	if env.Type == Response {
-		return p.response(env, local, true, nil)
+		return p.response(env, local, mem, nil)
 	}
-	return p.incoming(env, local, true, nil)
+	return p.incoming(env, local, mem, nil)
 }
 
-func (p *Peer) response(env Envelope, local *localSegments, copyBody bool, blob func()) error {
-	r := Reply{Err: env.Err, Result: env.Result, blob: blob}
-	if copyBody {
+func (p *Peer) response(env Envelope, local *localSegments, mem *memory, blob func()) error {
+	r := Reply{Err: env.Err, Result: env.Result, blob: blob, mem: mem}
+	if mem == nil && blob == nil {
 		r.Err, r.Result = clone(env.Err), clone(env.Result)
 	}
 	if IsNil(env.Err) {
@@ -321,10 +346,10 @@ func (p *Peer) response(env Envelope, local *localSegments, copyBody bool, blob 
 	return nil
 }
 
-func (p *Peer) incoming(env Envelope, local *localSegments, copyBody bool, blob func()) error {
+func (p *Peer) incoming(env Envelope, local *localSegments, mem *memory, blob func()) error {
 	m := &Incoming{ID: env.ID, Call: env.Type == Request, Method: env.Method, Params: env.Params,
-		body: len(env.Params) + len(env.Meta) + len(env.Method), blob: blob}
-	if copyBody {
+		body: len(env.Params) + len(env.Meta) + len(env.Method), blob: blob, mem: mem}
+	if mem == nil && blob == nil {
 		m.Params = clone(env.Params)
 	}
 	if len(env.Meta) > 0 || local != nil {
@@ -349,6 +374,10 @@ func (p *Peer) incoming(env Envelope, local *localSegments, copyBody bool, blob 
 		return p.out.lost(m.Params)
 	case methodBlob:
 		return p.blob(m)
+	case methodRing:
+		return p.takeRings(m)
+	case methodRinged:
+		return p.ringedNow()
 	}
 	p.handler.Control(m)
 	return nil
@@ -374,9 +403,9 @@ func (p *Peer) blob(m *Incoming) error {
 		return err
 	}
 	if env.Type == Response {
-		return p.response(env, nil, false, release)
+		return p.response(env, nil, nil, release)
 	}
-	return p.incoming(env, nil, false, release)
+	return p.incoming(env, nil, nil, release)
 }
 
 func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (Envelope, error) {
@@ -412,8 +441,12 @@ func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] ==
 // SendFile sends a descriptor ahead of the message that refers to it by the
 // returned token. The file stays the caller's.
 func (p *Peer) SendFile(f *os.File) (token uint64, err error) {
+	return p.sendFile(func(m transport.Message) error { return p.transmit(m, false) }, f)
+}
+
+func (p *Peer) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
 	token = p.files.next()
-	err = p.lane.Send(transport.Message{
+	err = send(transport.Message{
 		Body:  AppendNotify(nil, methodFile, Params(token), nil),
 		Files: []*os.File{f},
 	})

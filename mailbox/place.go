@@ -52,7 +52,7 @@ type place struct {
 	ever     bool  // since it was lent
 	recalled bool  // the reading goroutine is to come back
 	armed    bool  // it will look
-	over     bool  // the connection ended
+	over     bool  // the connection ended, or is read otherwise
 	worth    int   // times in a row
 	patience int   // see there
 	err      error // what a guest found
@@ -137,7 +137,7 @@ func (p *Peer) Assist(over interface{ Over() bool }) bool {
 		var m transport.Message
 		m, err = pl.lane.Receive()
 		for ok := err == nil; ok; {
-			if err = p.receive(m); err != nil {
+			if err = p.deliver(m); err != nil {
 				break
 			}
 			m, ok, err = pl.lane.TryReceive() // it may be for others
@@ -231,6 +231,19 @@ func (pl *place) look() bool {
 		pl.patience = min(2*pl.patience, maxPatience)
 	}
 	return true
+}
+
+// forbid ends the lending for good. A guest leaves when it is interrupted.
+func (pl *place) forbid() {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.over = true
+	if pl.lent.Load() {
+		pl.recalled = true
+		if !pl.guest {
+			pl.call()
+		}
+	}
 }
 
 // end is called by the reading goroutine when the connection has ended and the

@@ -258,7 +258,7 @@ func (r replied) Over() bool { return len(r.l.replies) > 0 }
 
 // A slot that waits in the place of one link begins what comes by another.
 func TestInboxWithAGuest(t *testing.T) {
-	in := NewInbox()
+	in := NewInbox(0)
 	var ends [2][2]*listener
 	var queues [2]*Queue
 	for i := range ends {

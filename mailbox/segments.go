@@ -33,7 +33,7 @@ type outSegments struct {
 
 func (o *outSegments) init(p *Peer) { o.p, o.known = p, make(map[uint64]func()) }
 
-func (o *outSegments) send(body []byte, segments []*shm.Segment) error {
+func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) error {
 	if len(body) > o.p.opts.Max {
 		return fmt.Errorf("%d bytes, limit %d: %w", len(body), o.p.opts.Max, ErrTooLarge)
 	}
@@ -42,7 +42,7 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment) error {
 			s.Retain()
 		}
 		l := &localSegments{segments}
-		err := o.p.lane.Send(transport.Message{Body: body, Local: l})
+		err := o.p.transmit(transport.Message{Body: body, Local: l}, false)
 		if err != nil {
 			l.Discard()
 		}
@@ -56,7 +56,7 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment) error {
 		}
 	}
 	if len(body) <= o.p.opts.Inline {
-		return o.p.lane.Send(transport.Message{Body: body})
+		return o.p.transmit(transport.Message{Body: body}, byRing)
 	}
 	s, err := shm.SegmentOf(body)
 	if err != nil {
@@ -67,7 +67,7 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment) error {
 		return err
 	}
 	meta := Meta{Segments: []uint64{s.ID()}}
-	return o.p.lane.Send(transport.Message{Body: AppendNotify(nil, methodBlob, Params(uint64(len(body))), meta.Append(nil))})
+	return o.p.transmit(transport.Message{Body: AppendNotify(nil, methodBlob, Params(uint64(len(body))), meta.Append(nil))}, false)
 }
 
 // release lets a message's own segment go. The end of the segment calls

@@ -110,6 +110,8 @@ type Spec struct {
 	Logger     *slog.Logger
 	MaxMessage int
 	Inline     int
+	Lane       actor.Lane
+	Spin       time.Duration
 }
 
 // Child is the spec of one child: see [Actor] and [Nested].

@@ -1,0 +1,379 @@
+package mailbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/understudy-go/understudy/transport"
+)
+
+// The ring lane.
+//
+// A connection that carries user messages gets a pair of rings beside its
+// socket (see [transport.Rings]). Small user messages, their responses and the
+// items of streams go by ring; control, descriptors and what is large go by the
+// socket, whose reading goroutine sleeps in the netpoller.
+//
+// All of it is still one sequence. Each side numbers what it sends; a record
+// bears its number, and a message of the socket has the one that is missing.
+// So an announcement is there before the message that needs it, a cancellation
+// after its request, and a ring that is full is no more than a reason to take
+// the socket. What is sent before a socket's message is visible to whoever
+// receives that, so the reading goroutine first takes from the ring what comes
+// before it: control finds everything in its place, whoever reads the ring.
+//
+// And that is whoever waits: a caller for its reply, an idle handler slot for
+// work. Nobody waits on nobody's behalf, so nobody is handed anything.
+
+// RingHandler is a [Handler] whose peer may have rings made.
+type RingHandler interface {
+	Handler
+
+	// Bell is the bell of whoever will read the ring. An error refuses.
+	Bell() (*transport.Bell, error)
+
+	// Ringed says that p has rings from now on.
+	Ringed(p *Peer)
+}
+
+// ringed is a connection's pair of rings.
+type ringed struct {
+	t *transport.Rings
+
+	outMu sync.Mutex
+	sent  uint64 // number of the last message sent
+
+	inMu sync.Mutex
+	next uint64 // number of the next message to come
+	scan Scanner
+	over bool // nothing more is delivered
+
+	gap   atomic.Bool           // what is next comes by the socket
+	fault atomic.Pointer[error] // what the peer did to its ring
+}
+
+// ready reports whether there is a record that can be delivered.
+func (r *ringed) ready() bool { return r.t.Pending() && !r.gap.Load() }
+
+const (
+	methodRing   = "$/ring"   // request: [memory, bell], two tokens of descriptors; answered by [memory, bell]
+	methodRinged = "$/ringed" // []: from here on the sender numbers its messages, from 1
+)
+
+func init() { Intern(methodRing, methodRinged) }
+
+// OfferRings asks the peer for rings; bell is to be rung when there is something
+// for our callers to read. done is told, once, whether they stand. OfferRings
+// makes system calls and does not wait.
+func (p *Peer) OfferRings(bell *transport.Bell, done func(error)) {
+	t, err := transport.NewRings()
+	if err != nil {
+		done(err)
+		return
+	}
+	params, err := p.sendRings(t, bell)
+	if err != nil {
+		t.Close()
+		done(err)
+		return
+	}
+	p.Request(methodRing, params, func(r Reply) {
+		defer r.Drop()
+		err := r.Fault
+		if err == nil && r.Err != nil {
+			err = fmt.Errorf("the peer refuses rings: %w", errors.ErrUnsupported)
+		}
+		if err == nil {
+			err = p.join(t, r.Result)
+		}
+		if err != nil {
+			t.Close()
+			done(err)
+			return
+		}
+		rings := p.newRinged(t)
+		p.gate.Lock()
+		if err = p.lane.Send(transport.Message{Body: AppendNotify(nil, methodRinged, nil, nil)}); err == nil {
+			p.ringOut.Store(rings)
+		}
+		p.gate.Unlock()
+		// The answer was the peer's last message without a number.
+		p.ringIn.Store(rings)
+		p.unlend()
+		done(err)
+	})
+}
+
+// sendRings sends our half and its reader's bell, and returns the tokens.
+func (p *Peer) sendRings(t *transport.Rings, bell *transport.Bell) (params []byte, err error) {
+	var tokens [2]uint64
+	for i, f := range []*os.File{t.File(), bell.File()} {
+		if tokens[i], err = p.sendFile(p.lane.Send, f); err != nil {
+			return nil, err
+		}
+	}
+	return Params(tokens[:]...), nil
+}
+
+// join adds the peer's half, which it has sent.
+func (p *Peer) join(t *transport.Rings, params []byte) error {
+	var mem, bell uint64
+	if err := DecodeParams(params, &mem, &bell); err != nil {
+		return err
+	}
+	m, err := p.files.take(mem)
+	if err != nil {
+		return err
+	}
+	b, err := p.files.take(bell)
+	if err != nil {
+		m.Close()
+		return err
+	}
+	return t.Join(m, b)
+}
+
+// takeRings serves the peer's wish for rings.
+func (p *Peer) takeRings(m *Incoming) error {
+	if p.offered != nil || p.ringOut.Load() != nil {
+		return fmt.Errorf("second pair of rings: %w", ErrProtocol)
+	}
+	h, ok := p.handler.(RingHandler)
+	if !ok {
+		return p.refuse(m.ID, errors.ErrUnsupported)
+	}
+	bell, err := h.Bell()
+	if err != nil {
+		return p.refuse(m.ID, err)
+	}
+	t, err := transport.NewRings()
+	if err != nil {
+		return p.refuse(m.ID, err)
+	}
+	// The answer needs our file, which join lets go.
+	p.gate.Lock()
+	params, err := p.sendRings(t, bell)
+	if err == nil {
+		err = p.join(t, m.Params)
+	}
+	if err != nil {
+		p.gate.Unlock()
+		t.Close()
+		return p.refuse(m.ID, err)
+	}
+	p.offered = p.newRinged(t)
+	err = p.lane.Send(transport.Message{Body: AppendResponse(nil, m.ID, nil, params, nil)})
+	p.ringOut.Store(p.offered)
+	p.gate.Unlock()
+	return err
+}
+
+func (p *Peer) refuse(id uint64, err error) error {
+	_ = p.lane.Send(transport.Message{Body: AppendResponse(nil, id, appendString(nil, err.Error()), nil, nil)})
+	return nil
+}
+
+func (p *Peer) newRinged(t *transport.Rings) *ringed {
+	r := &ringed{t: t, next: 1}
+	r.scan.Limits.Bytes = transport.MaxRecord
+	return r
+}
+
+// ringedNow takes the peer's word that its numbers begin.
+func (p *Peer) ringedNow() error {
+	if p.offered == nil || p.ringIn.Load() != nil {
+		return fmt.Errorf("%s without rings: %w", methodRinged, ErrProtocol)
+	}
+	p.ringIn.Store(p.offered)
+	p.handler.(RingHandler).Ringed(p)
+	p.unlend()
+	return nil
+}
+
+// unlend ends the lending of the socket reader's place: where there are rings,
+// those who wait read them.
+func (p *Peer) unlend() {
+	p.place.forbid()
+	p.Interrupt()
+}
+
+// transmit sends one message, by ring if it may and can.
+func (p *Peer) transmit(m transport.Message, byRing bool) error {
+	r := p.ringOut.Load()
+	if r == nil {
+		p.gate.RLock()
+		if r = p.ringOut.Load(); r == nil {
+			defer p.gate.RUnlock()
+			return p.lane.Send(m)
+		}
+		p.gate.RUnlock()
+	}
+	r.outMu.Lock()
+	defer r.outMu.Unlock()
+	if byRing && len(m.Files) == 0 && len(m.Body) <= transport.MaxRecord && r.t.Enter() {
+		ok, err := r.t.Write(r.sent+1, m.Body)
+		r.t.Leave()
+		if err != nil {
+			p.broken(r, err)
+			return fmt.Errorf("%w: %w", transport.ErrClosed, err)
+		}
+		if ok {
+			r.sent++
+			return nil
+		}
+	}
+	err := p.lane.Send(m)
+	if err == nil {
+		r.sent++
+	}
+	return err
+}
+
+// broken ends the connection for what the peer did to its ring.
+func (p *Peer) broken(r *ringed, err error) {
+	err = fmt.Errorf("%w: %w", err, ErrProtocol)
+	r.fault.CompareAndSwap(nil, &err)
+	p.lane.Close() // the reading goroutine goes on from here
+}
+
+// deliver takes a message of the socket in its place: behind what the ring has
+// of before it. Whoever reads the socket calls it.
+func (p *Peer) deliver(m transport.Message) error {
+	r := p.ringIn.Load()
+	if r == nil {
+		if err := p.receive(m, nil); err != nil {
+			return err
+		}
+		if r = p.ringIn.Load(); r == nil {
+			return nil
+		}
+		r.inMu.Lock()
+		defer r.inMu.Unlock()
+		_, err := p.drain(r, all)
+		return err
+	}
+	r.inMu.Lock()
+	defer r.inMu.Unlock()
+	if _, err := p.drain(r, all); err != nil {
+		return err
+	}
+	// The ring holds nothing of before it, or the number that is missing there
+	// is this message's.
+	r.next++
+	r.gap.Store(false)
+	if err := p.receive(m, nil); err != nil {
+		return err
+	}
+	_, err := p.drain(r, all)
+	return err
+}
+
+const all = int(^uint(0) >> 1)
+
+// drain delivers records as long as they are next, at most n. The lock of
+// reading is held.
+func (p *Peer) drain(r *ringed, n int) (delivered int, err error) {
+	if r.over || !r.t.Enter() {
+		return 0, nil
+	}
+	defer r.t.Leave()
+	for ; delivered < n; delivered++ {
+		number, ok, err := r.t.Front()
+		if err == nil && ok && number < r.next {
+			err = fmt.Errorf("record %d where %d is next: %w", number, r.next, transport.ErrScribbled)
+		}
+		if err != nil {
+			return delivered, err
+		}
+		if ok && number > r.next {
+			r.gap.Store(true)
+			ok = false
+		}
+		if !ok {
+			return delivered, nil
+		}
+		if err := p.record(r); err != nil {
+			return delivered, err
+		}
+	}
+	return delivered, nil
+}
+
+// record delivers the first record.
+func (p *Peer) record(r *ringed) (err error) {
+	mem := getMemory()
+	if mem.b, err = r.t.Take(mem.b[:0]); err == nil {
+		var n int
+		switch n, err = r.scan.Frame(mem.b); {
+		case err == nil && n != len(mem.b):
+			err = fmt.Errorf("a record of %d bytes does not hold one message: %w", len(mem.b), ErrProtocol)
+		case err == nil:
+			r.next++
+			return p.receive(transport.Message{Body: mem.b}, mem)
+		}
+	}
+	mem.free()
+	return err
+}
+
+// Pull delivers up to n messages of the ring and reports whether there was one.
+func (p *Peer) Pull(n int) bool {
+	r := p.ringIn.Load()
+	if r == nil {
+		return false
+	}
+	r.inMu.Lock()
+	got, err := p.drain(r, n)
+	r.inMu.Unlock()
+	if err != nil {
+		p.broken(r, err)
+	}
+	return got > 0
+}
+
+// endRings is the reading goroutine's last look: what a peer that is gone had
+// sent is still there. It returns what ended the connection.
+func (p *Peer) endRings(err error) error {
+	p.gate.Lock() // who offers sees the end or is seen
+	r := p.ringIn.Load()
+	if r == nil {
+		r = p.offered
+	}
+	p.gate.Unlock()
+	if r == nil {
+		return err
+	}
+	if p.ringIn.Load() != nil {
+		r.inMu.Lock()
+		if errors.Is(err, io.EOF) {
+			if _, fault := p.drain(r, all); fault != nil {
+				err = fmt.Errorf("%w: %w", fault, ErrProtocol)
+			}
+		}
+		r.over = true
+		r.inMu.Unlock()
+	}
+	p.gone.Store(true)
+	if fault := r.fault.Load(); fault != nil {
+		err = *fault
+	}
+	r.t.Close()
+	return err
+}
+
+// memory is where a message lies that came by ring.
+type memory struct{ b []byte }
+
+var memories = sync.Pool{New: func() any { return &memory{b: make([]byte, 0, 512)} }}
+
+func getMemory() *memory { return memories.Get().(*memory) }
+
+func (m *memory) free() {
+	if m != nil && cap(m.b) <= keep {
+		memories.Put(m)
+	}
+}

@@ -1,0 +1,164 @@
+package mailbox
+
+import (
+	"slices"
+
+	"github.com/understudy-go/understudy/transport"
+)
+
+// Where links have rings, an idle handler slot reads them itself: all of them,
+// one slot at a time, the watcher. What other goroutines put into the inbox
+// wakes it as well. It leaves with the first thing to do, and if other slots
+// are idle, one of them watches on.
+
+// Bell is the bell of the inbox, for peers to ring. It is closed by CloseBell.
+func (in *Inbox) Bell() (*transport.Bell, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.bell == nil {
+		if in.closed {
+			return nil, transport.ErrClosed
+		}
+		b, err := transport.NewBell()
+		if err != nil {
+			return nil, err
+		}
+		in.bell = b
+	}
+	return in.bell, nil
+}
+
+// CloseBell gives the bell back, when no slot waits any more.
+func (in *Inbox) CloseBell() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.bell != nil {
+		in.bell.Close()
+		in.bell = nil
+	}
+}
+
+// Watch has idle slots read the ring of peer, whose handler calls q.Push.
+func (q *Queue) Watch(peer *Peer) {
+	in := q.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.peer = peer
+	in.rings = append(slices.Clip(in.rings), q) // a watcher reads the old list
+	if in.lent != nil {
+		in.lent.peer.Recall()
+		in.lent = nil
+	}
+	in.stir()
+}
+
+// stir makes whoever waits look again. The lock is held.
+func (in *Inbox) stir() {
+	in.stirred.Add(1)
+	switch {
+	case in.parked.Load():
+		in.bell.Ring()
+	case in.watching:
+	case in.guest != nil:
+		in.guest.peer.Interrupt()
+	default:
+		in.ready.Signal()
+	}
+}
+
+// unwatch forgets the ring of a link that has ended. The lock is held.
+func (in *Inbox) unwatch(q *Queue) {
+	if i := slices.Index(in.rings, q); i >= 0 {
+		in.rings = slices.Delete(slices.Clone(in.rings), i, i+1)
+	}
+}
+
+// slotWatch is what the watcher looks at.
+type slotWatch struct {
+	in      *Inbox
+	rings   []*ringed
+	peers   []*Peer
+	stirred uint32
+}
+
+// Ready implements [transport.Ready].
+func (w *slotWatch) Ready() bool {
+	for _, r := range w.rings {
+		if r.ready() {
+			return true
+		}
+	}
+	return w.in.stirred.Load() != w.stirred
+}
+
+// watch reads the rings until there is something in the inbox, or a reason to
+// look at the inbox itself. The lock is held, and let go meanwhile.
+func (in *Inbox) watch() {
+	w := &in.watcher
+	w.in, w.stirred = in, in.stirred.Load()
+	w.rings, w.peers = w.rings[:0], w.peers[:0]
+	for _, q := range in.rings {
+		if r := q.peer.ringIn.Load(); r != nil && r.t.Enter() {
+			w.rings, w.peers = append(w.rings, r), append(w.peers, q.peer)
+		}
+	}
+	in.watching = true
+	in.mu.Unlock()
+	w.wait()
+	for i, r := range w.rings {
+		r.t.Leave()
+		w.rings[i], w.peers[i] = nil, nil
+	}
+	in.mu.Lock()
+	in.watching = false
+	if in.waits > 0 {
+		in.ready.Signal() // to watch on
+	}
+}
+
+func (w *slotWatch) wait() {
+	if w.pull() {
+		return
+	}
+	ok, since := w.in.spin.Spin(w)
+	if !ok {
+		for _, r := range w.rings {
+			r.t.Park()
+		}
+		w.in.parked.Store(true)
+		_ = w.in.bell.Wait(w.Ready) // a bell that is closed is the end of the inbox
+		w.in.parked.Store(false)
+		for _, r := range w.rings {
+			r.t.Unpark()
+		}
+		w.in.spin.Slept(since)
+	}
+	w.pull()
+}
+
+// pull takes some messages from each ring.
+func (w *slotWatch) pull() bool {
+	got := false
+	for i, r := range w.rings {
+		if r.ready() {
+			got = w.peers[i].Pull(pullAtOnce) || got
+		}
+	}
+	return got
+}
+
+// pending reports whether a ring has messages that nobody has looked at. The
+// lock is held.
+func (in *Inbox) pending() bool {
+	return slices.ContainsFunc(in.rings, func(q *Queue) bool {
+		r := q.peer.ringIn.Load()
+		if r == nil || !r.t.Enter() {
+			return false
+		}
+		defer r.t.Leave()
+		return r.t.Pending()
+	})
+}

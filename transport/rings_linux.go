@@ -1,0 +1,44 @@
+package transport
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/understudy-go/understudy/internal/process"
+)
+
+// NewRings makes our half of a pair of rings. The error says what the kernel
+// lacks: F_SEAL_FUTURE_WRITE is there since Linux 5.1.
+func NewRings() (*Rings, error) {
+	mem, f, err := process.NewPage("understudy-ring", ringMemory)
+	if err != nil {
+		return nil, fmt.Errorf("transport: rings: %w", err)
+	}
+	r := &Rings{ours: mem, file: f, free: func(mem []byte) { _ = process.Unmap(mem) }}
+	r.users.Store(1)
+	return r, nil
+}
+
+// Join adds the peer's half and the bell that wakes its reader. It takes both
+// files over; after an error the rings can only be closed. It comes before
+// every other method but File.
+func (r *Rings) Join(theirs, bell *os.File) error {
+	defer theirs.Close()
+	b, err := OpenBell(bell)
+	if err != nil {
+		return err
+	}
+	mem, err := process.OpenPage(theirs, ringMemory)
+	if err != nil {
+		b.Close()
+		return fmt.Errorf("transport: rings: %w", err)
+	}
+	if err := r.join(mem, b); err != nil {
+		b.Close()
+		_ = process.Unmap(mem)
+		return err
+	}
+	r.file.Close()
+	r.file = nil
+	return nil
+}

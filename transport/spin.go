@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+)
+
+// A reader that has nothing to read can sleep, which costs it and the writer a
+// few microseconds of system calls and the wake-up of a core, or look again and
+// again, which costs a core. So it looks for as long as that has paid lately,
+// and then sleeps.
+
+const (
+	// DefaultSpin is the longest that a reader looks before it sleeps: about
+	// what to sleep and to be woken would cost both sides.
+	DefaultSpin = 40 * time.Microsecond
+
+	minSpin = 2 * time.Microsecond // less is nothing
+)
+
+// A Spinner decides how long one reader looks. It is adaptive: what pays is
+// repeated, what does not is halved until it is nothing, and each sleep that was
+// short enough that looking would have spared it brings a little back. The zero
+// value is ready. It has no clock, and one goroutine at a time uses it.
+type Spinner struct {
+	Max time.Duration // 0: DefaultSpin; negative: never look, always sleep
+
+	budget time.Duration
+	begun  bool
+}
+
+func (s *Spinner) max() time.Duration {
+	if s.Max == 0 {
+		return DefaultSpin
+	}
+	return s.Max
+}
+
+// Budget is how long to look this time.
+func (s *Spinner) Budget() time.Duration {
+	if s.max() < 0 {
+		return 0
+	}
+	if !s.begun {
+		s.begun, s.budget = true, s.max()
+	}
+	return s.budget
+}
+
+// Waited says how long the reader had to wait altogether, awake and asleep.
+func (s *Spinner) Waited(d time.Duration) {
+	switch limit := s.max(); {
+	case limit < 0:
+	case d > limit:
+		if s.budget /= 2; s.budget < minSpin {
+			s.budget = 0
+		}
+	case d > s.budget:
+		s.budget = min(max(2*s.budget, minSpin), limit)
+	case d < s.budget/4:
+		// Long enough by far; what it is worth, it keeps.
+	default:
+		s.budget = min(s.budget+s.budget/4, limit)
+	}
+}
+
+// Ready is what a reader waits for.
+type Ready interface{ Ready() bool }
+
+// spinners counts the goroutines of this process that look for long.
+var spinners atomic.Int32
+
+// glance is how many times a reader looks before it asks for the time: about a
+// microsecond, in which the answer of an actor that has little to do is there.
+const glance = 32
+
+// Spin looks until w is ready, which it reports, or for as long as the budget
+// is. Then since is when it began, for [Spinner.Slept].
+func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
+	if w.Ready() {
+		return true, 0
+	}
+	cpus := min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
+	budget := s.Budget()
+	if budget == 0 || cpus == 1 {
+		return false, process.MonotonicNow()
+	}
+	for range glance {
+		pause(1)
+		if w.Ready() {
+			return true, 0
+		}
+	}
+	since = process.MonotonicNow()
+	// Where more is to be done than there are CPUs, somebody else could.
+	if int(spinners.Load()) >= max(1, cpus/2) || process.Saturated() {
+		return false, since
+	}
+	spinners.Add(1)
+	defer spinners.Add(-1)
+	for i, end := 1, since+int64(budget); ; i++ {
+		pause(1)
+		if w.Ready() {
+			s.Waited(time.Duration(process.MonotonicNow() - since))
+			return true, since
+		}
+		if i%glance != 0 {
+			continue
+		}
+		if process.MonotonicNow() > end {
+			return false, since
+		}
+		if i%(4*glance) == 0 {
+			runtime.Gosched() // for whoever else is to run in this process
+		}
+	}
+}
+
+// Slept says that the reader which gave up looking has slept and is awake.
+func (s *Spinner) Slept(since int64) { s.Waited(time.Duration(process.MonotonicNow() - since)) }
