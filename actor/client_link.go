@@ -113,6 +113,9 @@ func (c *client) up(l *link) {
 	c.arrays.Store(l.same)
 	c.foreign.Store(l.plain)
 	clear(c.casts)
+	if l.rings == 1 {
+		c.busy(l)
+	}
 	c.flush()
 	c.passOn(true)
 }

@@ -46,6 +46,7 @@ func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) er
 
 // open gives the link its part of the inbox.
 func (l *inLink) open() {
+	l.marks.SetSlots(l.h.kind.concurrent)
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
 		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
 	})

@@ -130,6 +130,9 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
 	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
 		l.rings = ringsAfter
+		if s.opts.Lane == RingLane {
+			l.rings = 1
+		}
 	}
 	if !l.same { // a stranger's word does not make our memory grow
 		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)

@@ -75,6 +75,9 @@ const (
 	AutoLane Lane = iota
 	// SocketLane is the socket alone.
 	SocketLane
+	// RingLane is AutoLane for links that are known to be used: they get their
+	// rings at once, and not after a few messages.
+	RingLane
 )
 
 // NewSystem returns the root of a new system. Whoever makes it closes it.

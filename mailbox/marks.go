@@ -15,8 +15,8 @@ const MaxSlots = 256
 
 // Marks is the page by which the receiver of a link tells the sender how far
 // it has come. Only the receiver writes. Word 0 is the position of the last
-// message begun; word 8+i is the position that handler slot i is busy with, or
-// 0. A store costs nothing where a message would cost 1.65 times a call, and
+// message begun; word 1 is how many handler slots there are, or 0 for all that
+// there can be; word 8+i is the position that handler slot i is busy with, or 0. A store costs nothing where a message would cost 1.65 times a call, and
 // it survives the receiver's death: that is what it is for.
 type Marks struct {
 	words []uint64
@@ -44,6 +44,17 @@ func (m *Marks) Begin(slot int, position uint64) {
 	atomic.StoreUint64(&m.words[0], position)
 }
 
+// SetSlots publishes how many slots there are, so that the sender need not look
+// at more.
+func (m *Marks) SetSlots(n int) { atomic.StoreUint64(&m.words[1], uint64(n)) }
+
+func (m *Marks) slots() int {
+	if n := atomic.LoadUint64(&m.words[1]); 0 < n && n < MaxSlots {
+		return int(n)
+	}
+	return MaxSlots
+}
+
 // End publishes that slot has finished.
 func (m *Marks) End(slot int) { atomic.StoreUint64(&m.words[slotWords+slot], 0) }
 
@@ -60,7 +71,7 @@ func (m *Marks) Begun() uint64 { return atomic.LoadUint64(&m.words[0]) }
 
 // Busy reports whether some slot is busy with position.
 func (m *Marks) Busy(position uint64) bool {
-	for i := range MaxSlots {
+	for i := range m.slots() {
 		if atomic.LoadUint64(&m.words[slotWords+i]) == position {
 			return true
 		}
@@ -71,7 +82,7 @@ func (m *Marks) Busy(position uint64) bool {
 // InHand returns the positions that some slot is busy with.
 func (m *Marks) InHand() map[uint64]bool {
 	busy := make(map[uint64]bool)
-	for i := range MaxSlots {
+	for i := range m.slots() {
 		if p := atomic.LoadUint64(&m.words[slotWords+i]); p != 0 {
 			busy[p] = true
 		}
