@@ -132,11 +132,12 @@ func BenchmarkSend(b *testing.B) {
 
 func benchSend[T any](b *testing.B, name string, v *T) {
 	b.Run(name, func(b *testing.B) {
+		var c Codec[T]
 		b.ReportAllocs()
 		for b.Loop() {
 			buf := GetBuffer()
 			buf.B = AppendRequestHead(buf.B, 7, "method")
-			if err := EncodeArgs(buf, v, true); err != nil {
+			if err := c.EncodeArgs(buf, v, true); err != nil {
 				b.Fatal(err)
 			}
 			PutBuffer(buf)
@@ -159,7 +160,9 @@ func benchReceive[T any](b *testing.B, name string, v *T) {
 			b.Fatal(err)
 		}
 		var scanner Scanner
-		var src Source
+		var c Codec[T]
+		src := GetSource()
+		defer PutSource(src)
 		b.ReportAllocs()
 		for b.Loop() {
 			if n, err := scanner.Frame(buf.B); err != nil || n != len(buf.B) {
@@ -171,7 +174,7 @@ func benchReceive[T any](b *testing.B, name string, v *T) {
 			}
 			var got T
 			src.Reset(env.Params)
-			if err := DecodeArgs(&src, &got); err != nil {
+			if err := c.DecodeArgs(src, &got); err != nil {
 				b.Fatal(err)
 			}
 		}
