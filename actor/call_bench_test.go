@@ -169,7 +169,7 @@ func BenchmarkSend(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				call := newCall()
-				m, err := c.encode(ctx, "word", benchWord{1, "label"}, call, uuid.Nil)
+				m, err := encode(ctx, c, "word", &benchWords.req, &benchWord{1, "label"}, call, uuid.Nil)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -180,7 +180,7 @@ func BenchmarkSend(b *testing.B) {
 	b.Run("cast", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			m, err := c.encode(b.Context(), "word", benchWord{1, "label"}, nil, uuid.Nil)
+			m, err := encode(b.Context(), c, "word", &benchWords.req, &benchWord{1, "label"}, nil, uuid.Nil)
 			if err != nil {
 				b.Fatal(err)
 			}

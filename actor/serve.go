@@ -82,7 +82,8 @@ func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 		inv.credit = make(chan uint64, 64)
 	}
 	if inv.src = h.sources[slot]; inv.src == nil {
-		inv.src = newSource(nil, nil, h.sys)
+		inv.src = mailbox.GetSource()
+		inv.src.Context = h.sys
 		h.sources[slot] = inv.src
 	}
 	h.active[slot].Store(inv)
@@ -185,40 +186,48 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 	if b.stream != nil {
 		err := b.stream(&inv.ctx, h.state, inv.src, inv.emit)
 		if inv.take() {
-			inv.reply(nil, err)
+			answer(inv, &untyped, new(any), err)
 		}
+		return
+	}
+	if b.serve != nil {
+		b.serve(inv, h.state)
 		return
 	}
 	resp, err := b.call(&inv.ctx, h.state, inv.src)
 	if err != errPending && inv.take() {
-		inv.reply(resp, err)
+		answer(inv, &untyped, &resp, err)
 	}
 }
+
+var untyped mailbox.Codec[any]
 
 // fail answers with an error, unless there was an answer.
 func (inv *invocation) fail(err error) {
 	if inv.take() {
-		inv.reply(nil, err)
+		answer(inv, &untyped, new(any), err)
 	}
 }
 
-// reply sends the answer. What a result carries moves to the caller. A cast
+// answer sends the answer. What a result carries moves to the caller. A cast
 // has nobody to tell: its error is an event.
-func (inv *invocation) reply(resp any, err error) {
+func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error) {
 	defer inv.set(invAnswered)
 	s := inv.h.sys
 	if !inv.m.Call {
 		if err != nil {
 			s.castFailed(inv, err)
 		}
-		inv.discard(resp)
+		if !codec.Plain() {
+			inv.discard(*resp)
+		}
 		return
 	}
 	buf := s.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
 		buf.B = mailbox.AppendResultHead(buf.B, inv.m.ID)
-		if err = mailbox.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
+		if err = codec.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
 		}
 		if err != nil {
@@ -300,7 +309,8 @@ func (p *Pending[Resp]) Reply(v Resp, err error) error {
 	if !inv.take() {
 		return ErrDuplicate
 	}
-	inv.reply(v, err)
+	var codec mailbox.Codec[Resp]
+	answer(inv, &codec, &v, err)
 	if inv.state.Load()&invReturned != 0 {
 		inv.done()
 	}

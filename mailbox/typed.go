@@ -26,6 +26,10 @@ func (c *Codec[T]) know() *plan {
 	return p
 }
 
+// Plain tells whether a T is no more than its bytes: nothing in it encodes
+// itself or refers to anything.
+func (c *Codec[T]) Plain() bool { return c.know().shape != nil }
+
 // Encode appends *v to buf: see [Encode].
 func (c *Codec[T]) Encode(buf *Buffer, v *T, structsAsArrays bool) error {
 	return c.encode(buf, v, structsAsArrays, false)
