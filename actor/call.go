@@ -85,7 +85,7 @@ func deadlineOf(ctx context.Context) int64 {
 
 // chainOf lists the invocations that would wait for a call made under ctx.
 func chainOf(ctx context.Context) []uint64 {
-	inv := fromContext(ctx).inv
+	inv := invocationOf(ctx)
 	if inv == nil {
 		return nil
 	}

@@ -378,7 +378,7 @@ func (c *client) read(ctx context.Context, call *call) {
 func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	c.read(ctx, call)
 	var stuck func()
-	if fromContext(ctx).inv != nil {
+	if invocationOf(ctx) != nil {
 		stuck = c.knock
 	}
 	c.guests.Wait(ctx, &call.wait, stuck)

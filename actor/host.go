@@ -30,9 +30,10 @@ type host struct {
 
 	workers sync.WaitGroup
 	active  []atomic.Pointer[invocation] // by slot
+	sources []*mailbox.Source            // by slot: what it decodes from
 
 	mu       sync.Mutex
-	calls    map[callKey]*invocation // begun and not answered
+	late     map[callKey]*invocation // calls whose handlers have returned and who answer later
 	links    map[*inLink]struct{}
 	attached map[int]func(context.Context)
 	nextID   int
@@ -55,7 +56,7 @@ var mainHost atomic.Pointer[host]
 
 func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity, capBytes int, local bool) *host {
 	h := &host{sys: sys, kind: kind, path: path, incarnation: inc, capacity: capacity, capBytes: capBytes, local: local,
-		inbox: mailbox.NewInbox(sys.opts.Spin), calls: make(map[callKey]*invocation), links: make(map[*inLink]struct{}),
+		inbox: mailbox.NewInbox(sys.opts.Spin), late: make(map[callKey]*invocation), links: make(map[*inLink]struct{}),
 		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
 	if h.capacity == 0 {
 		h.capacity = DefaultCapacity
@@ -63,9 +64,10 @@ func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity
 	if h.capBytes == 0 {
 		h.capBytes = DefaultCapacityBytes
 	}
-	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), ctxKey{}, ctxValue{h: h}))
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), ctxKey{}, h))
 	h.ctx, h.cancel = ctx, cancel
 	h.active = make([]atomic.Pointer[invocation], kind.concurrent)
+	h.sources = make([]*mailbox.Source, kind.concurrent)
 	return h
 }
 
@@ -199,7 +201,7 @@ func (h *host) userStop(state any) {
 }
 
 func (h *host) stopContext() (context.Context, context.CancelFunc) {
-	ctx := context.WithValue(context.Background(), ctxKey{}, ctxValue{h: h})
+	ctx := context.WithValue(context.Background(), ctxKey{}, h)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.deadline.IsZero() {

@@ -245,19 +245,13 @@ func (l *inLink) cancel(id uint64) {
 	if l.queue != nil && l.queue.Cancel(id) {
 		return
 	}
-	l.h.mu.Lock()
-	inv := l.h.calls[callKey{l, id}]
-	l.h.mu.Unlock()
-	if inv != nil {
-		inv.cancel(errCallerGone)
+	if inv := l.h.begun(l, id); inv != nil {
+		inv.ctx.end(errCallerGone)
 	}
 }
 
 func (l *inLink) more(id, n uint64) {
-	l.h.mu.Lock()
-	inv := l.h.calls[callKey{l, id}]
-	l.h.mu.Unlock()
-	if inv != nil && inv.credit != nil {
+	if inv := l.h.begun(l, id); inv != nil && inv.credit != nil {
 		select {
 		case inv.credit <- n:
 		default: // a reader that grants more often than it reads
@@ -273,20 +267,14 @@ func (l *inLink) Closed(err error) {
 	h := l.h
 	h.mu.Lock()
 	delete(h.links, l)
-	var open []*invocation
-	for k, inv := range h.calls {
-		if k.link == l {
-			open = append(open, inv)
-		}
-	}
 	h.mu.Unlock()
-	for _, inv := range open {
-		inv.cancel(errCallerGone)
-	}
 	if l.queue != nil {
-		l.queue.Close()
-		if l.owned {
-			l.queue.CloseMarks()
-		}
+		l.queue.Close() // first: what is begun after this look would never be told
+	}
+	for _, inv := range h.begunBy(l) {
+		inv.ctx.end(errCallerGone)
+	}
+	if l.queue != nil && l.owned {
+		l.queue.CloseMarks()
 	}
 }

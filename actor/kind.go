@@ -47,9 +47,11 @@ type backend struct {
 }
 
 // handler decodes a request, runs the user's function and returns its
-// response. A stream's items go to emit, which blocks for credit and is false
-// when the reader has left.
+// response. One that knows its types does the answer, too, so that the values
+// need not be put in interfaces. A stream's items go to emit, which blocks for
+// credit and is false when the reader has left.
 type handler struct {
+	serve  func(inv *invocation, state any)
 	call   func(ctx context.Context, state any, args *mailbox.Source) (any, error)
 	stream func(ctx context.Context, state any, args *mailbox.Source, emit func(item any) bool) error
 }
@@ -226,12 +228,16 @@ func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
 // On binds a method to the backend's function.
 func On[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, context.Context, Req) (Resp, error)) Binding[K, S] {
 	return Binding[K, S]{method: m.name, h: handler{
-		call: func(ctx context.Context, state any, src *mailbox.Source) (any, error) {
+		serve: func(inv *invocation, state any) {
 			var req Req
-			if err := mailbox.DecodeArgs(src, &req); err != nil {
-				return nil, &decodeError{err}
+			if err := m.req.DecodeArgs(inv.src, &req); err != nil {
+				inv.fail(&decodeError{err})
+				return
 			}
-			return fn(state.(*S), ctx, req)
+			resp, err := fn(state.(*S), &inv.ctx, req)
+			if err != errPending && inv.take() {
+				answer(inv, &m.resp, &resp, err)
+			}
 		}}}
 }
 
@@ -240,7 +246,7 @@ func OnStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, context.
 	return Binding[K, S]{method: m.name, h: handler{
 		stream: func(ctx context.Context, state any, src *mailbox.Source, emit func(any) bool) error {
 			var req Req
-			if err := mailbox.DecodeArgs(src, &req); err != nil {
+			if err := m.as.req.DecodeArgs(src, &req); err != nil {
 				return &decodeError{err}
 			}
 			for item, err := range fn(state.(*S), ctx, req) {

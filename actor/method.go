@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -14,6 +13,8 @@ import (
 type Method[K, Req, Resp any] struct {
 	kind *kindCore
 	name string
+	req  mailbox.Codec[Req]
+	resp mailbox.Codec[Resp]
 }
 
 // NewMethod declares a method in the frontend of a kind: the split form.
@@ -55,7 +56,7 @@ func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (
 	}
 	c := ref.to.sys.client(ref.to)
 	call := newCall()
-	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
+	msg, err := encode(ctx, c, m.name, &m.req, &req, call, ref.to.pin)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,8 +72,10 @@ func (m *Method[K, Req, Resp]) decode(c *client, r mailbox.Reply, resp *Resp) er
 	if r.Err != nil {
 		return decodeRemote(m.kind, c.path, m.name, r.Err)
 	}
-	src := newSource(r.Result, r.Segments, c.sys)
-	if err := mailbox.Decode(src, resp); err != nil {
+	src := mailbox.GetSource()
+	defer mailbox.PutSource(src) // what was received is the caller's
+	src.B, src.Segments, src.Context = r.Result, r.Segments, c.sys
+	if err := m.resp.Decode(src, resp); err != nil {
 		src.AutoRelease()
 		return fmt.Errorf("call %s to %s: response: %w", m.name, c.path, err)
 	}
@@ -101,7 +104,7 @@ func (m *Method[K, Req, Resp]) cast(ctx context.Context, ref Ref[K], req Req, tr
 		return sendError("cast", m.name, ref.to.path, contextError(ctx))
 	}
 	c := ref.to.sys.client(ref.to)
-	msg, err := c.encode(ctx, m.name, req, nil, ref.to.pin)
+	msg, err := encode(ctx, c, m.name, &m.req, &req, nil, ref.to.pin)
 	if err == nil {
 		err = c.send(ctx, msg, nil, try)
 	}
@@ -150,7 +153,7 @@ func (f *Future[Resp]) Result() (Resp, error) {
 }
 
 // encode makes the message: the same bytes whichever link carries it.
-func (c *client) encode(ctx context.Context, method string, req any, call *call, pin Incarnation) (*mailbox.Message, error) {
+func encode[Req any](ctx context.Context, c *client, method string, codec *mailbox.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
 	buf := c.sys.buffer()
 	defer mailbox.PutBuffer(buf)
 	msg := &mailbox.Message{Method: method, Call: call != nil}
@@ -161,7 +164,7 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 	} else {
 		buf.B = mailbox.AppendNotifyHead(buf.B, method)
 	}
-	if err := mailbox.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
+	if err := codec.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
 	msg.Segments = buf.TakeSegments()
@@ -187,17 +190,10 @@ func (c *client) encode(ctx context.Context, method string, req any, call *call,
 		msg.Drop()
 		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, ErrTooLarge)
 	}
-	msg.Body = bodyOf(buf)
-	return msg, nil
-}
-
-// bodyOf takes the message out of buf. A small one is copied, so that the
-// buffer serves the next; a large one takes the buffer's memory along.
-func bodyOf(buf *mailbox.Buffer) []byte {
 	if len(buf.B) <= 16<<10 {
-		return bytes.Clone(buf.B)
+		msg.SetBody(buf.B) // and the buffer serves the next
+	} else {
+		msg.Body, buf.B = buf.B, nil
 	}
-	b := buf.B
-	buf.B = nil
-	return b
+	return msg, nil
 }

@@ -15,22 +15,29 @@ func (s scope) Path() string    { return s.h.path }
 
 type ctxKey struct{}
 
-// ctxValue is what a context carries inside an actor.
-type ctxValue struct {
-	h   *host
-	inv *invocation // nil outside of handlers
+// fromContext returns the actor and the message that ctx belongs to: both nil
+// outside of actors, the message alone outside of handlers.
+func fromContext(ctx context.Context) (*host, *invocation) {
+	switch v := ctx.Value(ctxKey{}).(type) {
+	case *invocation:
+		return v.h, v
+	case *host:
+		return v, nil
+	}
+	return nil, nil
 }
 
-func fromContext(ctx context.Context) ctxValue {
-	v, _ := ctx.Value(ctxKey{}).(ctxValue)
-	return v
+// invocationOf returns the message that ctx belongs to, if any.
+func invocationOf(ctx context.Context) *invocation {
+	_, inv := fromContext(ctx)
+	return inv
 }
 
 // ScopeOf returns the actor that ctx belongs to; in an actor's process, the
 // actor itself whatever ctx is. It is false outside of actors.
 func ScopeOf(ctx context.Context) (Scope, bool) {
-	if v := fromContext(ctx); v.h != nil {
-		return scope{v.h}, true
+	if h, _ := fromContext(ctx); h != nil {
+		return scope{h}, true
 	}
 	if h := mainHost.Load(); h != nil {
 		return scope{h}, true

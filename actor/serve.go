@@ -8,32 +8,37 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// invocation is one message in a handler's hands.
+// invocation is one message in a handler's hands. Its ctx may be kept by the
+// handler for ever: so there is a new one for each message, and nothing else.
 type invocation struct {
 	h      *host
 	link   *inLink
 	m      *mailbox.Incoming
 	id     uint64
 	chain  []uint64
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx    handlerContext
 	src    *mailbox.Source
-	over   sync.Once
-	credit chan uint64 // of a stream: items the reader takes on
+	credit chan uint64   // of a stream: items the reader takes on
+	state  atomic.Uint32 // of the bits below
 
-	mu       sync.Mutex
-	out      map[*call]*client // calls that the handler waits for
-	replied  bool              // somebody has taken the one reply
-	later    bool              // it comes from outside of the handler
-	answered bool              // it is on its way
-	returned bool              // the handler has returned
+	mu  sync.Mutex
+	out map[*call]*client // calls that the handler waits for
 }
+
+const (
+	invReplied  = 1 << iota // somebody has taken the one reply
+	invLater                // it comes from outside of the handler
+	invAnswered             // it is on its way
+	invReturned             // the handler has returned
+	invOver                 // what it held is let go
+)
+
+// set sets one bit and returns those that were set before.
+func (inv *invocation) set(bit uint32) (before uint32) { return inv.state.Or(bit) }
 
 // invocationIDs are unique in the system with overwhelming probability: a
 // random base for the process, then counted.
@@ -72,53 +77,90 @@ func (h *host) work(slot int) {
 // before anything else is begun.
 func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1), chain: m.Meta.Chain}
-	ctx := context.WithValue(h.ctx, ctxKey{}, ctxValue{h: h, inv: inv})
-	ctx, inv.cancel = context.WithCancelCause(ctx)
-	if m.Meta.Deadline != 0 {
-		left := time.Duration(m.Meta.Deadline - process.MonotonicNow())
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, left)
-		cancel := inv.cancel
-		inv.cancel = func(cause error) { cancel(cause); stop() }
-	}
-	inv.ctx = ctx
+	inv.ctx.actor, inv.ctx.inv, inv.ctx.deadline = h.ctx, inv, m.Meta.Deadline
 	if m.Meta.Stream {
 		inv.credit = make(chan uint64, 64)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.active[slot].Store(inv)
-	if m.Call {
-		h.calls[callKey{inv.link, m.ID}] = inv
+	if inv.src = h.sources[slot]; inv.src == nil {
+		inv.src = mailbox.GetSource()
+		inv.src.Context = h.sys
+		h.sources[slot] = inv.src
 	}
+	h.active[slot].Store(inv)
 	return inv
 }
 
-// end frees the slot. An invocation whose reply comes later lives on.
+// end frees the slot. An invocation whose reply comes later lives on, with the
+// source of what it was given.
 func (h *host) end(slot int, inv *invocation) {
+	before := inv.set(invReturned)
+	if before&invLater != 0 {
+		h.sources[slot] = nil
+		h.lives(inv)
+	}
 	h.active[slot].Store(nil)
-	inv.mu.Lock()
-	inv.returned = true
-	over := !inv.later || inv.answered
-	inv.mu.Unlock()
-	if over {
+	if before&invLater == 0 || before&invAnswered != 0 {
 		inv.done()
 	}
 }
 
-// done lets go of what the invocation held.
-func (inv *invocation) done() { inv.over.Do(inv.letGo) }
+// lives keeps a call that has lost its slot to be found, unless it is over.
+func (h *host) lives(inv *invocation) {
+	if !inv.m.Call {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if inv.state.Load()&invOver == 0 {
+		h.late[callKey{inv.link, inv.m.ID}] = inv
+	}
+}
 
-func (inv *invocation) letGo() {
-	inv.cancel(context.Canceled)
-	if inv.m.Call {
+// begun finds a call that was begun and is not over. They are asked for
+// seldom, so the slots are their list.
+func (h *host) begun(l *inLink, id uint64) *invocation {
+	for i := range h.active {
+		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.m.Call && inv.m.ID == id {
+			return inv
+		}
+	}
+	h.mu.Lock() // one that has left its slot since then is here
+	defer h.mu.Unlock()
+	return h.late[callKey{l, id}]
+}
+
+// begunBy lists the calls of a link that begun would find.
+func (h *host) begunBy(l *inLink) (all []*invocation) {
+	for i := range h.active {
+		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.m.Call {
+			all = append(all, inv)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, inv := range h.late {
+		if k.link == l {
+			all = append(all, inv)
+		}
+	}
+	return all
+}
+
+// done lets go of what the invocation held, once.
+func (inv *invocation) done() {
+	before := inv.set(invOver)
+	if before&invOver != 0 {
+		return
+	}
+	inv.ctx.end(context.Canceled)
+	if before&invLater != 0 && inv.m.Call {
 		inv.h.mu.Lock()
-		delete(inv.h.calls, callKey{inv.link, inv.m.ID})
+		delete(inv.h.late, callKey{inv.link, inv.m.ID})
 		inv.h.mu.Unlock()
 	}
-	if inv.src != nil {
-		inv.src.AutoRelease()
-	}
+	inv.src.AutoRelease()
+	inv.src.Reset(nil)
+	inv.src.Segments = nil
 	inv.m.Drop()
 }
 
@@ -128,57 +170,64 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 		inv.fail(m.Err)
 		return
 	}
-	if cause := context.Cause(inv.ctx); cause != nil && m.Call && cause != ErrStopping {
-		inv.fail(cause) // nobody waits any more
-		return
+	if m.Call {
+		if cause := inv.ctx.cause(); cause != nil && cause != ErrStopping {
+			inv.fail(cause) // nobody waits any more
+			return
+		}
 	}
 	b, ok := h.kind.backend.handlers[m.Method]
 	if !ok {
 		inv.fail(fmt.Errorf("kind %q has no method %q: %w", h.kind.name, m.Method, ErrUnknown))
 		return
 	}
-	inv.src = newSource(m.Params, m.Segments, h.sys)
+	inv.src.Segments = m.Segments
+	inv.src.Reset(m.Params)
 	if b.stream != nil {
-		err := b.stream(inv.ctx, h.state, inv.src, inv.emit)
+		err := b.stream(&inv.ctx, h.state, inv.src, inv.emit)
 		if inv.take() {
-			inv.reply(nil, err)
+			answer(inv, &untyped, new(any), err)
 		}
 		return
 	}
-	resp, err := b.call(inv.ctx, h.state, inv.src)
+	if b.serve != nil {
+		b.serve(inv, h.state)
+		return
+	}
+	resp, err := b.call(&inv.ctx, h.state, inv.src)
 	if err != errPending && inv.take() {
-		inv.reply(resp, err)
+		answer(inv, &untyped, &resp, err)
 	}
 }
+
+var untyped mailbox.Codec[any]
 
 // fail answers with an error, unless there was an answer.
 func (inv *invocation) fail(err error) {
 	if inv.take() {
-		inv.reply(nil, err)
+		answer(inv, &untyped, new(any), err)
 	}
 }
 
-// reply sends the answer. What a result carries moves to the caller. A cast
+// answer sends the answer. What a result carries moves to the caller. A cast
 // has nobody to tell: its error is an event.
-func (inv *invocation) reply(resp any, err error) {
-	defer func() {
-		inv.mu.Lock()
-		inv.answered = true
-		inv.mu.Unlock()
-	}()
+func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error) {
+	defer inv.set(invAnswered)
 	s := inv.h.sys
 	if !inv.m.Call {
 		if err != nil {
 			s.castFailed(inv, err)
 		}
-		inv.discard(resp)
+		if !codec.Plain() {
+			inv.discard(*resp)
+		}
 		return
 	}
 	buf := s.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
 		buf.B = mailbox.AppendResultHead(buf.B, inv.m.ID)
-		if err = mailbox.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
+		if err = codec.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
 		}
 		if err != nil {
@@ -194,15 +243,7 @@ func (inv *invocation) reply(resp any, err error) {
 }
 
 // take is true for the one reply that a request may have.
-func (inv *invocation) take() bool {
-	inv.mu.Lock()
-	defer inv.mu.Unlock()
-	if inv.replied {
-		return false
-	}
-	inv.replied = true
-	return true
-}
+func (inv *invocation) take() bool { return inv.set(invReplied)&invReplied == 0 }
 
 // emit sends one item of a stream and waits for credit when the window is used
 // up.
@@ -230,7 +271,7 @@ func (inv *invocation) emit(item any) bool {
 	buf.AutoRelease()
 	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
 		inv.fail(fmt.Errorf("item of %s: %w", inv.m.Method, err))
-		inv.cancel(err)
+		inv.ctx.end(err)
 		return false
 	}
 	return true
@@ -248,13 +289,11 @@ type Pending[Resp any] struct{ inv *invocation }
 // exactly once, from anywhere in the process. The request's ctx and arrays
 // stay valid until then. It panics outside of a handler.
 func Later[Resp any](ctx context.Context) *Pending[Resp] {
-	inv := fromContext(ctx).inv
+	inv := invocationOf(ctx)
 	if inv == nil {
 		panic("actor.Later: the context does not belong to a handler")
 	}
-	inv.mu.Lock()
-	inv.later = true
-	inv.mu.Unlock()
+	inv.set(invLater)
 	return &Pending[Resp]{inv}
 }
 
@@ -270,11 +309,9 @@ func (p *Pending[Resp]) Reply(v Resp, err error) error {
 	if !inv.take() {
 		return ErrDuplicate
 	}
-	inv.reply(v, err)
-	inv.mu.Lock()
-	over := inv.returned
-	inv.mu.Unlock()
-	if over {
+	var codec mailbox.Codec[Resp]
+	answer(inv, &codec, &v, err)
+	if inv.state.Load()&invReturned != 0 {
 		inv.done()
 	}
 	return nil

@@ -17,12 +17,15 @@ const streamWindow = 64
 type Stream[K, Req, Item any] struct {
 	kind *kindCore
 	name string
+	as   Method[K, Req, Item] // the call that opens it
 }
 
 // NewStream declares a stream in the frontend of a kind: the split form.
 func NewStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
 	k.core.declare(name)
-	return &Stream[K, Req, Item]{kind: k.core, name: name}
+	s := &Stream[K, Req, Item]{kind: k.core, name: name}
+	s.as.kind, s.as.name = k.core, name
+	return s
 }
 
 // Name returns the name of the stream on the wire.
@@ -39,8 +42,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		call := newCall()
 		call.items = &itemQueue{changed: make(chan struct{}, 1)}
 		call.items.wait = mailbox.Waiter{For: call.items, Changed: call.items.changed}
-		m := Method[K, Req, Item]{kind: s.kind, name: s.name}
-		c, err := m.open(ctx, ref, req, call)
+		c, err := s.as.open(ctx, ref, req, call)
 		if err != nil {
 			yield(zero, sendError("stream", s.name, ref.to.path, err))
 			return
@@ -64,7 +66,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 			if in == nil {
 				break
 			}
-			item, err := decodeItem[Item](c, in)
+			item, err := decodeItem(c, &s.as.resp, in)
 			if !yield(item, err) || err != nil {
 				return
 			}
@@ -90,7 +92,7 @@ func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, ca
 		return nil, contextError(ctx)
 	}
 	c := ref.to.sys.client(ref.to)
-	msg, err := c.encode(ctx, m.name, req, call, ref.to.pin)
+	msg, err := encode(ctx, c, m.name, &m.req, &req, call, ref.to.pin)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, ca
 	return c, c.send(ctx, msg, call, false)
 }
 
-func decodeItem[Item any](c *client, in *mailbox.Incoming) (item Item, err error) {
+func decodeItem[Item any](c *client, codec *mailbox.Codec[Item], in *mailbox.Incoming) (item Item, err error) {
 	defer in.Drop()
 	if in.Err != nil {
 		return item, in.Err
@@ -107,8 +109,10 @@ func decodeItem[Item any](c *client, in *mailbox.Incoming) (item Item, err error
 	if err := mailbox.DecodeControl(in.Params, &frame); err != nil {
 		return item, err
 	}
-	src := newSource(frame.Value, in.Segments, c.sys)
-	if err := mailbox.Decode(src, &item); err != nil {
+	src := mailbox.GetSource()
+	defer mailbox.PutSource(src)
+	src.B, src.Segments, src.Context = frame.Value, in.Segments, c.sys
+	if err := codec.Decode(src, &item); err != nil {
 		src.AutoRelease()
 		return item, err
 	}

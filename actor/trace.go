@@ -17,11 +17,6 @@ func WithTrace(ctx context.Context, trace map[string]string) context.Context {
 // Trace returns the trace context of ctx: the caller's, in a handler. It must
 // not be changed.
 func Trace(ctx context.Context) map[string]string {
-	if t, ok := ctx.Value(traceKey{}).(map[string]string); ok {
-		return t
-	}
-	if inv := fromContext(ctx).inv; inv != nil {
-		return inv.m.Meta.Trace
-	}
-	return nil
+	t, _ := ctx.Value(traceKey{}).(map[string]string)
+	return t
 }

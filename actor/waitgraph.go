@@ -36,7 +36,7 @@ type probe struct {
 
 // waits notes that the handler ctx belongs to waits for a call.
 func waits(ctx context.Context, c *client, waited *call) (done func()) {
-	inv := fromContext(ctx).inv
+	inv := invocationOf(ctx)
 	if inv == nil {
 		return func() {}
 	}
@@ -113,9 +113,7 @@ func (c *client) probe(call *call, p probe) {
 // probed takes a probe about a call that came by the link.
 func (l *inLink) probed(p probe) {
 	h := l.h
-	h.mu.Lock()
-	inv := h.calls[callKey{l, p.Call}]
-	h.mu.Unlock()
+	inv := h.begun(l, p.Call)
 	if inv == nil { // it waits for whoever holds the slot
 		if h.kind.concurrent > 1 || l.queue == nil || !l.queue.Waits(p.Call) {
 			return

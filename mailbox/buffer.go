@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -29,6 +31,7 @@ type Buffer struct {
 	check   int // how long B may grow before it is looked at again; 0: no value is under way
 	scanner Scanner
 	sent    []shm.Received
+	enc     *msgpack.Encoder // one that never failed; nil until it is needed
 }
 
 var (

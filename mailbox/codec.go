@@ -65,12 +65,10 @@ func Encode(buf *Buffer, v any, structsAsArrays bool) error {
 	return encode(buf, v, structsAsArrays, false)
 }
 
-// Encoders and decoders that failed do not go back: they keep state that only a
-// success cleans up (v5.4.1, Decoder.rec).
-var (
-	encoders = sync.Pool{New: func() any { return msgpack.NewEncoder(nil) }}
-	decoders = sync.Pool{New: func() any { return msgpack.NewDecoder(nil) }}
-)
+// decoders are for sources that have none of their own. Those that failed are
+// not used again: they keep state that only a success cleans up (v5.4.1,
+// Decoder.rec).
+var decoders = sync.Pool{New: func() any { return msgpack.NewDecoder(nil) }}
 
 func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 	sent := len(buf.sent)
@@ -82,23 +80,21 @@ func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 		if err != nil {
 			buf.B = buf.B[:buf.start]
 			clear(buf.sent[sent:])
-			buf.sent, buf.check = buf.sent[:sent], 0
+			buf.sent, buf.check, buf.enc = buf.sent[:sent], 0, nil
 			err = encodeError(v, err)
 		}
 	}()
-	enc := encoders.Get().(*msgpack.Encoder)
-	enc.Reset(buf)
+	if buf.enc == nil {
+		buf.enc = msgpack.NewEncoder(nil)
+	}
+	enc := buf.enc
+	enc.Reset(buf) // a type's own encoder may have set it to anything
 	enc.UseCompactInts(true)
 	enc.UseArrayEncodedStructs(structsAsArrays)
 	if err := encodeTo(enc, v, args); err != nil {
 		return err
 	}
-	if err := buf.end(); err != nil {
-		return err
-	}
-	enc.ResetWriter(nil)
-	encoders.Put(enc)
-	return nil
+	return buf.end()
 }
 
 func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
@@ -177,7 +173,16 @@ func Decode(src *Source, v any) error {
 	return decode(src, v, false)
 }
 
-func decode(src *Source, v any, args bool) (err error) {
+func decode(src *Source, v any, args bool) error {
+	t := reflect.TypeOf(v)
+	if t == nil || t.Kind() != reflect.Pointer || reflect.ValueOf(v).IsNil() {
+		return decodeError(src, v, errors.New("not a pointer to decode into"))
+	}
+	return decodeAs(src, v, planOf(t.Elem()), args)
+}
+
+// decodeAs is decode with a pointer to a value whose plan is known.
+func decodeAs(src *Source, v any, p *plan, args bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{Value: r, Stack: debug.Stack()}
@@ -186,15 +191,14 @@ func decode(src *Source, v any, args bool) (err error) {
 			err = decodeError(src, v, err)
 		}
 	}()
-	t := reflect.TypeOf(v)
-	if t == nil || t.Kind() != reflect.Pointer || reflect.ValueOf(v).IsNil() {
-		return errors.New("not a pointer to decode into")
-	}
-	p := planOf(t.Elem())
 	if p.err != nil {
 		return p.err
 	}
-	dec := decoders.Get().(*msgpack.Decoder)
+	dec := src.dec
+	src.dec = nil
+	if dec == nil {
+		dec = decoders.Get().(*msgpack.Decoder)
+	}
 	dec.Reset(src)
 	dec.SetMapDecoder(decodeMap)
 	src.interned = p.interned
@@ -207,7 +211,11 @@ func decode(src *Source, v any, args bool) (err error) {
 	if p.any {
 		settle(reflect.ValueOf(v).Elem())
 	}
-	if len(src.B) <= keep { // dec keeps a buffer as large as the longest string
+	switch {
+	case len(src.B) > keep: // dec keeps a buffer as large as the longest string
+	case src.pooled:
+		src.dec = dec
+	default:
 		dec.ResetReader(nil)
 		decoders.Put(dec)
 	}

@@ -3,6 +3,8 @@ package mailbox
 import (
 	"reflect"
 	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // A call's arguments: small, and typical.
@@ -78,4 +80,103 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
+}
+
+// word is a small call's argument, and ownWord and bytesWord the same with the
+// two kinds of methods that a type can bring.
+type word struct {
+	N int
+	S string
+}
+
+type ownWord word
+
+func (w *ownWord) EncodeMsgpack(e *msgpack.Encoder) error {
+	if err := e.EncodeArrayLen(2); err != nil {
+		return err
+	}
+	if err := e.EncodeInt(int64(w.N)); err != nil {
+		return err
+	}
+	return e.EncodeString(w.S)
+}
+
+func (w *ownWord) DecodeMsgpack(d *msgpack.Decoder) (err error) {
+	if _, err = d.DecodeArrayLen(); err != nil {
+		return err
+	}
+	if w.N, err = d.DecodeInt(); err != nil {
+		return err
+	}
+	w.S, err = d.DecodeString()
+	return err
+}
+
+type bytesWord word
+
+func (w bytesWord) MarshalMsgpack() ([]byte, error) {
+	return appendString(append(make([]byte, 0, 64), fixArray|2, byte(w.N)), w.S), nil
+}
+
+func (w *bytesWord) UnmarshalMsgpack(b []byte) error {
+	w.N, w.S = int(b[1]), string(b[3:])
+	return nil
+}
+
+// BenchmarkSend is the sender's part: the whole message.
+func BenchmarkSend(b *testing.B) {
+	benchSend(b, "struct", &word{1, "label"})
+	benchSend(b, "own", &ownWord{1, "label"})
+	benchSend(b, "bytes", &bytesWord{1, "label"})
+}
+
+func benchSend[T any](b *testing.B, name string, v *T) {
+	b.Run(name, func(b *testing.B) {
+		var c Codec[T]
+		b.ReportAllocs()
+		for b.Loop() {
+			buf := GetBuffer()
+			buf.B = AppendRequestHead(buf.B, 7, "method")
+			if err := c.EncodeArgs(buf, v, true); err != nil {
+				b.Fatal(err)
+			}
+			PutBuffer(buf)
+		}
+	})
+}
+
+// BenchmarkReceive is the receiver's: scan, take apart, decode.
+func BenchmarkReceive(b *testing.B) {
+	benchReceive(b, "struct", &word{1, "label"})
+	benchReceive(b, "own", &ownWord{1, "label"})
+	benchReceive(b, "bytes", &bytesWord{1, "label"})
+}
+
+func benchReceive[T any](b *testing.B, name string, v *T) {
+	Intern("method")
+	b.Run(name, func(b *testing.B) {
+		buf := &Buffer{B: AppendRequestHead(nil, 7, "method")}
+		if err := EncodeArgs(buf, v, true); err != nil {
+			b.Fatal(err)
+		}
+		var scanner Scanner
+		var c Codec[T]
+		src := GetSource()
+		defer PutSource(src)
+		b.ReportAllocs()
+		for b.Loop() {
+			if n, err := scanner.Frame(buf.B); err != nil || n != len(buf.B) {
+				b.Fatal(n, err)
+			}
+			env, err := ParseEnvelope(buf.B)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var got T
+			src.Reset(env.Params)
+			if err := c.DecodeArgs(src, &got); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -19,7 +19,11 @@ type plan struct {
 	any         bool  // holds interfaces, whose numbers are widened after decoding
 	addressable bool  // holds a type that only its pointer can encode
 	interned    bool  // has fields with the tag option "intern"
+	indirect    bool  // a pointer or an interface: what it refers to has a plan of its own
 	err         error // why such values cannot travel
+
+	once  sync.Once // for
+	shape *shape    // which only a [Codec] has use for, and which is made when it first has
 }
 
 var plans sync.Map // reflect.Type -> *plan
@@ -30,6 +34,7 @@ func planOf(t reflect.Type) *plan {
 	}
 	p := &plan{}
 	p.args, p.isArgs = argsOf(t)
+	p.indirect = t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
 	parts := partsOf(t)
 	for part := range parts {
 		p.any = p.any || part.Kind() == reflect.Interface && part.NumMethod() == 0

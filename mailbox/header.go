@@ -11,7 +11,10 @@ const (
 	codeFalse   = 0xc2
 	codeTrue    = 0xc3
 	codeBin8    = 0xc4
+	codeBin16   = 0xc5
 	codeBin32   = 0xc6
+	codeFloat32 = 0xca
+	codeFloat64 = 0xcb
 	codeUint8   = 0xcc
 	codeUint16  = 0xcd
 	codeUint32  = 0xce
@@ -71,8 +74,8 @@ var headers = func() (t [256]header) {
 		fixed(codeInt8+i, 1<<i)
 	}
 	t[codeUint8].single, t[codeInt8].single = 2, 2
-	fixed(0xca, 4) // float32
-	fixed(0xcb, 8) // float64
+	fixed(codeFloat32, 4)
+	fixed(codeFloat64, 8)
 	for i := range 5 {
 		fixed(codeFixExt1+i, 1+1<<i) // the type, then 1 to 16 bytes
 		t[codeFixExt1+i].single = 2

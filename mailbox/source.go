@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/understudy-go/understudy/shm"
 )
@@ -29,6 +32,8 @@ type Source struct {
 	interned bool // the type that is decoded has interned strings
 	guarded  bool // the value is an interned string of one byte, which must not be taken for the header of another
 	received []shm.Received
+	pooled   bool             // it keeps
+	dec      *msgpack.Decoder // one that never failed; nil until it is needed
 }
 
 var (
@@ -41,9 +46,25 @@ var (
 // a number or an extension as a value of its own.
 var ErrLostPlace = errors.New("the decoder lost its place in the message")
 
+var sources = sync.Pool{New: func() any { return &Source{pooled: true} }}
+
+// GetSource takes a source from a pool. It comes with a decoder.
+func GetSource() *Source { return sources.Get().(*Source) }
+
+// PutSource gives s back. What was received stays with whoever has it, as with
+// Disown. Nobody may use s any more.
+func PutSource(s *Source) {
+	s.Disown()
+	s.Reset(nil)
+	s.Segments, s.Context = nil, nil
+	sources.Put(s)
+}
+
 // Reset makes s ready to decode raw. What was received before stays listed.
 func (s *Source) Reset(raw []byte) {
-	*s = Source{B: raw, Segments: s.Segments, Context: s.Context, received: s.received}
+	s.B = raw
+	s.pos, s.value, s.single, s.next = 0, 0, 0, 0
+	s.interned, s.guarded = false, false
 }
 
 // Len is the number of bytes not read yet.

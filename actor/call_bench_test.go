@@ -1,0 +1,190 @@
+package actor
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// What a small typed call costs in this process, without what carries it
+// between two: both ends of the codec, the client, the inbox and the handler.
+
+type benchWord struct {
+	N int
+	S string
+}
+
+// benchOwn is the same with methods of its own.
+type benchOwn benchWord
+
+func (w *benchOwn) EncodeMsgpack(e *msgpack.Encoder) error {
+	if err := e.EncodeArrayLen(2); err != nil {
+		return err
+	}
+	if err := e.EncodeInt(int64(w.N)); err != nil {
+		return err
+	}
+	return e.EncodeString(w.S)
+}
+
+func (w *benchOwn) DecodeMsgpack(d *msgpack.Decoder) error {
+	if _, err := d.DecodeArrayLen(); err != nil {
+		return err
+	}
+	var err error
+	if w.N, err = d.DecodeInt(); err != nil {
+		return err
+	}
+	w.S, err = d.DecodeString()
+	return err
+}
+
+type benchActor struct{ sum int }
+
+func (a *benchActor) Word(_ context.Context, w benchWord) (benchWord, error) {
+	a.sum += w.N
+	return w, nil
+}
+
+func (a *benchActor) Own(_ context.Context, w benchOwn) (benchOwn, error) {
+	a.sum += w.N
+	return w, nil
+}
+
+var (
+	benchActors = Define("bench", func(context.Context, NoArgs) (*benchActor, error) { return &benchActor{}, nil })
+	benchWords  = Handle(benchActors, "word", (*benchActor).Word)
+	benchOwns   = Handle(benchActors, "own", (*benchActor).Own)
+)
+
+// nowhere is a lane that takes everything and brings nothing.
+type nowhere struct{}
+
+func (nowhere) Send(transport.Message) error        { return nil }
+func (nowhere) Receive() (transport.Message, error) { select {} }
+func (nowhere) Buffered() int                       { return 0 }
+func (nowhere) Close() error                        { return nil }
+
+func benchSystem(b *testing.B) *System {
+	s := newSystem("bench", SystemOptions{Logger: slog.New(slog.DiscardHandler)})
+	b.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+// BenchmarkHandle is the handler's side alone: begin, decode, handle, encode,
+// end.
+func BenchmarkHandle(b *testing.B) {
+	sys := benchSystem(b)
+	h := newHost(sys, benchActors.core, "/bench", uuid.New(), 16, 1<<16, true)
+	h.state = &benchActor{}
+	l := &inLink{h: h, from: "bench"}
+	l.same.Store(true)
+	l.peer = mailbox.NewPeer(nowhere{}, l, sys.peerOptions())
+	run := func(name, method string, v any, call bool, deadline time.Duration) {
+		b.Run(name, func(b *testing.B) {
+			var buf mailbox.Buffer
+			if err := mailbox.EncodeArgs(&buf, v, true); err != nil {
+				b.Fatal(err)
+			}
+			m := &mailbox.Incoming{ID: 7, Call: call, Method: method, Params: buf.B, From: l}
+			if deadline != 0 {
+				ctx, cancel := context.WithTimeout(b.Context(), deadline)
+				defer cancel()
+				m.Meta.Deadline = deadlineOf(ctx)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				inv := h.begin(0, m)
+				inv.handle(m)
+				h.end(0, inv)
+			}
+		})
+	}
+	run("call", "word", &benchWord{1, "label"}, true, 0)
+	run("call-deadline", "word", &benchWord{1, "label"}, true, time.Hour)
+	run("call-own", "own", &benchOwn{1, "label"}, true, 0)
+	run("cast", "word", &benchWord{1, "label"}, false, 0)
+	run("cast-own", "own", &benchOwn{1, "label"}, false, 0)
+}
+
+// BenchmarkInProcess is all of it, to a goroutine in this process.
+func BenchmarkInProcess(b *testing.B) {
+	sys := benchSystem(b)
+	i := sys.Launch("/bench", benchActors.Blueprint(NoArgs{}, InProcess()))
+	<-i.Ready()
+	ref, err := benchActors.Ref(sys, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	deadline, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"call": b.Context(), "call-deadline": deadline} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := benchWords.Call(ctx, ref, benchWord{1, "label"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("cast", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := benchWords.Cast(b.Context(), ref, benchWord{1, "label"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("cast-own", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := benchOwns.Cast(b.Context(), ref, benchOwn{1, "label"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkSend is the sender's side alone, up to the outbox.
+func BenchmarkSend(b *testing.B) {
+	sys := benchSystem(b)
+	c := &client{sys: sys, path: "/bench", kind: "bench"}
+	c.arrays.Store(true)
+	deadline, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"call": b.Context(), "call-deadline": deadline} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				call := newCall()
+				m, err := encode(ctx, c, "word", &benchWords.req, &benchWord{1, "label"}, call, uuid.Nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				m.Drop()
+			}
+		})
+	}
+	b.Run("cast", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m, err := encode(b.Context(), c, "word", &benchWords.req, &benchWord{1, "label"}, nil, uuid.Nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m.Drop()
+		}
+	})
+}
