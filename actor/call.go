@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // call is one request that awaits its response.
 type call struct {
 	id    uint32
-	msg   *mailbox.Message
-	begun bool       // guarded by the client's lock
+	msg   *mailbox.Message // until it is begun; guarded by the client's lock
+	begun bool             // likewise
 	items *itemQueue // of a stream
 
 	wait  mailbox.Waiter
@@ -31,10 +32,28 @@ type callResult struct {
 	err   error
 }
 
-func newCall() *call {
+var calls = sync.Pool{New: func() any {
 	c := &call{done: make(chan struct{}, 1)}
 	c.wait = mailbox.Waiter{For: c, Changed: c.done}
 	return c
+}}
+
+func newCall() *call { return calls.Get().(*call) }
+
+// recycle gives up a call that has ended and whose caller is the only one who
+// still knows it. Whoever ended it touches nothing of it any more but done,
+// where a token too many does no harm: who finds one looks at over.
+func (c *call) recycle() {
+	if !c.over.Load() {
+		return // its caller has given up: it may yet end
+	}
+	c.id, c.msg, c.begun, c.items, c.res, c.guest, c.peer = 0, nil, false, nil, callResult{}, nil, nil
+	c.over.Store(false)
+	select {
+	case <-c.done:
+	default:
+	}
+	calls.Put(c)
 }
 
 // Over reports whether the call has ended: see [mailbox.Waiter].
@@ -42,9 +61,10 @@ func (c *call) Over() bool { return c.over.Load() }
 
 // end is called once, by whoever took the call out of its client's table.
 func (c *call) end(r callResult) {
+	peer := c.peer
 	c.answer(r)
-	if c.reading.Load() {
-		c.peer.Interrupt()
+	if peer != nil && c.reading.Load() {
+		peer.Interrupt()
 	}
 }
 
@@ -53,23 +73,31 @@ func (c *call) answer(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
 	}
+	items, guest := c.items, c.guest
 	c.res = r
 	c.over.Store(true)
-	c.done <- struct{}{}
-	if c.items != nil {
-		c.items.end()
+	c.token() // from here on its caller may have recycled it
+	if items != nil {
+		items.end()
 	}
-	if c.guest != nil {
-		c.guest.Wake()
+	if guest != nil {
+		guest.Wake()
+	}
+}
+
+func (c *call) token() {
+	select {
+	case c.done <- struct{}{}:
+	default:
 	}
 }
 
 // result waits for the end of a call that is known to come.
 func (c *call) result() callResult {
-	if !c.over.Load() {
+	for !c.over.Load() {
 		<-c.done
-		c.done <- struct{}{}
 	}
+	c.token()
 	return c.res
 }
 
@@ -83,11 +111,10 @@ func deadlineOf(ctx context.Context) int64 {
 	return process.MonotonicNow() + int64(time.Until(d))
 }
 
-// chainOf lists the invocations that would wait for a call made under ctx.
-func chainOf(ctx context.Context) []uint64 {
-	inv := invocationOf(ctx)
-	if inv == nil {
-		return nil
+// appendChain lists the invocations that would wait for a call made under ctx.
+func appendChain(chain []uint64, ctx context.Context) []uint64 {
+	if inv := invocationOf(ctx); inv != nil {
+		chain = append(append(chain, inv.chain...), inv.id)
 	}
-	return append(inv.chain[:len(inv.chain):len(inv.chain)], inv.id)
+	return chain
 }

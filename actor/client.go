@@ -291,12 +291,12 @@ func (c *client) begunUpTo(mark uint64) {
 	ok := c.out.Begun(mark, func(position uint64, m *mailbox.Message) {
 		if m.Call {
 			if call := c.calls[m.ID]; call != nil {
-				call.begun = true
+				call.begun, call.msg = true, nil
 			}
 		} else if !c.link.plain && c.link.marks.Busy(position) {
 			c.casts[position] = m.Method
 		}
-		m.Drop()
+		m.Recycle()
 	})
 	if len(c.casts) > mailbox.MaxSlots {
 		busy := c.link.marks.InHand()
@@ -337,11 +337,21 @@ func (c *client) reply(peer *mailbox.Peer, id uint32, r mailbox.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
-	if call != nil && !call.begun && c.out.Cancel(call.msg) { // refused before its turn: not to be sent again
-		call.msg.Drop() // nor was it sent: the peer guessed
+	var begun uint64 // up to here, the answer says, all was begun
+	if call != nil && call.msg != nil {
+		if c.out.Cancel(call.msg) { // refused before its turn: not to be sent again
+			call.msg.Drop() // nor was it sent: the peer guessed
+		} else if r.Err == nil && r.Fault == nil {
+			begun = call.msg.Position()
+		}
+		call.msg = nil
 	}
 	if c.out.Len() > 0 {
-		c.prune()
+		if begun > 0 && c.link != nil && c.link.peer == peer {
+			c.begunUpTo(begun) // which spares us the look at the receiver's page
+		} else {
+			c.prune()
+		}
 		if len(c.waiters) > 0 {
 			c.passOn(true)
 		}
@@ -400,7 +410,7 @@ func (c *client) cancel(call *call) (callResult, bool) {
 		return call.result(), true // somebody took it out and is about to end it, or has
 	}
 	delete(c.calls, call.id)
-	if c.out.Cancel(call.msg) {
+	if call.msg != nil && c.out.Cancel(call.msg) {
 		call.msg.Drop()
 		if len(c.waiters) > 0 {
 			c.passOn(true)

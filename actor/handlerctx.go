@@ -172,7 +172,7 @@ func (c *handlerContext) Value(key any) any {
 	case ctxKey:
 		return c.inv
 	case traceKey:
-		return c.inv.m.Meta.Trace
+		return c.inv.trace
 	}
 	return c.materialize().Value(key)
 }

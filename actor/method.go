@@ -37,9 +37,13 @@ func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (R
 	if err != nil {
 		return resp, sendError("call", m.name, ref.to.path, err)
 	}
-	done := waits(ctx, c, call)
+	inv := waits(ctx, c, call)
 	r, err := c.await(ctx, call)
-	done()
+	if inv != nil {
+		inv.waited(call)
+	} else {
+		call.recycle()
+	}
 	if err != nil {
 		return resp, sendError("call", m.name, ref.to.path, err)
 	}
@@ -156,7 +160,8 @@ func (f *Future[Resp]) Result() (Resp, error) {
 func encode[Req any](ctx context.Context, c *client, method string, codec *mailbox.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
 	buf := c.sys.buffer()
 	defer mailbox.PutBuffer(buf)
-	msg := &mailbox.Message{Method: method, Call: call != nil}
+	msg := mailbox.GetMessage()
+	msg.Method, msg.Call = method, call != nil
 	if call != nil {
 		msg.ID = c.newID()
 		call.id = msg.ID
@@ -172,16 +177,17 @@ func encode[Req any](ctx context.Context, c *client, method string, codec *mailb
 		msg.Pin = pin.String()
 	}
 	var meta mailbox.Meta
+	var chain [8]uint64
 	if call != nil {
 		meta.Deadline = deadlineOf(ctx)
-		meta.Chain = chainOf(ctx)
+		meta.Chain = appendChain(chain[:0], ctx)
 		meta.Trace = Trace(ctx)
 		meta.Stream, meta.Window = call.items != nil, streamWindow
 	}
 	if len(msg.Segments) > 0 {
 		meta.Segments = mailbox.SegmentIDs(msg.Segments)
 	}
-	if !c.foreign.Load() && (meta.Deadline != 0 || meta.Chain != nil || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
+	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		bare := len(buf.B)
 		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare

@@ -15,18 +15,24 @@ import (
 // invocation is one message in a handler's hands. Its ctx may be kept by the
 // handler for ever: so there is a new one for each message, and nothing else.
 type invocation struct {
-	h      *host
-	link   *inLink
-	m      *mailbox.Incoming
-	id     uint64
-	chain  []uint64
-	ctx    handlerContext
-	src    *mailbox.Source
-	credit chan uint64   // of a stream: items the reader takes on
-	state  atomic.Uint32 // of the bits below
+	h       *host
+	link    *inLink
+	m       *mailbox.Incoming // until it is over
+	id      uint64
+	chain   []uint64
+	few     [4]uint64 // of a short chain
+	ctx     handlerContext
+	src     *mailbox.Source
+	credit  chan uint64 // of a stream: items the reader takes on
+	window  int         // of a stream: items that the reader takes now
+	method  string
+	isCall  bool
+	request uint64 // the call's id on its link
+	trace   map[string]string
+	state   atomic.Uint32 // of the bits below
 
 	mu  sync.Mutex
-	out map[*call]*client // calls that the handler waits for
+	out []outgoing // calls that the handler waits for
 }
 
 const (
@@ -76,7 +82,9 @@ func (h *host) work(slot int) {
 // begin enters an invocation. The inbox is locked: what it decides is decided
 // before anything else is begun.
 func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
-	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1), chain: m.Meta.Chain}
+	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1),
+		method: m.Method, isCall: m.Call, request: m.ID, window: m.Meta.Window, trace: m.Meta.Trace}
+	inv.chain = append(inv.few[:0], m.Meta.Chain...)
 	inv.ctx.actor, inv.ctx.inv, inv.ctx.deadline = h.ctx, inv, m.Meta.Deadline
 	if m.Meta.Stream {
 		inv.credit = make(chan uint64, 64)
@@ -106,13 +114,13 @@ func (h *host) end(slot int, inv *invocation) {
 
 // lives keeps a call that has lost its slot to be found, unless it is over.
 func (h *host) lives(inv *invocation) {
-	if !inv.m.Call {
+	if !inv.isCall {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if inv.state.Load()&invOver == 0 {
-		h.late[callKey{inv.link, inv.m.ID}] = inv
+		h.late[callKey{inv.link, inv.request}] = inv
 	}
 }
 
@@ -120,7 +128,7 @@ func (h *host) lives(inv *invocation) {
 // seldom, so the slots are their list.
 func (h *host) begun(l *inLink, id uint64) *invocation {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.m.Call && inv.m.ID == id {
+		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.isCall && inv.request == id {
 			return inv
 		}
 	}
@@ -132,7 +140,7 @@ func (h *host) begun(l *inLink, id uint64) *invocation {
 // begunBy lists the calls of a link that begun would find.
 func (h *host) begunBy(l *inLink) (all []*invocation) {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.m.Call {
+		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.isCall {
 			all = append(all, inv)
 		}
 	}
@@ -153,15 +161,15 @@ func (inv *invocation) done() {
 		return
 	}
 	inv.ctx.end(context.Canceled)
-	if before&invLater != 0 && inv.m.Call {
+	if before&invLater != 0 && inv.isCall {
 		inv.h.mu.Lock()
-		delete(inv.h.late, callKey{inv.link, inv.m.ID})
+		delete(inv.h.late, callKey{inv.link, inv.request})
 		inv.h.mu.Unlock()
 	}
 	inv.src.AutoRelease()
 	inv.src.Reset(nil)
 	inv.src.Segments = nil
-	inv.m.Drop()
+	inv.m.Recycle()
 }
 
 func (inv *invocation) handle(m *mailbox.Incoming) {
@@ -214,7 +222,7 @@ func (inv *invocation) fail(err error) {
 func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error) {
 	defer inv.set(invAnswered)
 	s := inv.h.sys
-	if !inv.m.Call {
+	if !inv.isCall {
 		if err != nil {
 			s.castFailed(inv, err)
 		}
@@ -226,18 +234,18 @@ func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error)
 	buf := s.buffer()
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
-		buf.B = mailbox.AppendResultHead(buf.B, inv.m.ID)
+		buf.B = mailbox.AppendResultHead(buf.B, inv.request)
 		if err = codec.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
 		}
 		if err != nil {
-			err = fmt.Errorf("response of %s: %w", inv.m.Method, err)
+			err = fmt.Errorf("response of %s: %w", inv.method, err)
 		}
 	}
 	if err != nil {
-		inv.link.refuse(inv.m.ID, encodeRemote(inv.h.kind, err))
+		inv.link.refuse(inv.request, encodeRemote(inv.h.kind, err))
 	} else {
-		inv.link.result(inv.m.ID, buf)
+		inv.link.result(inv.request, buf)
 	}
 	buf.AutoRelease()
 }
@@ -252,25 +260,25 @@ func (inv *invocation) emit(item any) bool {
 		inv.discard(item)
 		return false // or it was called as an ordinary method, by a foreign peer
 	}
-	for inv.m.Meta.Window <= 0 {
+	for inv.window <= 0 {
 		select {
 		case n := <-inv.credit:
-			inv.m.Meta.Window += int(min(n, streamWindow))
+			inv.window += int(min(n, streamWindow))
 		case <-inv.ctx.Done():
 			inv.discard(item)
 			return false
 		}
 	}
-	inv.m.Meta.Window--
+	inv.window--
 	buf := inv.h.sys.buffer()
 	defer mailbox.PutBuffer(buf)
 	err := mailbox.Encode(buf, item, inv.link.arrays())
 	if err == nil {
-		err = inv.link.item(inv.m.ID, buf)
+		err = inv.link.item(inv.request, buf)
 	}
 	buf.AutoRelease()
 	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
-		inv.fail(fmt.Errorf("item of %s: %w", inv.m.Method, err))
+		inv.fail(fmt.Errorf("item of %s: %w", inv.method, err))
 		inv.ctx.end(err)
 		return false
 	}
@@ -325,5 +333,5 @@ func isNilPointer(v any) bool {
 // castFailed logs the error of a cast: it has no caller to go to.
 func (s *System) castFailed(inv *invocation, err error) {
 	s.Emit(Event{Type: EventCastFailed, Path: inv.h.path, Kind: inv.h.kind.name, Incarnation: inv.h.incarnation,
-		Method: inv.m.Method, Err: err, Sender: inv.link.from})
+		Method: inv.method, Err: err, Sender: inv.link.from})
 }

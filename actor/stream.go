@@ -47,9 +47,9 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 			yield(zero, sendError("stream", s.name, ref.to.path, err))
 			return
 		}
-		done := waits(ctx, c, call)
+		inv := waits(ctx, c, call)
 		defer func() {
-			done()
+			inv.waited(call)
 			cancel()
 			if r, err := c.await(ctx, call); err == nil {
 				r.Drop()

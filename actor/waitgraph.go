@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,22 +36,30 @@ type probe struct {
 }
 
 // waits notes that the handler ctx belongs to waits for a call.
-func waits(ctx context.Context, c *client, waited *call) (done func()) {
+func waits(ctx context.Context, c *client, waited *call) *invocation {
 	inv := invocationOf(ctx)
+	if inv != nil {
+		inv.mu.Lock()
+		defer inv.mu.Unlock()
+		inv.out = append(inv.out, outgoing{waited, c})
+	}
+	return inv
+}
+
+// outgoing is a call that a handler waits for.
+type outgoing struct {
+	call *call
+	c    *client
+}
+
+// waited ends what waits began. It may be called on nil.
+func (inv *invocation) waited(call *call) {
 	if inv == nil {
-		return func() {}
+		return
 	}
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	if inv.out == nil {
-		inv.out = make(map[*call]*client)
-	}
-	inv.out[waited] = c
-	return func() {
-		inv.mu.Lock()
-		defer inv.mu.Unlock()
-		delete(inv.out, waited)
-	}
+	inv.out = slices.DeleteFunc(inv.out, func(o outgoing) bool { return o.call == call })
 }
 
 // stalled is called when a call has to wait for a slot.
@@ -86,20 +95,16 @@ func (h *host) pass(inv *invocation, p probe) {
 	}
 	p.Trail = append(p.Trail[:len(p.Trail):len(p.Trail)], h.path)
 	p.Max = max(p.Max, inv.id)
-	for call, c := range inv.outgoing() {
-		p.Call = uint64(call.id)
-		c.probe(call, p)
+	for _, o := range inv.outgoing() {
+		p.Call = uint64(o.call.id)
+		o.c.probe(o.call, p)
 	}
 }
 
-func (inv *invocation) outgoing() map[*call]*client {
+func (inv *invocation) outgoing() []outgoing {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	out := make(map[*call]*client, len(inv.out))
-	for call, c := range inv.out {
-		out[call] = c
-	}
-	return out
+	return slices.Clone(inv.out)
 }
 
 func (c *client) probe(call *call, p probe) {
@@ -132,9 +137,9 @@ func (l *inLink) probed(p probe) {
 	trail := strings.Join(append(p.Trail, h.path), " -> ")
 	err := fmt.Errorf("calls wait for each other (%s): %w", trail, ErrCallCycle)
 	h.sys.Emit(Event{Type: EventDeadlock, Path: h.path, Kind: h.kind.name, Incarnation: h.incarnation,
-		Method: inv.m.Method, Err: err, Detail: trail})
-	for call, c := range inv.outgoing() {
-		c.refuse(call, err)
+		Method: inv.method, Err: err, Detail: trail})
+	for _, o := range inv.outgoing() {
+		o.c.refuse(o.call, err)
 	}
 }
 

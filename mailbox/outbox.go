@@ -1,6 +1,10 @@
 package mailbox
 
-import "github.com/understudy-go/understudy/shm"
+import (
+	"sync"
+
+	"github.com/understudy-go/understudy/shm"
+)
 
 // Message is one encoded user message in its sender's hands.
 type Message struct {
@@ -15,10 +19,26 @@ type Message struct {
 	small     [96]byte // of a small Body
 	sent      bool
 	cancelled bool
+	position  uint64 // on the current link, if sent
 }
 
-// SetBody copies body, so that a small message is all one allocation. Nobody
-// can say when a lane has let go of a body, so the memory serves no other.
+// Position is that of a message that was sent on the current link.
+func (m *Message) Position() uint64 { return m.position }
+
+var messages = sync.Pool{New: func() any { return new(Message) }}
+
+// GetMessage takes an empty message from a pool.
+func GetMessage() *Message { return messages.Get().(*Message) }
+
+// Recycle is Drop for a message that nobody else knows: it gives the message
+// back to the pool. A lane has let go of a body when Send returns.
+func (m *Message) Recycle() {
+	m.Drop()
+	*m = Message{}
+	messages.Put(m)
+}
+
+// SetBody copies body; a small one lies in the message itself.
 func (m *Message) SetBody(body []byte) { m.Body = append(m.small[:0], body...) }
 
 // Size is what the message counts against the byte capacity.
@@ -112,6 +132,7 @@ func (o *Outbox) NextUnsent() *Message {
 	m := o.queue[o.head+o.sent]
 	m.sent = true
 	o.sent++
+	m.position = o.Sent()
 	return m
 }
 

@@ -66,6 +66,18 @@ func (m *Incoming) Drop() {
 	m.mem = nil
 }
 
+var incomings = sync.Pool{New: func() any { return new(Incoming) }}
+
+// Recycle is Drop for a message that nobody else knows: it gives the message
+// back to the pool.
+func (m *Incoming) Recycle() {
+	m.Drop()
+	chain := m.Meta.Chain[:0]
+	*m = Incoming{}
+	m.Meta.Chain = chain
+	incomings.Put(m)
+}
+
 // Reply is the peer's answer to a request. Drop it when it is decoded.
 type Reply struct {
 	Err      []byte // raw; nil when there is none
@@ -347,14 +359,15 @@ func (p *Peer) response(env Envelope, local *localSegments, mem *memory, blob fu
 }
 
 func (p *Peer) incoming(env Envelope, local *localSegments, mem *memory, blob func()) error {
-	m := &Incoming{ID: env.ID, Call: env.Type == Request, Method: env.Method, Params: env.Params,
-		body: len(env.Params) + len(env.Meta) + len(env.Method), blob: blob, mem: mem}
+	m := incomings.Get().(*Incoming)
+	m.ID, m.Call, m.Method, m.Params = env.ID, env.Type == Request, env.Method, env.Params
+	m.body, m.blob, m.mem = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem
 	if mem == nil && blob == nil {
 		m.Params = clone(env.Params)
 	}
 	if len(env.Meta) > 0 || local != nil {
 		var err error
-		if m.Meta, err = ParseMeta(env.Meta); err != nil {
+		if err = m.Meta.Parse(env.Meta); err != nil {
 			m.Drop()
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 //
 //	word     0  tail: bytes that we have published in our ring, ever
 //	word    64  head: bytes that we have taken from the peer's ring, ever
-//	word   128  parked: our reader sleeps and wants its bell rung
+//	word   128  parked: our reader sleeps for the n-th time and wants its bell
+//	            rung, once; 0: it is awake
 //	byte  4096  the ring
 //
 // A record is 16 bytes of header, the body's length and the record's number,
@@ -86,6 +87,7 @@ type ringWriter struct {
 
 	at    uint64 // what tail says
 	freed uint64 // what head said when it was last read
+	rung  uint64 // for which sleep of the reader the bell was rung last
 	hook  func(step)
 }
 
@@ -130,12 +132,17 @@ func (w *ringWriter) write(number uint64, body []byte) (bool, error) {
 	return true, nil
 }
 
-// asleep reports whether the reader wants its bell rung. It is asked after
-// write: a reader that parks before it has seen the record is seen parked.
+// asleep reports whether the reader wants its bell rung and it was not: waking
+// up takes a while, in which much can be written. It is asked after write: a
+// reader that parks before it has seen the record is seen parked.
 func (w *ringWriter) asleep() bool {
-	parked := atomic.LoadUint64(w.parked) != 0
+	n := atomic.LoadUint64(w.parked)
 	w.step(stepAsleep)
-	return parked
+	if n == 0 || n == w.rung {
+		return false
+	}
+	w.rung = n
+	return true
 }
 
 func recordSize(body int) uint64 { return recordHead + uint64(body+15)&^15 }
@@ -149,9 +156,10 @@ type ringReader struct {
 	head   *uint64 // ours
 	parked *uint64 // ours
 
-	at   uint64 // what head says
-	seen uint64 // what tail said when it was last read
-	hook func(step)
+	at     uint64 // what head says
+	seen   uint64 // what tail said when it was last read
+	sleeps uint64 // how often it has parked; of the one who parks
+	hook   func(step)
 }
 
 func newRingReader(ours, theirs ringMem) ringReader {
@@ -208,7 +216,8 @@ func (r *ringReader) take(buf []byte) ([]byte, error) {
 // park asks for the bell. The caller must look for records once more before it
 // sleeps: the writer looks at the flag only after it has published.
 func (r *ringReader) park() {
-	atomic.StoreUint64(r.parked, 1)
+	r.sleeps++
+	atomic.StoreUint64(r.parked, r.sleeps)
 	r.step(stepParked)
 }
 
