@@ -82,7 +82,9 @@ func (b *bed) start(children ...supervisor.Child) {
 func (b *bed) startSpec(spec supervisor.Spec) {
 	b.Helper()
 	spec.Intensity, spec.Defaults = 1000, b.options
-	spec.Logger = slog.New(slog.DiscardHandler)
+	if spec.Logger == nil {
+		spec.Logger = slog.New(slog.DiscardHandler)
+	}
 	tree, err := supervisor.Start(b.ctx, spec)
 	b.must(err)
 	b.tree = tree

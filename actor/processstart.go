@@ -207,11 +207,13 @@ func (b *processBody) stand(l *link) {
 	b.link, b.marks = l, l.marks
 }
 
+// logLevel is the lowest level that l takes, among those that anybody uses.
 func logLevel(l *slog.Logger) slog.Level {
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+	const most = 100
+	for level := slog.Level(-most); level < most; level++ {
 		if l.Enabled(context.Background(), level) {
 			return level
 		}
 	}
-	return slog.LevelError + 1
+	return most
 }
