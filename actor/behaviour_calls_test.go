@@ -132,6 +132,17 @@ func TestNestedExitError(t *testing.T) {
 			b.Fatalf("%#v", remote)
 		}
 		check(b, 0)(PuppetAdd.Call(b.ctx, b.ref("a"), 0)) // it lives
+
+		if !b.process {
+			return
+		}
+		_, err = PuppetRelay.Call(b.ctx, b.ref("a"), relay{Note: "x", Then: "explain", Route: []actor.Ref[puppet]{b.ref("b")}})
+		if x := b.exit(err); x.Path != "/b" || x.Code != 3 || len(x.Stdout) != 1 || x.Stdout[0] != "the reason" || x.Stderr != nil {
+			b.Fatalf("%#v", x)
+		}
+		if !strings.Contains(err.Error(), "stdout: the reason") {
+			b.Fatalf("it does not say what /b printed: %v", err)
+		}
 	})
 }
 
