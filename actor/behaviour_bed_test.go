@@ -143,6 +143,20 @@ func (b *bed) must(err error) {
 	}
 }
 
+// ends waits for what must come by itself, and soon. It fails the test in words
+// when it does not, long before the test's own time is up.
+func (b *bed) ends(done <-chan struct{}, what string) {
+	b.Helper()
+	const soon = 10 * time.Second
+	t := time.NewTimer(soon)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		b.Fatalf("%s has not ended after %v, and nothing else will end it", what, soon)
+	}
+}
+
 // is fails the test unless err wraps all of the targets.
 func (b *bed) is(err error, targets ...error) {
 	b.Helper()

@@ -82,7 +82,9 @@ func TestCallEndsWithItsActor(t *testing.T) {
 			pin, err := p.Pin(b.ctx)
 			b.must(err)
 			inc, _ := pin.Pinned()
-			_, err = PuppetAct.Call(b.ctx, p, act{Note: c.then, Then: c.then})
+			call := PuppetAct.Go(b.ctx, p, act{Note: c.then, Then: c.then})
+			b.ends(call.Done(), "the call that ended the actor by "+c.then)
+			_, err = call.Result()
 			x := b.exit(err)
 			if x.Path != "/p" || x.Reason != c.reason || x.Begun != actor.BegunYes || x.Incarnation != inc {
 				b.Fatalf("%s: %#v", c.then, x)
