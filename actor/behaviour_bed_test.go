@@ -62,6 +62,12 @@ func inProcesses(t *testing.T, test func(b *bed)) {
 
 func newBed(t *testing.T, process bool) *bed {
 	leaktest.Check(t)
+	// A call that its ctx does not end would last until the suite's time is up,
+	// and nobody would know which.
+	hangs := time.AfterFunc(2*patience, func() {
+		panic(t.Name() + " hangs: something has not returned although its ctx ended long ago")
+	})
+	t.Cleanup(func() { hangs.Stop() })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	b := &bed{T: t, ctx: ctx, process: process}

@@ -123,7 +123,9 @@ func TestCallEndsWithItsActor(t *testing.T) {
 func TestNestedExitError(t *testing.T) {
 	both(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
-		_, err := PuppetRelay.Call(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
+		call := PuppetRelay.Go(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
+		b.ends(call.Done(), "the call that ended the actor behind the one in the middle")
+		_, err := call.Result()
 		x := b.exit(err)
 		if x.Path != "/b" || x.Reason != actor.ReasonError || x.Begun != actor.BegunYes {
 			b.Fatalf("%#v", x)
@@ -214,7 +216,9 @@ func TestDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(b.ctx, 200*time.Millisecond)
 		defer cancel()
 		g := b.gate()
-		_, err := PuppetAct.Call(ctx, p, act{Note: "late", Gate: g.path, Then: "ctx"}) // returns though the gate is shut
+		call := PuppetAct.Go(ctx, p, act{Note: "late", Gate: g.path, Then: "ctx"})
+		b.ends(call.Done(), "the call whose deadline has passed, though the gate is shut,")
+		_, err := call.Result()
 		b.is(err, context.DeadlineExceeded)
 		g.open()
 		b.diary.expect("late")
@@ -239,6 +243,7 @@ func TestCancellation(t *testing.T) {
 		call := PuppetAct.Go(ctx, p, act{Note: "begun", Then: "ctx"})
 		b.diary.expect("begun")
 		cancel(cause)
+		b.ends(call.Done(), "the cancelled call")
 		_, err := call.Result()
 		b.is(err, cause)
 		b.diary.expect("ctx: the caller has given up")
@@ -250,6 +255,7 @@ func TestCancellation(t *testing.T) {
 		ctx, cancel = context.WithCancelCause(b.ctx)
 		call = PuppetAct.Go(ctx, p, act{Note: "cancelled"})
 		cancel(cause)
+		b.ends(call.Done(), "the call that was cancelled before its turn")
 		_, err = call.Result()
 		b.is(err, cause)
 		after := PuppetAct.Go(b.ctx, p, act{Note: "after"})
