@@ -131,6 +131,24 @@ func (b *bed) pid(id string) int {
 	return 0
 }
 
+// halt stops an actor's process as ^Z does, and waits until none of its threads
+// runs: a signal takes a moment to reach them all.
+func (b *bed) halt(id string) {
+	b.Helper()
+	pid := b.pid(id)
+	b.must(syscall.Kill(pid, syscall.SIGSTOP))
+	for running := true; running; b.must(b.ctx.Err()) {
+		running = false
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		b.must(err)
+		for _, path := range threads {
+			stat, err := os.ReadFile(path) // "pid (name) state ...": the name may have anything in it
+			state := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
+			running = running || err == nil && !strings.HasPrefix(state, " T")
+		}
+	}
+}
+
 // check fails the test unless the call ended as wanted. Use: check[T](b, want)(m.Call(...)).
 func check[T comparable](b *bed, want T) func(T, error) {
 	b.Helper()

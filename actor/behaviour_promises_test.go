@@ -55,7 +55,7 @@ func TestCallerIsNotHeldByItsCall(t *testing.T) {
 			piped := PuppetAct.Go(ctx, p, act{Note: deaf, Gate: g.path})
 			b.diary.expect(deaf)
 			if deaf == "is stopped" {
-				b.must(syscall.Kill(b.pid("p"), syscall.SIGSTOP))
+				b.halt("p")
 			}
 			cause := errors.New("better things to do")
 			cancel(cause)
