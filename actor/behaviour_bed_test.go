@@ -62,6 +62,12 @@ func inProcesses(t *testing.T, test func(b *bed)) {
 
 func newBed(t *testing.T, process bool) *bed {
 	leaktest.Check(t)
+	// A call that its ctx does not end would last until the suite's time is up,
+	// and nobody would know which.
+	hangs := time.AfterFunc(2*patience, func() {
+		panic(t.Name() + " hangs: something has not returned although its ctx ended long ago")
+	})
+	t.Cleanup(func() { hangs.Stop() })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	b := &bed{T: t, ctx: ctx, process: process}
@@ -82,7 +88,9 @@ func (b *bed) start(children ...supervisor.Child) {
 func (b *bed) startSpec(spec supervisor.Spec) {
 	b.Helper()
 	spec.Intensity, spec.Defaults = 1000, b.options
-	spec.Logger = slog.New(slog.DiscardHandler)
+	if spec.Logger == nil {
+		spec.Logger = slog.New(slog.DiscardHandler)
+	}
 	tree, err := supervisor.Start(b.ctx, spec)
 	b.must(err)
 	b.tree = tree
@@ -123,6 +131,24 @@ func (b *bed) pid(id string) int {
 	return 0
 }
 
+// halt stops an actor's process as ^Z does, and waits until none of its threads
+// runs: a signal takes a moment to reach them all.
+func (b *bed) halt(id string) {
+	b.Helper()
+	pid := b.pid(id)
+	b.must(syscall.Kill(pid, syscall.SIGSTOP))
+	for running := true; running; b.must(b.ctx.Err()) {
+		running = false
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		b.must(err)
+		for _, path := range threads {
+			stat, err := os.ReadFile(path) // "pid (name) state ...": the name may have anything in it
+			state := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
+			running = running || err == nil && !strings.HasPrefix(state, " T")
+		}
+	}
+}
+
 // check fails the test unless the call ended as wanted. Use: check[T](b, want)(m.Call(...)).
 func check[T comparable](b *bed, want T) func(T, error) {
 	b.Helper()
@@ -138,6 +164,20 @@ func (b *bed) must(err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// ends waits for what must come by itself, and soon. It fails the test in words
+// when it does not, long before the test's own time is up.
+func (b *bed) ends(done <-chan struct{}, what string) {
+	b.Helper()
+	const soon = 10 * time.Second
+	t := time.NewTimer(soon)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		b.Fatalf("%s has not ended after %v, and nothing else will end it", what, soon)
 	}
 }
 

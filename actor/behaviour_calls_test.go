@@ -82,7 +82,9 @@ func TestCallEndsWithItsActor(t *testing.T) {
 			pin, err := p.Pin(b.ctx)
 			b.must(err)
 			inc, _ := pin.Pinned()
-			_, err = PuppetAct.Call(b.ctx, p, act{Note: c.then, Then: c.then})
+			call := PuppetAct.Go(b.ctx, p, act{Note: c.then, Then: c.then})
+			b.ends(call.Done(), "the call that ended the actor by "+c.then)
+			_, err = call.Result()
 			x := b.exit(err)
 			if x.Path != "/p" || x.Reason != c.reason || x.Begun != actor.BegunYes || x.Incarnation != inc {
 				b.Fatalf("%s: %#v", c.then, x)
@@ -121,7 +123,9 @@ func TestCallEndsWithItsActor(t *testing.T) {
 func TestNestedExitError(t *testing.T) {
 	both(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
-		_, err := PuppetRelay.Call(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
+		call := PuppetRelay.Go(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
+		b.ends(call.Done(), "the call that ended the actor behind the one in the middle")
+		_, err := call.Result()
 		x := b.exit(err)
 		if x.Path != "/b" || x.Reason != actor.ReasonError || x.Begun != actor.BegunYes {
 			b.Fatalf("%#v", x)
@@ -132,6 +136,17 @@ func TestNestedExitError(t *testing.T) {
 			b.Fatalf("%#v", remote)
 		}
 		check(b, 0)(PuppetAdd.Call(b.ctx, b.ref("a"), 0)) // it lives
+
+		if !b.process {
+			return
+		}
+		_, err = PuppetRelay.Call(b.ctx, b.ref("a"), relay{Note: "x", Then: "explain", Route: []actor.Ref[puppet]{b.ref("b")}})
+		if x := b.exit(err); x.Path != "/b" || x.Code != 3 || len(x.Stdout) != 1 || x.Stdout[0] != "the reason" || x.Stderr != nil {
+			b.Fatalf("%#v", x)
+		}
+		if !strings.Contains(err.Error(), "stdout: the reason") {
+			b.Fatalf("it does not say what /b printed: %v", err)
+		}
 	})
 }
 
@@ -201,7 +216,9 @@ func TestDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(b.ctx, 200*time.Millisecond)
 		defer cancel()
 		g := b.gate()
-		_, err := PuppetAct.Call(ctx, p, act{Note: "late", Gate: g.path, Then: "ctx"}) // returns though the gate is shut
+		call := PuppetAct.Go(ctx, p, act{Note: "late", Gate: g.path, Then: "ctx"})
+		b.ends(call.Done(), "the call whose deadline has passed, though the gate is shut,")
+		_, err := call.Result()
 		b.is(err, context.DeadlineExceeded)
 		g.open()
 		b.diary.expect("late")
@@ -226,6 +243,7 @@ func TestCancellation(t *testing.T) {
 		call := PuppetAct.Go(ctx, p, act{Note: "begun", Then: "ctx"})
 		b.diary.expect("begun")
 		cancel(cause)
+		b.ends(call.Done(), "the cancelled call")
 		_, err := call.Result()
 		b.is(err, cause)
 		b.diary.expect("ctx: the caller has given up")
@@ -237,6 +255,7 @@ func TestCancellation(t *testing.T) {
 		ctx, cancel = context.WithCancelCause(b.ctx)
 		call = PuppetAct.Go(ctx, p, act{Note: "cancelled"})
 		cancel(cause)
+		b.ends(call.Done(), "the call that was cancelled before its turn")
 		_, err = call.Result()
 		b.is(err, cause)
 		after := PuppetAct.Go(b.ctx, p, act{Note: "after"})

@@ -94,7 +94,7 @@ func TestStoppedReceiver(t *testing.T) {
 		const capacity, size = 256 << 10, 4 << 10
 		p := b.puppet(actor.MailboxCapacity(1<<20, capacity))
 		check(b, 0)(PuppetAdd.Call(b.ctx, p, 0))
-		b.must(syscall.Kill(b.pid("p"), syscall.SIGSTOP))
+		b.halt("p")
 		accepted := 0
 		for {
 			err := PuppetAct.TryCast(p, act{Fill: make([]byte, size)})

@@ -98,6 +98,9 @@ func (p *puppet) Act(ctx context.Context, a act) (string, error) {
 		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
 	case "exit code 125":
 		os.Exit(actor.ExitCodeDoNotRestart)
+	case "explain":
+		fmt.Println("the reason")
+		os.Exit(3)
 	case "exit code 3":
 		os.Exit(3)
 	case "ctx":

@@ -236,6 +236,7 @@ type wireExit struct {
 	Code         int        `msgpack:"code,omitempty"`
 	Signal       int        `msgpack:"signal,omitempty"`
 	Err          *wireError `msgpack:"err,omitempty"`
+	Stdout       []string   `msgpack:"stdout,omitempty"`
 	Stderr       []string   `msgpack:"stderr,omitempty"`
 	DoNotRestart bool       `msgpack:"do_not_restart,omitempty"`
 }

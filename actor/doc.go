@@ -26,6 +26,13 @@
 // caller gets an [*ExitError] at once, and so do those who wait for calls that
 // the actor had begun. What it had not begun waits for its replacement.
 //
+// # Logs
+//
+// Actors log with [Logger]: the records come out of the system's logger with
+// the actor's path and pid, whether it is a process or a goroutine. So does each
+// line that a process prints, at level Info, with its "stream": stdout or stderr.
+// The last lines of both are in the report of its end.
+//
 // # Arrays
 //
 // An array of package shm is an ordinary field of a message and passes by

@@ -65,6 +65,7 @@ type ExitStatus struct {
 	Code         int            // exit code of the process, 0 if a signal ended it
 	Signal       syscall.Signal // the signal that ended it, or 0
 	Err          error          // what the actor said: the error of Exit, Run or the constructor, or the crash text
+	Stdout       []string       // its last lines on standard output
 	Stderr       []string       // its last lines on standard error
 	DoNotRestart bool           // exit code 125 or ErrDoNotRestart: whatever its type
 }
@@ -111,7 +112,8 @@ type ExitError struct {
 	Code        int
 	Signal      syscall.Signal
 	Begun       Begun
-	Stderr      []string // the last lines it printed
+	Stdout      []string // its last lines on standard output
+	Stderr      []string // its last lines on standard error
 	Err         error    // what the actor said, if anything
 }
 
@@ -123,8 +125,8 @@ func (e *ExitError) Error() string {
 	}
 	fmt.Fprintf(&b, " ended: %v; message begun: %v", ExitStatus{Reason: e.Reason, Code: e.Code, Signal: e.Signal, Err: e.Err}, e.Begun)
 	var p *PanicError
-	if len(e.Stderr) > 0 && !errors.As(e.Err, &p) { // else they are the stack
-		fmt.Fprintf(&b, "; stderr: %s", strings.Join(e.Stderr, " | "))
+	if !errors.As(e.Err, &p) { // else it says why, and what it printed is the stack
+		b.WriteString(quote(e.Stdout, e.Stderr))
 	}
 	return b.String()
 }
@@ -133,7 +135,7 @@ func (e *ExitError) Unwrap() error { return e.Err }
 
 func exitErrorOf(path string, pid int, inc Incarnation, x ExitStatus, begun Begun) *ExitError {
 	return &ExitError{Path: path, PID: pid, Incarnation: inc, Reason: x.Reason, Code: x.Code,
-		Signal: x.Signal, Begun: begun, Stderr: x.Stderr, Err: x.Err}
+		Signal: x.Signal, Begun: begun, Stdout: x.Stdout, Stderr: x.Stderr, Err: x.Err}
 }
 
 // IsExit reports whether err is the end of an actor, and returns it.

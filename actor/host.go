@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type host struct {
 	capacity    int
 	capBytes    int
 	local       bool // in-process: panics are recovered, and it can only be abandoned
+	log         atomic.Pointer[slog.Logger]
 
 	ctx    context.Context // ends with ErrStopping when the actor is to end
 	cancel context.CancelCauseFunc

@@ -188,8 +188,8 @@ func (i *Instance) failed(err error) {
 }
 
 // startTimedOut is the error of a start that took too long.
-func (i *Instance) startTimedOut(timeout time.Duration, stderr []string) error {
-	x := ExitStatus{Reason: ReasonStartTimeout, Err: fmt.Errorf("not ready after %v", timeout), Stderr: stderr}
+func (i *Instance) startTimedOut(timeout time.Duration, stdout, stderr []string) error {
+	x := ExitStatus{Reason: ReasonStartTimeout, Err: fmt.Errorf("not ready after %v", timeout), Stdout: stdout, Stderr: stderr}
 	return fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, BegunNo))
 }
 

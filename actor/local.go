@@ -55,7 +55,7 @@ func (b *localBody) run(bp Blueprint) {
 	}
 	tooLate := time.AfterFunc(timeout, func() {
 		if !i.isReady() {
-			i.failed(i.startTimedOut(timeout, nil))
+			i.failed(i.startTimedOut(timeout, nil, nil))
 			h.finish(ExitStatus{Reason: ReasonStartTimeout})
 			h.cancel(ErrStopping)
 			b.kill(false)

@@ -4,124 +4,133 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
-
-	"github.com/understudy-go/understudy/mailbox"
+	"slices"
 )
 
-// wireRecord is a log record of an actor's process on its way to the root.
-type wireRecord struct {
-	Time  int64      `msgpack:"time"`
-	Level int        `msgpack:"level"`
-	Text  string     `msgpack:"text"`
-	Path  string     `msgpack:"path"`
-	PID   int        `msgpack:"pid"`
-	Attrs []wireAttr `msgpack:"attrs,omitempty"`
+// Logger returns the logger of the actor that ctx belongs to: what a
+// constructor, a handler, a stream, Run or Stop logs with. Its records come out
+// of the system's logger ([SystemOptions]) with the actor's "path" and the "pid"
+// of its process first, and are the same whether the actor is a process or a
+// goroutine: groups stay groups; numbers, booleans, strings, durations and times
+// keep their kinds, and any other value is its text, as fmt prints it. Only a
+// goroutine's records carry the line of source that made them, and hand ctx to
+// the system's logger. A process asks for the system's level when it starts, and
+// when it logs faster than its parent reads, it is not slowed but loses records,
+// and says how many.
+//
+// In an actor's process it is that actor's logger whatever ctx is, and slog's
+// default logger is the same one until the actor sets another. A goroutine
+// shares the default logger with the whole program: what an in-process actor
+// logs with slog.Info, or slog.InfoContext, does not come this way and bears
+// neither path nor pid. Outside of actors, Logger returns slog.Default.
+func Logger(ctx context.Context) *slog.Logger {
+	s, ok := ScopeOf(ctx)
+	if !ok {
+		return slog.Default()
+	}
+	return s.(scope).h.logger()
 }
 
-type wireAttr struct {
-	Key   string `msgpack:"key"`
-	Value any    `msgpack:"value"`
+// logger makes the actor's logger when it is first asked for.
+func (h *host) logger() *slog.Logger {
+	if l := h.log.Load(); l != nil {
+		return l
+	}
+	h.log.CompareAndSwap(nil, slog.New(&logHandler{sys: h.sys, path: h.path}))
+	return h.log.Load()
 }
-
-// maxLogBuffered is how many bytes may wait on the connection before records
-// are dropped: a log must not stop an actor.
-const maxLogBuffered = 1 << 20
-
-// childLevel is the level below which records stay in the child.
-var childLevel slog.LevelVar
-
-func setLogLevel(level int) { childLevel.Set(slog.Level(level)) }
 
 // logToParent makes the parent the destination of slog's default logger.
 func (c *child) logToParent() {
-	slog.SetDefault(slog.New(&parentHandler{c: c}))
+	slog.SetDefault(slog.New(&logHandler{sys: c.sys}))
 }
 
-// parentHandler is a slog.Handler over the connection to the parent.
-type parentHandler struct {
-	c      *child
-	attrs  []wireAttr
-	prefix string
+// logHandler is the slog.Handler of one actor, in both modes.
+type logHandler struct {
+	sys  *System
+	path string     // empty: that of the actor whose process this is, once it is known
+	open []logGroup // the attributes so far, by open group; the first is no group
 }
 
-func (h *parentHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= childLevel.Level()
+type logGroup struct {
+	name  string
+	attrs []slog.Attr
 }
 
-func (h *parentHandler) Handle(_ context.Context, r slog.Record) error {
-	if h.c.peer.Buffered() > maxLogBuffered {
-		return nil
-	}
-	w := wireRecord{Time: r.Time.UnixNano(), Level: int(r.Level), Text: r.Message, Path: h.c.sys.fromPath(), PID: os.Getpid(),
-		Attrs: h.attrs[:len(h.attrs):len(h.attrs)]}
+func (h *logHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.sys.logs(ctx, level)
+}
+
+func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
+	var attrs []slog.Attr
 	r.Attrs(func(a slog.Attr) bool {
-		w.Attrs = appendAttr(w.Attrs, h.prefix, a)
+		attrs = appendPlain(attrs, a)
 		return true
 	})
-	return h.c.peer.Notify(ctlLog, mailbox.ControlParams(w))
+	for i, g := range slices.Backward(h.open) {
+		attrs = append(g.attrs[:len(g.attrs):len(g.attrs)], attrs...)
+		if i > 0 && len(attrs) > 0 {
+			attrs = []slog.Attr{{Key: g.name, Value: slog.GroupValue(attrs...)}}
+		}
+	}
+	path := h.path
+	if self := mainHost.Load(); path == "" && self != nil {
+		path = self.path
+	}
+	n := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	n.AddAttrs(attrs...)
+	return h.sys.deliver(ctx, path, os.Getpid(), n)
 }
 
-func (h *parentHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	n := *h
-	n.attrs = h.attrs[:len(h.attrs):len(h.attrs)]
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	n := h.clone()
+	g := &n.open[len(n.open)-1]
+	g.attrs = slices.Clip(g.attrs) // others hold it, too
 	for _, a := range attrs {
-		n.attrs = appendAttr(n.attrs, h.prefix, a)
+		g.attrs = appendPlain(g.attrs, a)
+	}
+	return n
+}
+
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	n := h.clone()
+	n.open = append(n.open, logGroup{name: name})
+	return n
+}
+
+// clone returns a copy whose list of groups is its own and not empty.
+func (h *logHandler) clone() *logHandler {
+	n := *h
+	if n.open = slices.Clone(h.open); len(n.open) == 0 {
+		n.open = make([]logGroup, 1)
 	}
 	return &n
 }
 
-func (h *parentHandler) WithGroup(name string) slog.Handler {
-	n := *h
-	n.prefix = h.prefix + name + "."
-	return &n
-}
-
-// appendAttr flattens groups and keeps what MessagePack can carry.
-func appendAttr(to []wireAttr, prefix string, a slog.Attr) []wireAttr {
+// appendPlain appends what can cross to another process of an attribute: the
+// same in-process, so that nobody's logs change with the mode. It is resolved
+// on the goroutine that logs, which may go on to change what it refers to.
+func appendPlain(to []slog.Attr, a slog.Attr) []slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindGroup:
-		if a.Key != "" {
-			prefix += a.Key + "."
+		var members []slog.Attr
+		for _, m := range v.Group() {
+			members = appendPlain(members, m)
 		}
-		for _, g := range v.Group() {
-			to = appendAttr(to, prefix, g)
+		if a.Key == "" || len(members) == 0 {
+			return append(to, members...)
 		}
-		return to
-	case slog.KindInt64:
-		return append(to, wireAttr{prefix + a.Key, v.Int64()})
-	case slog.KindUint64:
-		return append(to, wireAttr{prefix + a.Key, v.Uint64()})
-	case slog.KindFloat64:
-		return append(to, wireAttr{prefix + a.Key, v.Float64()})
-	case slog.KindBool:
-		return append(to, wireAttr{prefix + a.Key, v.Bool()})
+		v = slog.GroupValue(members...)
+	case slog.KindAny:
+		if v.Any() != nil {
+			v = slog.StringValue(v.String())
+		} else if a.Key == "" {
+			return to // slog ignores what is no attribute at all
+		}
 	}
-	if a.Key == "" && prefix == "" {
-		return to
-	}
-	return append(to, wireAttr{prefix + a.Key, v.String()})
-}
-
-// logRecord logs, or passes on, a record from a process below.
-func (s *System) logRecord(params []byte) {
-	if s.parent != nil {
-		_ = s.parent.Notify(ctlLog, params)
-		return
-	}
-	var w wireRecord
-	if mailbox.DecodeControl(params, &w) != nil {
-		return
-	}
-	l := s.Logger()
-	if !l.Enabled(context.Background(), slog.Level(w.Level)) {
-		return
-	}
-	r := slog.NewRecord(time.Unix(0, w.Time), slog.Level(w.Level), w.Text, 0)
-	r.AddAttrs(slog.String("path", w.Path), slog.Int("pid", w.PID))
-	for _, a := range w.Attrs {
-		r.AddAttrs(slog.Any(a.Key, a.Value))
-	}
-	_ = l.Handler().Handle(context.Background(), r)
+	return append(to, slog.Attr{Key: a.Key, Value: v})
 }

@@ -173,22 +173,16 @@ func (b *processBody) kill(asked bool) {
 	}
 }
 
-// output passes a line that the process printed to the log.
+// output passes a line that the process printed to the log, under its name.
 func (b *processBody) output(stream process.Stream, line []byte, cut bool) {
-	if s := b.i.sys; s.parent != nil { // straight to the root, under the name of whoever printed it
-		w := wireRecord{Time: time.Now().UnixNano(), Text: string(line), Path: b.i.path, PID: b.pid(),
-			Attrs: []wireAttr{{Key: "stream", Value: stream.String()}}}
-		if cut {
-			w.Attrs = append(w.Attrs, wireAttr{Key: "cut", Value: true})
-		}
-		if s.parent.Buffered() <= maxLogBuffered {
-			_ = s.parent.Notify(ctlLog, mailbox.ControlParams(w))
-		}
+	s, ctx := b.i.sys, context.Background()
+	if !s.logs(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("path", b.i.path), slog.Int("pid", b.pid()), slog.String("stream", stream.String())}
+	r := slog.NewRecord(time.Now(), slog.LevelInfo, string(line), 0)
+	r.AddAttrs(slog.String("stream", stream.String()))
 	if cut {
-		attrs = append(attrs, slog.Bool("cut", true))
+		r.AddAttrs(slog.Bool("cut", true))
 	}
-	b.i.sys.Logger().LogAttrs(context.Background(), slog.LevelInfo, string(line), attrs...)
+	_ = s.deliver(ctx, b.i.path, b.pid(), r)
 }

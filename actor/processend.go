@@ -13,7 +13,7 @@ func (b *processBody) report() ExitStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.proc.Status()
-	x := ExitStatus{Code: max(st.Code, 0), Signal: st.Signal, Stderr: st.Stderr}
+	x := ExitStatus{Code: max(st.Code, 0), Signal: st.Signal, Stdout: st.Stdout, Stderr: st.Stderr}
 	if b.fault != nil {
 		x.Err = b.fault
 	}

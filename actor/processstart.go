@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 )
@@ -42,14 +42,14 @@ func (b *processBody) start(bp Blueprint) {
 	case isRemote(err): // the constructor's own word
 		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
 		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
-		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, printed(b.proc.Stderr())))
+		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, quote(b.proc.Tail(process.Stdout), b.proc.Tail(process.Stderr))))
 	case isDone(gone):
 		// It died first: finished says why.
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		b.mu.Lock()
 		b.late = true
 		b.mu.Unlock()
-		i.failed(i.startTimedOut(startTimeout(i.settings), b.proc.Stderr()))
+		i.failed(i.startTimedOut(startTimeout(i.settings), b.proc.Tail(process.Stdout), b.proc.Tail(process.Stderr)))
 		_ = b.proc.Kill()
 	case ctx.Err() != nil: // the system was closed
 		_ = b.proc.Kill()
@@ -120,13 +120,6 @@ func (b *processBody) reap(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	_ = b.proc.Terminate(ctx) // its death, and by what, is in the report
-}
-
-func printed(lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	return "; it printed: " + strings.Join(lines, " | ")
 }
 
 // say records a reason unless there is one.
@@ -207,11 +200,13 @@ func (b *processBody) stand(l *link) {
 	b.link, b.marks = l, l.marks
 }
 
+// logLevel is the lowest level that l takes, among those that anybody uses.
 func logLevel(l *slog.Logger) slog.Level {
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+	const most = 100
+	for level := slog.Level(-most); level < most; level++ {
 		if l.Enabled(context.Background(), level) {
 			return level
 		}
 	}
-	return slog.LevelError + 1
+	return most
 }

@@ -101,7 +101,7 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 	var x *ExitError
 	if depth < maxErrorDepth && errors.As(err, &x) {
 		w.Exit = &wireExitCase{Begun: int(x.Begun), Down: toWireDown(Down{Path: x.Path, PID: x.PID, Incarnation: x.Incarnation,
-			ExitStatus: ExitStatus{Reason: x.Reason, Code: x.Code, Signal: x.Signal, Err: x.Err, Stderr: x.Stderr}}, depth+1)}
+			ExitStatus: ExitStatus{Reason: x.Reason, Code: x.Code, Signal: x.Signal, Err: x.Err, Stdout: x.Stdout, Stderr: x.Stderr}}, depth+1)}
 	}
 	return w
 }
@@ -148,11 +148,11 @@ func (w *wireError) error(sentinels []error) *RemoteError {
 
 func toWireExit(x ExitStatus, depth int) wireExit {
 	return wireExit{Reason: int(x.Reason), Code: x.Code, Signal: int(x.Signal), Err: toWireError(x.Err, nil, depth+1),
-		Stderr: x.Stderr, DoNotRestart: x.DoNotRestart}
+		Stdout: x.Stdout, Stderr: x.Stderr, DoNotRestart: x.DoNotRestart}
 }
 
 func (w wireExit) exit() ExitStatus {
-	x := ExitStatus{Reason: Reason(w.Reason), Code: w.Code, Signal: syscall.Signal(w.Signal), Stderr: w.Stderr, DoNotRestart: w.DoNotRestart}
+	x := ExitStatus{Reason: Reason(w.Reason), Code: w.Code, Signal: syscall.Signal(w.Signal), Stdout: w.Stdout, Stderr: w.Stderr, DoNotRestart: w.DoNotRestart}
 	if w.Reason < 0 || w.Reason >= len(reasonNames) {
 		x.Reason = ReasonProtocol
 	}

@@ -35,6 +35,8 @@ type System struct {
 	guard   guard
 	sends   atomic.Int64
 
+	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
+
 	mu      sync.Mutex
 	entries map[string]*entry
 	inside  map[string]int // number of entries below a path

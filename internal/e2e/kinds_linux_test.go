@@ -68,6 +68,9 @@ func newVictim(ctx context.Context, mode string) (*victim, error) {
 		os.Exit(125)
 	case "error":
 		return nil, errStart
+	case "prints":
+		fmt.Println("I tried")
+		return nil, errors.New("out of ideas")
 	case "ignore":
 		return nil, actor.ErrIgnore
 	case "never":

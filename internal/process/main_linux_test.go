@@ -118,7 +118,7 @@ func (s *servant) ask(order string) string {
 	_ = s.socket.SetReadDeadline(time.Now().Add(30 * time.Second))
 	answer, err := s.lines.ReadString('\n')
 	if err != nil {
-		s.t.Fatalf("ask %q: %v (stderr: %q)", order, err, s.Stderr())
+		s.t.Fatalf("ask %q: %v (stderr: %q)", order, err, s.Tail(Stderr))
 	}
 	return strings.TrimSuffix(answer, "\n")
 }

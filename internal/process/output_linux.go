@@ -25,9 +25,9 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // output reads a child's stdout and stderr.
 type output struct {
-	tail    Tail
-	fatal   string // stderr's last line that begins with fatalPrefix; its reader's until finish
-	sink    *sink  // nil if nobody listens
+	tails   [2]Tail // of stdout and of stderr: who says much on one says what matters on the other
+	fatal   string  // stderr's last line that begins with fatalPrefix; its reader's until finish
+	sink    *sink   // nil if nobody listens
 	readers sync.WaitGroup
 	pipes   [2]*os.File
 }
@@ -43,6 +43,8 @@ func listen(stdout, stderr *os.File, call func(Stream, []byte, bool)) *output {
 	go o.read(stderr, Stderr)
 	return o
 }
+
+func (o *output) tail(stream Stream) *Tail { return &o.tails[stream-Stdout] }
 
 // finish ends the readers once the child is dead. What it had written is in the pipes by now and is still
 // delivered; what a descendant that holds the pipe may yet write is not waited for.
@@ -67,12 +69,11 @@ func (o *output) dropped() int64 {
 func (o *output) read(f *os.File, stream Stream) {
 	defer o.readers.Done()
 	defer func() { _ = f.Close() }()
+	tail := o.tail(stream)
 	emit := func(line []byte, cut bool) {
-		if stream == Stderr {
-			o.tail.Add(line)
-			if bytes.HasPrefix(line, fatalPrefix) {
-				o.fatal = string(line[:min(len(line), tailLineSize)])
-			}
+		tail.Add(line)
+		if stream == Stderr && bytes.HasPrefix(line, fatalPrefix) {
+			o.fatal = string(line[:min(len(line), tailLineSize)])
 		}
 		if o.sink != nil {
 			o.sink.put(stream, line, cut)
@@ -92,6 +93,7 @@ func (o *output) read(f *os.File, stream Stream) {
 			n, again, failed = readSome(int(fd), readSize, &lines, emit)
 			return !again
 		})
+		tail.Begin(lines.partial)
 		switch {
 		case errors.Is(waitErr, os.ErrDeadlineExceeded):
 			_ = rc.Control(func(fd uintptr) { drain(int(fd), &lines, emit) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,7 +56,7 @@ func TestOutputLines(t *testing.T) {
 	if fmt.Sprintf("%q %q", out, err) != `["one" "" "three"] ["two"]` {
 		t.Errorf("stdout %q stderr %q", out, err)
 	}
-	if len(st.Stderr) != 1 || st.Stderr[0] != "two" || st.OutputDropped != 0 {
+	if fmt.Sprintf("%q %q", st.Stdout, st.Stderr) != `["one" "" "three"] ["two"]` || st.OutputDropped != 0 {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -185,10 +186,35 @@ func TestTailKeepsTheLast(t *testing.T) {
 	for i := range 3*tailLines + 5 {
 		tail.Add([]byte(fmt.Sprintf("line %d", i)))
 	}
+	tail.Begin([]byte("of which the end is "))
+	tail.Begin([]byte("of which the end is not"))
+	tail.Add([]byte("of which the end is not forgotten"))
 	tail.Add(bytes.Repeat([]byte("z"), 2*tailLineSize))
 	lines := tail.Lines()
-	if len(lines) != tailLines || lines[0] != fmt.Sprintf("line %d", 2*tailLines+6) || len(lines[tailLines-1]) != tailLineSize {
+	if len(lines) != tailLines || lines[0] != fmt.Sprintf("line %d", 2*tailLines+7) || len(lines[tailLines-1]) != tailLineSize {
 		t.Errorf("%d lines, first %q, last of %d bytes", len(lines), lines[0], len(lines[len(lines)-1]))
+	}
+	tail.Begin(bytes.Repeat([]byte("y"), 2*tailLineSize))
+	if lines := tail.Lines(); len(lines) != tailLines+1 || lines[tailLines] != strings.Repeat("y", tailLineSize) {
+		t.Errorf("with the next one begun: %d lines", len(lines))
+	}
+}
+
+// What asks and waits for an answer has no end of line.
+func TestTailOfAPrompt(t *testing.T) {
+	leaktest.Check(t)
+	p := start(t, Command{Path: "/bin/sh", Args: []string{"-c", "printf 'password: '; exec sleep 1000"}})
+	for end := time.Now().Add(30 * time.Second); p.Tail(Stdout) == nil && time.Now().Before(end); {
+		runtime.Gosched()
+	}
+	if got := p.Tail(Stdout); len(got) != 1 || got[0] != "password: " {
+		t.Errorf("it printed %q", got)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if st := ended(t, p); len(st.Stdout) != 1 || st.Stdout[0] != "password: " {
+		t.Errorf("in the end it had printed %q", st.Stdout)
 	}
 }
 

@@ -55,18 +55,18 @@ func (p *Process) PID() int { return p.pid }
 // delivered. A descendant that left the group may still run; it is the guardian's.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Status waits for Done and says how the child ended. The Stderr slice is shared.
+// Status waits for Done and says how the child ended. Its slices are shared.
 func (p *Process) Status() Status {
 	<-p.done
 	return p.status
 }
 
-// Stderr returns the last lines written to stderr so far.
-func (p *Process) Stderr() []string {
+// Tail returns the last lines written to the stream so far, and what is written of the next one.
+func (p *Process) Tail(stream Stream) []string {
 	if p.output == nil {
 		return nil
 	}
-	return p.output.tail.Lines()
+	return p.output.tail(stream).Lines()
 }
 
 // OutputDropped returns how many lines Output has been too slow to take so far.
@@ -94,7 +94,7 @@ func (p *Process) wait() {
 
 	if p.output != nil {
 		p.output.finish()
-		st.Stderr = p.output.tail.Lines()
+		st.Stdout, st.Stderr = p.Tail(Stdout), p.Tail(Stderr)
 		st.OutputDropped = p.output.dropped()
 	}
 	if p.crash >= 0 {

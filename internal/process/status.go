@@ -26,8 +26,9 @@ type Status struct {
 	OutOfMemory bool
 	// Crash is what the Go runtime wrote about a panic or fatal error, at most 256 KiB. Empty if there was none.
 	Crash string
-	// Stderr are the last lines the child wrote to stderr.
-	Stderr []string
+	// Stdout and Stderr are the last lines the child wrote there: 32 of at most 1 KiB each. How the two alternated is
+	// not known.
+	Stdout, Stderr []string
 	// OutputDropped is how many lines Output was too slow to take.
 	OutputDropped int64
 	// UserTime and SystemTime are the CPU time of the child and of what it waited for.

@@ -36,8 +36,8 @@ func (*Process) Done() <-chan struct{} { return nil }
 // Status returns the zero Status.
 func (*Process) Status() Status { return Status{} }
 
-// Stderr returns nil.
-func (*Process) Stderr() []string { return nil }
+// Tail returns nil.
+func (*Process) Tail(Stream) []string { return nil }
 
 // OutputDropped returns 0.
 func (*Process) OutputDropped() int64 { return 0 }
