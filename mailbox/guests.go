@@ -58,7 +58,6 @@ func (g *Guests) Open(p *Peer, bell *transport.Bell) {
 		g.bell.Close()
 	}
 	g.peer, g.bell = p, bell
-	g.spin.Max = p.opts.Spin
 	if !g.led {
 		g.pass()
 	}
@@ -218,6 +217,7 @@ func (p *Peer) lead(ctx context.Context, g *Guests, bell *transport.Bell, w *Wai
 		return
 	}
 	defer r.t.Leave()
+	g.spin.Max = p.opts.Spin
 	watch := guestWatch{p: p, r: r, w: w, done: ctx.Done()}
 	listening := false
 	for !w.For.Over() && ctx.Err() == nil && !p.gone.Load() {

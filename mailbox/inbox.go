@@ -31,6 +31,7 @@ type Inbox struct {
 	stirred  atomic.Uint32 // counts what it must notice
 	watcher  slotWatch
 	spin     transport.Spinner
+	unlooked int // messages begun since the rings were looked at
 }
 
 // NewInbox returns an empty inbox. spin is how long an idle slot looks at rings
@@ -164,7 +165,7 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for {
-		for !in.closed && len(in.ring) == 0 {
+		for !in.closed && (len(in.ring) == 0 || in.overdue()) {
 			in.await()
 		}
 		if in.closed {
@@ -297,6 +298,7 @@ func (q *Queue) Close() {
 			break
 		}
 	}
+	in.checkIdle()
 }
 
 // CloseMarks gives the mark page back after the last slot has ended.

@@ -139,11 +139,12 @@ type Peer struct {
 	in    inSegments
 	place place
 
-	gate    sync.RWMutex           // sending by socket alone; locked where rings begin
-	ringOut atomic.Pointer[ringed] // our numbers have begun
-	ringIn  atomic.Pointer[ringed] // the peer's have
-	offered *ringed                // theirs will; of the reading goroutine
-	gone    atomic.Bool            // the connection with rings has ended
+	gate     sync.RWMutex           // sending by socket alone; locked where rings begin
+	ringOut  atomic.Pointer[ringed] // our numbers have begun
+	ringIn   atomic.Pointer[ringed] // the peer's have
+	offered  *ringed                // both may; of the reading goroutine
+	standing func(error)            // waits for that, if it is we who offered; likewise
+	gone     atomic.Bool            // the connection with rings has ended
 }
 
 const (

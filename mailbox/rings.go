@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -29,17 +28,6 @@ import (
 // And that is whoever waits: a caller for its reply, an idle handler slot for
 // work. Nobody waits on nobody's behalf, so nobody is handed anything.
 
-// RingHandler is a [Handler] whose peer may have rings made.
-type RingHandler interface {
-	Handler
-
-	// Bell is the bell of whoever will read the ring. An error refuses.
-	Bell() (*transport.Bell, error)
-
-	// Ringed says that p has rings from now on.
-	Ringed(p *Peer)
-}
-
 // ringed is a connection's pair of rings.
 type ringed struct {
 	t *transport.Rings
@@ -58,148 +46,6 @@ type ringed struct {
 
 // ready reports whether there is a record that can be delivered.
 func (r *ringed) ready() bool { return r.t.Pending() && !r.gap.Load() }
-
-const (
-	methodRing   = "$/ring"   // request: [memory, bell], two tokens of descriptors; answered by [memory, bell]
-	methodRinged = "$/ringed" // []: from here on the sender numbers its messages, from 1
-)
-
-func init() { Intern(methodRing, methodRinged) }
-
-// OfferRings asks the peer for rings; bell is to be rung when there is something
-// for our callers to read. done is told, once, whether they stand. OfferRings
-// makes system calls and does not wait.
-func (p *Peer) OfferRings(bell *transport.Bell, done func(error)) {
-	t, err := transport.NewRings()
-	if err != nil {
-		done(err)
-		return
-	}
-	params, err := p.sendRings(t, bell)
-	if err != nil {
-		t.Close()
-		done(err)
-		return
-	}
-	p.Request(methodRing, params, func(r Reply) {
-		defer r.Drop()
-		err := r.Fault
-		if err == nil && r.Err != nil {
-			err = fmt.Errorf("the peer refuses rings: %w", errors.ErrUnsupported)
-		}
-		if err == nil {
-			err = p.join(t, r.Result)
-		}
-		if err != nil {
-			t.Close()
-			done(err)
-			return
-		}
-		rings := p.newRinged(t)
-		p.gate.Lock()
-		if err = p.lane.Send(transport.Message{Body: AppendNotify(nil, methodRinged, nil, nil)}); err == nil {
-			p.ringOut.Store(rings)
-		}
-		p.gate.Unlock()
-		// The answer was the peer's last message without a number.
-		p.ringIn.Store(rings)
-		p.unlend()
-		done(err)
-	})
-}
-
-// sendRings sends our half and its reader's bell, and returns the tokens.
-func (p *Peer) sendRings(t *transport.Rings, bell *transport.Bell) (params []byte, err error) {
-	var tokens [2]uint64
-	for i, f := range []*os.File{t.File(), bell.File()} {
-		if tokens[i], err = p.sendFile(p.lane.Send, f); err != nil {
-			return nil, err
-		}
-	}
-	return Params(tokens[:]...), nil
-}
-
-// join adds the peer's half, which it has sent.
-func (p *Peer) join(t *transport.Rings, params []byte) error {
-	var mem, bell uint64
-	if err := DecodeParams(params, &mem, &bell); err != nil {
-		return err
-	}
-	m, err := p.files.take(mem)
-	if err != nil {
-		return err
-	}
-	b, err := p.files.take(bell)
-	if err != nil {
-		m.Close()
-		return err
-	}
-	return t.Join(m, b)
-}
-
-// takeRings serves the peer's wish for rings.
-func (p *Peer) takeRings(m *Incoming) error {
-	if p.offered != nil || p.ringOut.Load() != nil {
-		return fmt.Errorf("second pair of rings: %w", ErrProtocol)
-	}
-	h, ok := p.handler.(RingHandler)
-	if !ok {
-		return p.refuse(m.ID, errors.ErrUnsupported)
-	}
-	bell, err := h.Bell()
-	if err != nil {
-		return p.refuse(m.ID, err)
-	}
-	t, err := transport.NewRings()
-	if err != nil {
-		return p.refuse(m.ID, err)
-	}
-	// The answer needs our file, which join lets go.
-	p.gate.Lock()
-	params, err := p.sendRings(t, bell)
-	if err == nil {
-		err = p.join(t, m.Params)
-	}
-	if err != nil {
-		p.gate.Unlock()
-		t.Close()
-		return p.refuse(m.ID, err)
-	}
-	p.offered = p.newRinged(t)
-	err = p.lane.Send(transport.Message{Body: AppendResponse(nil, m.ID, nil, params, nil)})
-	p.ringOut.Store(p.offered)
-	p.gate.Unlock()
-	return err
-}
-
-func (p *Peer) refuse(id uint64, err error) error {
-	_ = p.lane.Send(transport.Message{Body: AppendResponse(nil, id, appendString(nil, err.Error()), nil, nil)})
-	return nil
-}
-
-func (p *Peer) newRinged(t *transport.Rings) *ringed {
-	r := &ringed{t: t, next: 1}
-	r.scan.Limits.Bytes = transport.MaxRecord
-	return r
-}
-
-// ringedNow takes the peer's word that its numbers begin.
-func (p *Peer) ringedNow() error {
-	if p.offered == nil || p.ringIn.Load() != nil {
-		return fmt.Errorf("%s without rings: %w", methodRinged, ErrProtocol)
-	}
-	p.ringIn.Store(p.offered)
-	p.handler.(RingHandler).Ringed(p)
-	p.unlend()
-	return nil
-}
-
-// unlend ends the lending of the socket reader's place: where there are rings,
-// those who wait read them.
-func (p *Peer) unlend() {
-	p.place.forbid()
-	p.Interrupt()
-}
 
 // transmit sends one message, by ring if it may and can.
 func (p *Peer) transmit(m transport.Message, byRing bool) error {
@@ -235,9 +81,26 @@ func (p *Peer) transmit(m transport.Message, byRing bool) error {
 
 // broken ends the connection for what the peer did to its ring.
 func (p *Peer) broken(r *ringed, err error) {
-	err = fmt.Errorf("%w: %w", err, ErrProtocol)
-	r.fault.CompareAndSwap(nil, &err)
+	_ = r.fail(err)
 	p.lane.Close() // the reading goroutine goes on from here
+}
+
+// fail notes why the connection ends, once.
+func (r *ringed) fail(err error) error {
+	if !errors.Is(err, ErrProtocol) {
+		err = fmt.Errorf("%w: %w", err, ErrProtocol)
+	}
+	r.fault.CompareAndSwap(nil, &err)
+	return err
+}
+
+// stop is fail for who has the lock of reading: nothing is delivered any more,
+// because what follows a message that was not understood is not to be trusted,
+// and nobody looks for more.
+func (r *ringed) stop(err error) error {
+	r.over = true
+	r.gap.Store(true)
+	return r.fail(err)
 }
 
 // deliver takes a message of the socket in its place: behind what the ring has
@@ -261,12 +124,15 @@ func (p *Peer) deliver(m transport.Message) error {
 	if _, err := p.drain(r, all); err != nil {
 		return err
 	}
+	if r.over { // somebody else found why, and closes the lane
+		return errors.Join(p.files.discard(m.Files), *r.fault.Load())
+	}
 	// The ring holds nothing of before it, or the number that is missing there
 	// is this message's.
 	r.next++
 	r.gap.Store(false)
 	if err := p.receive(m, nil); err != nil {
-		return err
+		return r.stop(err)
 	}
 	_, err := p.drain(r, all)
 	return err
@@ -286,18 +152,18 @@ func (p *Peer) drain(r *ringed, n int) (delivered int, err error) {
 		if err == nil && ok && number < r.next {
 			err = fmt.Errorf("record %d where %d is next: %w", number, r.next, transport.ErrScribbled)
 		}
-		if err != nil {
-			return delivered, err
-		}
 		if ok && number > r.next {
 			r.gap.Store(true)
 			ok = false
 		}
+		if err == nil && ok {
+			err = p.record(r)
+		}
+		if err != nil {
+			return delivered, r.stop(err)
+		}
 		if !ok {
 			return delivered, nil
-		}
-		if err := p.record(r); err != nil {
-			return delivered, err
 		}
 	}
 	return delivered, nil
@@ -350,9 +216,7 @@ func (p *Peer) endRings(err error) error {
 	if p.ringIn.Load() != nil {
 		r.inMu.Lock()
 		if errors.Is(err, io.EOF) {
-			if _, fault := p.drain(r, all); fault != nil {
-				err = fmt.Errorf("%w: %w", fault, ErrProtocol)
-			}
+			_, _ = p.drain(r, all)
 		}
 		r.over = true
 		r.inMu.Unlock()
@@ -362,6 +226,9 @@ func (p *Peer) endRings(err error) error {
 		err = *fault
 	}
 	r.t.Close()
+	if p.standing != nil {
+		p.standing(err)
+	}
 	return err
 }
 

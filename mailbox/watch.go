@@ -69,10 +69,12 @@ func (in *Inbox) stir() {
 	}
 }
 
-// unwatch forgets the ring of a link that has ended. The lock is held.
+// unwatch forgets the ring of a link that has ended; a watcher lets its memory
+// go. The lock is held.
 func (in *Inbox) unwatch(q *Queue) {
 	if i := slices.Index(in.rings, q); i >= 0 {
 		in.rings = slices.Delete(slices.Clone(in.rings), i, i+1)
+		in.stir()
 	}
 }
 
@@ -94,9 +96,20 @@ func (w *slotWatch) Ready() bool {
 	return w.in.stirred.Load() != w.stirred
 }
 
+// overdue reports whether slots have found work in the inbox for so long that
+// what waits in the rings would never be begun. The lock is held.
+func (in *Inbox) overdue() bool {
+	if len(in.rings) == 0 || in.watching {
+		return false
+	}
+	in.unlooked++
+	return in.unlooked > pullAtOnce
+}
+
 // watch reads the rings until there is something in the inbox, or a reason to
 // look at the inbox itself. The lock is held, and let go meanwhile.
 func (in *Inbox) watch() {
+	in.unlooked = 0
 	w := &in.watcher
 	w.in, w.stirred = in, in.stirred.Load()
 	w.rings, w.peers = w.rings[:0], w.peers[:0]
@@ -106,8 +119,11 @@ func (in *Inbox) watch() {
 		}
 	}
 	in.watching = true
+	busy := len(in.ring) > 0
 	in.mu.Unlock()
-	w.wait()
+	if !w.pull() && !busy {
+		w.wait()
+	}
 	for i, r := range w.rings {
 		r.t.Leave()
 		w.rings[i], w.peers[i] = nil, nil
@@ -119,10 +135,8 @@ func (in *Inbox) watch() {
 	}
 }
 
+// wait waits for something to pull, or to notice.
 func (w *slotWatch) wait() {
-	if w.pull() {
-		return
-	}
 	ok, since := w.in.spin.Spin(w)
 	if !ok {
 		for _, r := range w.rings {

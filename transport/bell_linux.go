@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync"
@@ -77,11 +78,18 @@ func (b *Bell) Ring() { _ = b.raw.Control(ringFD) }
 // Close ends the bell: Wait returns.
 func (b *Bell) Close() { b.file.Close() }
 
-// ringFD adds one to the counter, which does not overflow in 2^64 ringings. A
-// bell that is closed, or full because nobody needs to hear it, is no error.
+// ringFD adds one to the counter, which does not overflow in 2^64 ringings. One
+// that somebody has filled makes no edge any more, and others share the bell: it
+// is emptied. A bell that is closed is no error.
 func ringFD(fd uintptr) {
-	one := [8]byte{0: 1}
-	_, _ = unix.Write(int(fd), one[:])
+	one := binary.NativeEndian.AppendUint64(make([]byte, 0, 8), 1)
+	for range 3 { // whoever fills it again and again may have it
+		if _, err := unix.Write(int(fd), one); err != unix.EAGAIN {
+			return
+		}
+		var count [8]byte
+		_, _ = unix.Read(int(fd), count[:])
+	}
 }
 
 // PeerBell is a bell in another process.
@@ -100,10 +108,16 @@ func OpenBell(f *os.File) (*PeerBell, error) {
 	}
 	const want = "anon_inode:[eventfd]"
 	kind, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	flags, ferr := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err != nil || kind != want || ferr != nil || flags&unix.O_NONBLOCK == 0 {
+	var flags int
+	if err == nil {
+		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	}
+	if err == nil && (kind != want || flags&unix.O_NONBLOCK == 0) {
+		err = fmt.Errorf("%q with flags %#x, want %s that does not block: %w", kind, flags, want, ErrScribbled)
+	}
+	if err != nil {
 		closeFD(fd)
-		return nil, fmt.Errorf("transport: bell of a peer: %q with flags %#x (%v, %v), want %s that does not block: %w", kind, flags, err, ferr, want, ErrScribbled)
+		return nil, fmt.Errorf("transport: bell of a peer: %w", err)
 	}
 	return &PeerBell{fd: fd}, nil
 }

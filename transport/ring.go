@@ -71,8 +71,8 @@ func (m ringMem) ring() []byte { return m[ringStart:ringMemory] }
 
 // check demands what word needs.
 func (m ringMem) check() error {
-	if len(m) < ringMemory || uintptr(unsafe.Pointer(&m[0]))%64 != 0 {
-		return fmt.Errorf("transport: ring of %d bytes at %p: want %d, aligned to 64", len(m), &m[0], ringMemory)
+	if at := unsafe.SliceData(m); len(m) < ringMemory || uintptr(unsafe.Pointer(at))%64 != 0 {
+		return fmt.Errorf("transport: ring of %d bytes at %p: want %d, aligned to 64", len(m), at, ringMemory)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -21,7 +22,8 @@ func NewRings() (*Rings, error) {
 
 // Join adds the peer's half and the bell that wakes its reader. It takes both
 // files over; after an error the rings can only be closed. It comes before
-// every other method but File.
+// every other method but File. The error wraps [ErrScribbled] if the half or the
+// bell is not what it must be.
 func (r *Rings) Join(theirs, bell *os.File) error {
 	defer theirs.Close()
 	b, err := OpenBell(bell)
@@ -31,6 +33,9 @@ func (r *Rings) Join(theirs, bell *os.File) error {
 	mem, err := process.OpenPage(theirs, ringMemory)
 	if err != nil {
 		b.Close()
+		if errors.Is(err, process.ErrUnsealed) {
+			err = fmt.Errorf("%w: %w", err, ErrScribbled)
+		}
 		return fmt.Errorf("transport: rings: %w", err)
 	}
 	if err := r.join(mem, b); err != nil {
