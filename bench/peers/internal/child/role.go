@@ -21,6 +21,11 @@ func RunRole(roles map[string]func() error) {
 		fmt.Fprintf(os.Stderr, "peers: no such role: %q\n", name)
 		os.Exit(2)
 	}
+	// Whatever it starts is something else.
+	if err := os.Unsetenv(envRole); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(2)
+	}
 	if err := play(); err != nil {
 		fmt.Fprintf(os.Stderr, "peers: %s: %v\n", name, err)
 		os.Exit(1)
