@@ -82,7 +82,7 @@ func ours(o options) []harness.Row {
 				Available: always, Start: startCall(l.options...)},
 			harness.Row{Name: "understudy/sibling" + suffix, Title: "Understudy, actor to actor" + words, Facts: facts,
 				Available: always, Start: startSibling(l.options...)},
-			harness.Row{Name: "understudy/reference" + suffix, Title: "Understudy, call with " + sizeText(o.array) + " by reference" + words, Facts: facts,
+			harness.Row{Name: "understudy/reference" + suffix, Title: "Understudy, " + sizeText(o.array) + " by reference" + words, Facts: facts,
 				Available: referenceAvailable(o.array), Start: startReference(o.array, l.options...)},
 		)
 	}

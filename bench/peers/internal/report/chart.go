@@ -71,7 +71,7 @@ func (rep *Report) SVG(out io.Writer) error {
 	var svg bytes.Buffer
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">`+"\n",
 		chartWidth, height, chartWidth, height)
-	title := "Round trip of a small message, one caller"
+	const title = "Round trip of a small message, one caller"
 	fmt.Fprintf(&svg, "<title>%s</title>\n<style>%s</style>\n", title, chartStyle)
 	fmt.Fprintf(&svg, `<rect class="ground" width="%d" height="%d" rx="8"/>`+"\n", chartWidth, height)
 	fmt.Fprintf(&svg, `<text class="title" x="16" y="28">%s</text>`+"\n", title)
@@ -119,13 +119,14 @@ func drawBar(svg *bytes.Buffer, axis axis, r *harness.Result, y int) {
 // micro is a duration in microseconds, which all bars have in common.
 func micro(ns float64) string { return number(ns/1000) + " µs" }
 
-// axis is a logarithmic one, in microseconds, from and to powers of ten.
+// axis is a logarithmic one, in microseconds, from and to powers of ten. It
+// begins early enough for the shortest bar to be seen.
 type axis struct{ from, to float64 }
 
 func axisOf(bars []*harness.Result) axis {
 	a := axis{1, 10}
 	for _, r := range bars {
-		a.from = min(a.from, math.Pow(10, math.Floor(math.Log10(r.Median(harness.P50)/1000))))
+		a.from = min(a.from, math.Pow(10, math.Floor(math.Log10(r.Median(harness.P50)/1000/1.5))))
 		a.to = max(a.to, math.Pow(10, math.Ceil(math.Log10(r.Median(harness.P99)/1000))))
 	}
 	return a
