@@ -83,7 +83,7 @@ func (rep *Report) SVG(out io.Writer) error {
 	for i, r := range bars {
 		drawBar(&svg, axis, r, chartHead+i*rowHeight)
 	}
-	fmt.Fprintf(&svg, `<text class="small" x="16" y="%d">Bar: p50, line: up to p99; logarithmic. Hollow: within one process. Pale: a floor, which does nothing but the round trip. *: somebody spins.</text>`+"\n", bottom+26)
+	fmt.Fprintf(&svg, `<text class="small" x="16" y="%d">Bar: p50, line: up to p99; logarithmic. Hollow: within one process. Faint: a floor, which does nothing but the round trip. *: somebody spins.</text>`+"\n", bottom+26)
 	fmt.Fprintf(&svg, `<text class="small" x="16" y="%d">%s</text>`+"\n", bottom+44, html.EscapeString(rep.about()))
 	fmt.Fprintln(&svg, "</svg>")
 	_, err := out.Write(svg.Bytes())
