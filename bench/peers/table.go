@@ -25,7 +25,7 @@ const (
 
 const (
 	bothSpin  = "both sides"
-	beamSpins = "BEAM's schedulers, briefly"
+	beamSpins = "the schedulers, briefly"
 )
 
 func always() error { return nil }
@@ -58,15 +58,18 @@ func floors(w *workshop) []harness.Row {
 	}
 }
 
-// lane is a way between two Understudy processes that can be chosen by options
-// of an actor. Each has its rows; the default one has the plain names.
+// lane is a way between two Understudy processes. Each has its rows; those of
+// the default one have the plain names.
 type lane struct {
-	name    string
-	spins   string
-	options []actor.Option
+	name  string
+	spins string
+	lane  actor.Lane
 }
 
-var lanes = []lane{{}}
+var lanes = []lane{
+	{spins: "both sides, briefly", lane: actor.AutoLane},
+	{name: "socket", lane: actor.SocketLane},
+}
 
 // ours are Understudy's rows.
 func ours(o options) []harness.Row {
@@ -79,16 +82,17 @@ func ours(o options) []harness.Row {
 		facts := harness.Facts{Language: "Go", Processes: 2, Codec: msgPack, Spins: l.spins, Role: harness.Ours}
 		rows = append(rows,
 			harness.Row{Name: baseUs + suffix, Title: "Understudy, call" + words, Facts: facts,
-				Available: always, Start: startCall(l.options...)},
+				Available: always, Start: startCall(l.lane)},
 			harness.Row{Name: "understudy/sibling" + suffix, Title: "Understudy, actor to actor" + words, Facts: facts,
-				Available: always, Start: startSibling(l.options...)},
-			harness.Row{Name: "understudy/reference" + suffix, Title: "Understudy, " + sizeText(o.array) + " by reference" + words, Facts: facts,
-				Available: referenceAvailable(o.array), Start: startReference(o.array, l.options...)},
+				Available: always, Start: startSibling(l.lane)},
 		)
 	}
-	return append(rows, harness.Row{Name: "understudy/in-process", Title: "Understudy, in-process mode",
-		Facts:     harness.Facts{Language: "Go", Processes: 1, Codec: msgPack, Role: harness.Ours},
-		Available: always, Start: startCall(actor.InProcess())})
+	facts := rows[0].Facts
+	rows = append(rows, harness.Row{Name: "understudy/reference", Title: "Understudy, " + sizeText(o.array) + " by reference", Facts: facts,
+		Available: referenceAvailable(o.array), Start: startReference(o.array)})
+	facts.Processes, facts.Spins = 1, ""
+	return append(rows, harness.Row{Name: "understudy/in-process", Title: "Understudy, in-process mode", Facts: facts,
+		Available: always, Start: startCall(actor.AutoLane, actor.InProcess())})
 }
 
 // inGo are the libraries that are part of this program.

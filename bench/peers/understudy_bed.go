@@ -18,14 +18,15 @@ type bed struct {
 	pids []int
 }
 
-// makeBed starts n actors.
-func makeBed(ctx context.Context, n int, opts ...actor.Option) (*bed, error) {
+// makeBed starts n actors of a tree whose messages take the lane.
+func makeBed(ctx context.Context, n int, lane actor.Lane, opts ...actor.Option) (*bed, error) {
 	var children []supervisor.Child
 	for i := range n {
 		children = append(children, supervisor.Actor(subjects, fmt.Sprint("subject-", i), actor.NoArgs{}, opts...))
 	}
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
 		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Lane:     lane,
 		Children: children,
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func referenceAvailable(size int) func() error {
 	}
 }
 
-func startReference(size int, opts ...actor.Option) func(context.Context) (harness.Peer, error) {
+func startReference(size int) func(context.Context) (harness.Peer, error) {
 	return func(ctx context.Context) (harness.Peer, error) {
 		data, err := shm.New[uint64](size / 8)
 		if err != nil {
@@ -44,7 +44,7 @@ func startReference(size int, opts ...actor.Option) func(context.Context) (harne
 		msg := block{Data: data, First: 1, Last: 2}
 		ends := data.Data()
 		ends[0], ends[len(ends)-1] = msg.First, msg.Last
-		b, err := makeBed(ctx, 1, opts...)
+		b, err := makeBed(ctx, 1, actor.AutoLane)
 		if err == nil {
 			err = data.Freeze()
 		}
