@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/understudy-go/understudy/bench/peers/internal/child"
 	"github.com/understudy-go/understudy/bench/peers/internal/ring"
@@ -11,7 +12,7 @@ import (
 
 // The rings' reader burns a CPU, and other rows need it. So the other side
 // sleeps in a read of a socketpair between the readings; a byte there says what
-// comes, and an empty message in the ring ends it.
+// comes, an empty message in the ring answers it, and another one ends it.
 const (
 	ringTrips  = 't' // each message is changed and sent back
 	ringStream = 's' // messages are only counted; the empty one is answered
@@ -77,6 +78,11 @@ func playRing(h ringHandler) error {
 
 // serveRing spins until the empty message.
 func serveRing(in, out *ring.Ring, h ringHandler, mode byte) error {
+	// Linux puts whoever is woken by a write on the writer's CPU, because it
+	// expects the writer to sleep next. This one spins: a timer wakes to a CPU
+	// that is free, if there is one.
+	time.Sleep(time.Millisecond)
+	out.Push(nil)
 	buf := make([]byte, ring.MaxMessage)
 	for {
 		msg, _ := in.Pop(buf)

@@ -123,10 +123,13 @@ func (p *ringPeer) Stream(n int) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-// wake has the other side spin.
+// wake has the other side spin, and waits until it does.
 func (p *ringPeer) wake(mode byte) error {
 	if _, err := p.control.Write([]byte{mode}); err != nil {
 		return p.process.Err(err)
+	}
+	if _, ok := p.in.Pop(p.buf); !ok {
+		return p.process.Err(errRingGone)
 	}
 	return nil
 }

@@ -29,9 +29,15 @@ static void put(struct cell *c, const struct message *m)
 
 static void other(void)
 {
-	struct message m;
+	struct message m = {0};
 	char c;
 	while (read(wake[0], &c, 1) == 1) {
+		/* Linux puts whoever is woken by a write on the writer's CPU, because
+		 * it expects the writer to sleep next. This one spins: a timer wakes to
+		 * a CPU that is free, if there is one. */
+		usleep(1000);
+		turns++;
+		put(back, &m);
 		do {
 			await(there, ++turns);
 			m = there->m;
@@ -54,6 +60,7 @@ static void begin(void)
 {
 	if (write(wake[1], "", 1) != 1)
 		die("write");
+	await(back, ++turns);
 }
 
 static void trip(int64_t i)
