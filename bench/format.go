@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/understudy-go/understudy/bench/internal/stats"
 )
 
 // sizeName is a size as a part of a row's name: 16B, 4KiB, 1GiB.
@@ -28,34 +29,13 @@ func (u unit) text(v float64) string {
 	}
 	switch u {
 	case nanoseconds:
-		return scaled(v, 1000, "ns", "us", "ms", "s")
+		return stats.Scaled(v, 1000, "ns", "us", "ms", "s")
 	case perSecond:
-		return scaled(v, 1000, "/s", "k/s", "M/s")
+		return stats.Scaled(v, 1000, "/s", "k/s", "M/s")
 	case bytes:
-		return scaled(v, 1024, "B", "KiB", "MiB", "GiB")
+		return stats.Scaled(v, 1024, "B", "KiB", "MiB", "GiB")
 	case percent:
-		return digits(v) + " %"
+		return stats.Digits(v) + " %"
 	}
-	return digits(v)
-}
-
-func scaled(v, base float64, units ...string) string {
-	i := 0
-	for ; math.Abs(v) >= base*0.9995 && i+1 < len(units); i++ {
-		v /= base
-	}
-	return digits(v) + " " + units[i]
-}
-
-// digits writes v with three digits that count, as far as there are any behind
-// the point.
-func digits(v float64) string {
-	switch a := math.Abs(v); {
-	case a >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case a >= 10:
-		return fmt.Sprintf("%.1f", v)
-	default:
-		return fmt.Sprintf("%.2f", v)
-	}
+	return stats.Digits(v)
 }

@@ -14,8 +14,5 @@ func rawMemory(int) (allocate, seal time.Duration, err error) {
 	return 0, 0, errors.ErrUnsupported
 }
 
-func pss(int) (float64, error)           { return 0, errors.ErrUnsupported }
-func cpuTime(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
-func killHard(int) error                 { return errors.ErrUnsupported }
-func kernel() string                     { return "" }
-func processor() string                  { return "" }
+func pss(int) (float64, error) { return 0, errors.ErrUnsupported }
+func killHard(int) error       { return errors.ErrUnsupported }

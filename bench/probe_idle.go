@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/bench/internal/machine"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -72,7 +73,7 @@ func busy(ctx context.Context, window time.Duration, ours, floor []int) (reading
 	total := func(into *[2]time.Duration) error {
 		for i, pids := range groups {
 			for _, pid := range pids {
-				t, err := cpuTime(pid)
+				t, err := machine.CPUTime(pid)
 				if err != nil {
 					return err
 				}

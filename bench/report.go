@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/understudy-go/understudy/bench/internal/machine"
+	"github.com/understudy-go/understudy/bench/internal/stats"
 )
 
 // report is what a run found.
@@ -28,7 +31,7 @@ type result struct {
 }
 
 func newReport(o options) *report {
-	return &report{begun: time.Now(), rounds: o.rounds, quick: o.quick, system: kernel(), cpu: processor(), cpus: runtime.NumCPU()}
+	return &report{begun: time.Now(), rounds: o.rounds, quick: o.quick, system: machine.Kernel(), cpu: machine.Processor(), cpus: runtime.NumCPU()}
 }
 
 // add takes what a trial found.
@@ -48,9 +51,9 @@ func (rep *report) add(t *trial) {
 // ratios says how many times as dear ours is, round by round.
 func (u unit) ratios(ours, floor []float64) []float64 {
 	if u == perSecond {
-		return ratios(floor, ours)
+		return stats.Ratios(floor, ours)
 	}
-	return ratios(ours, floor)
+	return stats.Ratios(ours, floor)
 }
 
 // failures joins the errors of the rows that could not be measured. What was
@@ -75,5 +78,5 @@ func (r result) hasAim() bool { return r.err == nil && r.aim != (aim{}) }
 
 // met reports whether the medians reach the aim.
 func (r result) met() bool {
-	return (r.aim.ratio == 0 || median(r.ratios) <= r.aim.ratio) && (r.aim.value == 0 || median(r.ours) <= r.aim.value)
+	return (r.aim.ratio == 0 || stats.Median(r.ratios) <= r.aim.ratio) && (r.aim.value == 0 || stats.Median(r.ours) <= r.aim.value)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/understudy-go/understudy/bench/internal/stats"
 )
 
 // writeText prints the report as a table.
@@ -34,9 +36,9 @@ func (r result) cells() []string {
 	ratio, around := "-", ""
 	if len(r.ratios) > 0 && r.unit != percent { // a share of nothing says nothing
 		s := spreadOf(r.ratios)
-		ratio, around = digits(s.median), fmt.Sprintf("(%s - %s)", digits(s.min), digits(s.max))
+		ratio, around = stats.Digits(s.median), fmt.Sprintf("(%s - %s)", stats.Digits(s.min), stats.Digits(s.max))
 	}
-	return []string{r.title, r.unit.text(median(r.ours)), r.unit.text(median(r.floor)), ratio, around, r.aimText(), r.row.floor}
+	return []string{r.title, r.unit.text(stats.Median(r.ours)), r.unit.text(stats.Median(r.floor)), ratio, around, r.aimText(), r.row.floor}
 }
 
 func (r result) aimText() string {
@@ -48,7 +50,7 @@ func (r result) aimText() string {
 		word = "met"
 	}
 	if r.aim.ratio != 0 {
-		return fmt.Sprintf("%s: %s", digits(r.aim.ratio), word)
+		return fmt.Sprintf("%s: %s", stats.Digits(r.aim.ratio), word)
 	}
 	return fmt.Sprintf("%s: %s", r.unit.text(r.aim.value), word)
 }

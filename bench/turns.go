@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"time"
+
+	"github.com/understudy-go/understudy/bench/internal/machine"
 )
 
 // turn is how long one side runs before it is the other's turn: long enough to
@@ -65,10 +67,10 @@ func (w *work) take(s side) error {
 
 // cpuOf is the CPU time that a process and this one have used.
 func cpuOf(peer int) (time.Duration, error) {
-	own, err := cpuTime(os.Getpid())
+	own, err := machine.CPUTime(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
-	other, err := cpuTime(peer)
+	other, err := machine.CPUTime(peer)
 	return own + other, err
 }

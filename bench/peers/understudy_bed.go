@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// bed is a tree of actors that does the work of one row.
+type bed struct {
+	tree *supervisor.Tree
+	refs []actor.Ref[subject]
+	pids []int
+}
+
+// makeBed starts n actors of a tree whose messages take the lane.
+func makeBed(ctx context.Context, n int, lane actor.Lane, opts ...actor.Option) (*bed, error) {
+	var children []supervisor.Child
+	for i := range n {
+		children = append(children, supervisor.Actor(subjects, fmt.Sprint("subject-", i), actor.NoArgs{}, opts...))
+	}
+	tree, err := supervisor.Start(ctx, supervisor.Spec{
+		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Lane:     lane,
+		Children: children,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := &bed{tree: tree}
+	for _, c := range children {
+		if err := b.know(ctx, c.ID()); err != nil {
+			b.Stop()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *bed) know(ctx context.Context, id string) error {
+	ref, err := subjects.Ref(b.tree, id)
+	if err != nil {
+		return err
+	}
+	p, err := pid.Call(ctx, ref, actor.NoArgs{})
+	b.refs, b.pids = append(b.refs, ref), append(b.pids, p)
+	return err
+}
+
+// PIDs implements harness.Peer.
+func (b *bed) PIDs() []int { return b.pids }
+
+// Stop implements harness.Peer.
+func (b *bed) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = b.tree.Stop(ctx) // it has been measured, and our own end ends what is left
+}
