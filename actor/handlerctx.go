@@ -20,9 +20,8 @@ import (
 // It is part of the invocation, and handlers may keep it. So it belongs to one
 // message for good, and what has ended stays so.
 type handlerContext struct {
-	actor    context.Context // ends it, too
-	inv      *invocation
-	deadline int64 // on CLOCK_MONOTONIC, in nanoseconds; 0: none
+	inv      *invocation // whose actor's end is its end, too
+	deadline int64       // on CLOCK_MONOTONIC, in nanoseconds; 0: none
 	at       atomic.Pointer[time.Time]
 	state    atomic.Pointer[contextState] // nil: it has not ended, as far as anybody looked
 }
@@ -47,9 +46,9 @@ func (c *handlerContext) look() *contextState {
 	if s != nil {
 		return s
 	}
-	switch err := c.actor.Err(); {
+	switch err := c.inv.h.ctx.Err(); {
 	case err != nil:
-		s = &contextState{err: err, cause: context.Cause(c.actor)}
+		s = &contextState{err: err, cause: context.Cause(c.inv.h.ctx)}
 	case c.deadline != 0 && process.MonotonicNow() >= c.deadline:
 		s = contextLate
 	default:
@@ -100,7 +99,7 @@ func (c *handlerContext) materialize() context.Context {
 
 func (c *handlerContext) alive() *contextState {
 	s := new(contextState)
-	s.full, s.cancel = context.WithCancelCause(c.actor)
+	s.full, s.cancel = context.WithCancelCause(c.inv.h.ctx)
 	if at, ok := c.Deadline(); ok {
 		cancel := s.cancel
 		var stop context.CancelFunc

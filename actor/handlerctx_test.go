@@ -29,8 +29,8 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	w := &twin{t: t}
 	var actor context.Context
 	actor, w.stop = context.WithCancelCause(context.Background())
-	inv := &invocation{h: &host{path: "/twin"}, m: &mailbox.Incoming{}}
-	inv.ctx.actor, inv.ctx.inv = actor, inv
+	inv := &invocation{h: &host{path: "/twin", ctx: actor}, m: &mailbox.Incoming{}}
+	inv.ctx.inv = inv
 	w.lazy = &inv.ctx
 	ctx, cancel := context.WithCancelCause(context.WithValue(actor, ctxKey{}, inv))
 	w.cancel = cancel

@@ -85,7 +85,7 @@ func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1),
 		method: m.Method, isCall: m.Call, request: m.ID, window: m.Meta.Window, trace: m.Meta.Trace}
 	inv.chain = append(inv.few[:0], m.Meta.Chain...)
-	inv.ctx.actor, inv.ctx.inv, inv.ctx.deadline = h.ctx, inv, m.Meta.Deadline
+	inv.ctx.inv, inv.ctx.deadline = inv, m.Meta.Deadline
 	if m.Meta.Stream {
 		inv.credit = make(chan uint64, 64)
 	}
