@@ -46,7 +46,7 @@ func Start(ctx context.Context, spec Spec) (*Tree, error) {
 		t = newTree(at, p, scope.System(), scope.System())
 		t.detach = actor.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	} else {
-		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin})
+		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})
 		if err != nil {
 			return nil, fmt.Errorf("start supervisor: %w", err)
 		}

@@ -18,6 +18,8 @@ type spawn struct {
 	sys    syscall.SysProcAttr
 	limits Limits
 	memory bool // Limits.Memory is enforced by the kernel
+	group  *cgroup
+	mayDo  bool // without the group
 
 	pid, pidfd int
 	op         string // the step that failed
@@ -94,8 +96,15 @@ func (s *spawn) carryOut() {
 		s.sys.Ptrace = false
 		s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
 	}
+	if s.err != nil && s.sys.UseCgroupFD && s.mayDo && refusesPlace(s.err) {
+		s.sys.UseCgroupFD = false
+		s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
+	}
 	if s.err != nil {
 		s.op = "exec"
+		if s.sys.UseCgroupFD && !s.mayDo && refusesPlace(s.err) {
+			s.err = &CgroupError{s.group.dir, "exec in", s.err}
+		}
 		return
 	}
 	traced := s.sys.Ptrace && stoppedAtExec(s.pid)
@@ -132,4 +141,14 @@ func stoppedAtExec(pid int) bool {
 	})
 	const cldTrapped, cldStopped = 4, 5 // <bits/siginfo-consts.h>
 	return err == nil && (info.Code == cldTrapped || info.Code == cldStopped)
+}
+
+// refusesPlace reports whether clone3(2) with CLONE_INTO_CGROUP may fail so: it is filtered (containers answer ENOSYS or
+// EPERM), the way there is not ours (EACCES), or the group takes no processes. An exec may fail like that, too.
+func refusesPlace(err error) bool {
+	switch err {
+	case unix.ENOSYS, unix.EPERM, unix.EACCES, unix.EINVAL, unix.EBUSY, unix.EOPNOTSUPP, unix.ENODEV:
+		return true
+	}
+	return false
 }
