@@ -95,7 +95,7 @@ func (p *Process) wait() {
 	if p.group != nil {
 		_ = killGroup(p.group.dir)
 	}
-	st := reap(p.pid)
+	st := ownChildren.reap(p.pid)
 	p.reaped = true
 	st.Killed = p.killed
 	st.OutOfMemory = p.overMemory

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -19,7 +20,8 @@ type spawn struct {
 	limits Limits
 	memory bool // Limits.Memory is enforced by the kernel
 	group  *cgroup
-	mayDo  bool // without the group
+	mayDo  bool   // without the group
+	mark   string // its oom_score_adj, see Reaper; "" leaves ours
 
 	pid, pidfd int
 	op         string // the step that failed
@@ -77,6 +79,8 @@ func (sp *spawner) run(locked chan struct{}) {
 
 // carryOut runs on the spawner's thread: affinity is inherited from it, and it alone may talk to a traced child.
 func (s *spawn) carryOut() {
+	ownChildren.Lock()
+	defer ownChildren.Unlock()
 	s.pidfd = -1
 	s.sys.PidFD = &s.pidfd
 	s.attr.Sys = &s.sys
@@ -90,7 +94,7 @@ func (s *spawn) carryOut() {
 	// A child with resource limits is traced up to its first instruction, so that they hold from there: a Go
 	// program raises its own RLIMIT_NOFILE when it starts and would race with us. Where tracing is forbidden,
 	// they come a moment late.
-	s.sys.Ptrace = s.needsResourceLimits()
+	s.sys.Ptrace = s.needsResourceLimits() || s.mark != ""
 	s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
 	if s.err != nil && s.sys.Ptrace {
 		s.sys.Ptrace = false
@@ -108,6 +112,9 @@ func (s *spawn) carryOut() {
 		return
 	}
 	traced := s.sys.Ptrace && stoppedAtExec(s.pid)
+	if s.mark != "" {
+		_ = os.WriteFile("/proc/"+strconv.Itoa(s.pid)+"/oom_score_adj", []byte(s.mark), 0) // of another user's: refused
+	}
 	err = s.applyLimits()
 	if err != nil {
 		_ = unix.Kill(s.pid, unix.SIGKILL) // unreaped, so the pid is still its own
@@ -129,7 +136,9 @@ func (s *spawn) carryOut() {
 		if s.pidfd >= 0 {
 			_ = unix.Close(s.pidfd)
 		}
+		return
 	}
+	ownChildren.pids[s.pid] = true
 }
 
 // stoppedAtExec waits until a traced child has stopped after its exec; false if it died instead, which is left for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,10 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	} else {
 		s.sys.Setpgid = true
 		s.sys.Pdeathsig = syscall.SIGKILL
+	}
+
+	if r := theReaper.Load(); r != nil && slices.Contains(s.attr.Env, string(r.cookie)) {
+		s.mark = r.mark
 	}
 
 	err = theSpawner().do(ctx, s)

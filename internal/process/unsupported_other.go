@@ -106,3 +106,12 @@ func (*Cgroups) Dir() string { return "" }
 
 // Close does nothing.
 func (*Cgroups) Close() error { return nil }
+
+// Reaper reaps the orphans of a system. There are none on this system.
+type Reaper struct{}
+
+// StartReaper returns an error that wraps errors.ErrUnsupported.
+func StartReaper(string) (*Reaper, error) { return nil, unsupported("subreaping") }
+
+// Close does nothing.
+func (*Reaper) Close() error { return nil }
