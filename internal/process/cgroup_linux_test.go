@@ -48,6 +48,9 @@ func init() {
 	orders["grouped"] = func(name string) string {
 		cmd := role("sleeper")
 		cmd.Cgroups, cmd.Group = ownGroups, name
+		if ownGroups.LimitsMemory() {
+			cmd.Limits.Memory = 512 << 20
+		}
 		p, err := Start(context.Background(), cmd)
 		if err != nil {
 			return err.Error()
