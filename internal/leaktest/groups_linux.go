@@ -12,7 +12,8 @@ import (
 const groupPrefix = "understudy-"
 
 // takeGroups adds the control groups of systems beside and below our own group, but for those whose root is another
-// living process: the tests of other packages run at the same time.
+// living process, or a dead one that has a guardian at work: the tests of other packages run at the same time. (A
+// guardian of our own that does not end is a process left behind.)
 func (s snapshot) takeGroups() {
 	table := processTable()
 	self := os.Getpid()
@@ -23,15 +24,30 @@ func (s snapshot) takeGroups() {
 			if !ours || !e.IsDir() {
 				continue
 			}
-			number, _, _ := strings.Cut(rest, "-")
+			number, system, _ := strings.Cut(rest, "-")
 			pid, _ := strconv.Atoi(number)
-			if _, lives := table[pid]; lives && pid != self && !descends(table, pid, self) {
+			_, lives := table[pid]
+			switch {
+			case lives && pid != self && !descends(table, pid, self), !lives && guarded(table, system):
 				continue
 			}
 			path := filepath.Join(dir, e.Name())
-			s.add(kindGroup, path, 1, path)
+			if _, err := os.Stat(path); err == nil { // still
+				s.add(kindGroup, path, 1, path)
+			}
 		}
 	}
+}
+
+// guarded reports whether a system has a guardian.
+func guarded(table map[int]proc, system string) bool {
+	entry := []byte("UNDERSTUDY_GUARDIAN=" + system)
+	for pid := range table {
+		if marked(pid, entry) {
+			return true
+		}
+	}
+	return false
 }
 
 // groupPlaces are the directories in which a system below this process may have its group.
