@@ -3,7 +3,6 @@ package actor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -23,15 +22,15 @@ func (b *processBody) spawn(bp Blueprint) error {
 	if bp.kind.external == nil && !mainCalled.Load() {
 		return ErrNoMain
 	}
-	if i.sys.parent == nil {
-		if err := i.sys.guard.start(i.sys.id); err != nil {
-			return fmt.Errorf("guardian: %w", err)
-		}
+	groups, err := i.sys.guard.start(i.sys)
+	if err != nil {
+		return err
 	}
 	cmd, err := b.command(bp)
 	if err != nil {
 		return err
 	}
+	cmd.Cgroups, cmd.Group = groups, i.incarnation.String()
 	ours, theirs, err := process.SocketPair()
 	if err != nil {
 		return err

@@ -58,10 +58,15 @@ type Backoff struct {
 // A limit that is asked for and cannot be had fails the start. Goroutine
 // actors (InProcess) cannot be limited.
 type Limits struct {
-	Memory int64 // bytes of data segment (RLIMIT_DATA), also its GOMEMLIMIT
-	Files  int   // open descriptors (RLIMIT_NOFILE)
-	CPUs   int   // number of CPUs it may run on (affinity) and its GOMAXPROCS
-	Nice   int   // scheduling priority, -20 (first) to 19 (last); 0 leaves the parent's
+	// Memory is in bytes: of the data segment of each process (RLIMIT_DATA), of
+	// what the actor's holds resident, and GOMEMLIMIT is a little less. Where the
+	// memory of control groups can be limited (see [Cgroups]), it is also that of
+	// the actor with all its descendants, together with the arrays that it made,
+	// whoever holds them, and with all that the kernel holds for it.
+	Memory int64
+	Files  int // open descriptors (RLIMIT_NOFILE)
+	CPUs   int // number of CPUs it may run on (affinity) and its GOMAXPROCS
+	Nice   int // scheduling priority, -20 (first) to 19 (last); 0 leaves the parent's
 }
 
 // Settings is everything one child can be told. The zero value is the default.

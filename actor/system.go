@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -65,6 +64,9 @@ type SystemOptions struct {
 	// when more is to be done than there are CPUs. 0: 40 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
+	// Cgroups says whether the actors' processes get control groups. The
+	// default is: where that is delegated to this program.
+	Cgroups Cgroups
 }
 
 // Lane is a way for messages to travel between two processes.
@@ -82,7 +84,9 @@ const (
 	RingLane
 )
 
-// NewSystem returns the root of a new system. Whoever makes it closes it.
+// NewSystem returns the root of a new system. Whoever makes it closes it. If
+// opts requires control groups and there are none to be had, the error is an
+// [ErrNoCgroup].
 func NewSystem(opts SystemOptions) (*System, error) {
 	if _, isActor := os.LookupEnv(envActor); isActor && !mainCalled.Load() {
 		panic("understudy: this process was started as an actor, and the program used the library before actor.Main: call it in the first line of main (actor.TestMain in tests)")
@@ -91,7 +95,13 @@ func NewSystem(opts SystemOptions) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new system: %w", err)
 	}
-	return newSystem(id.String(), opts), nil
+	s := newSystem(id.String(), opts)
+	if opts.Cgroups == CgroupsRequired {
+		if err := s.guard.open(s); err != nil {
+			return nil, fmt.Errorf("new system: %w", err)
+		}
+	}
+	return s, nil
 }
 
 func newSystem(id string, opts SystemOptions) *System {
@@ -207,7 +217,7 @@ func (s *System) Close(ctx context.Context) error {
 				c.close(fmt.Errorf("system closed: %w", ErrStopped))
 			}
 			s.cancel(ErrStopped)
-			s.guard.close()
+			s.guard.close(s)
 			s.work.Wait()
 			s.events.close()
 		}()
@@ -299,34 +309,6 @@ func (s *System) Stats() Stats {
 		c.mu.Unlock()
 	}
 	return st
-}
-
-// guard starts the system's guardian with its first process.
-type guard struct {
-	mu     sync.Mutex
-	g      *process.Guardian
-	closed bool
-}
-
-func (g *guard) start(system string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.g != nil || g.closed {
-		return nil
-	}
-	var err error
-	g.g, err = process.StartGuardian(system)
-	return err
-}
-
-func (g *guard) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-	if g.g != nil {
-		g.g.Close()
-		g.g = nil
-	}
 }
 
 // uniqueName returns a path below base that nobody has.

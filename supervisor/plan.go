@@ -127,10 +127,10 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 
 // checkNotRoot reports options of the whole system where there is one already.
 func (sp Spec) checkNotRoot(at string) error {
-	if sp.Logger == nil && sp.MaxMessage == 0 && sp.Inline == 0 && sp.Lane == actor.AutoLane && sp.Spin == 0 {
+	if sp.Logger == nil && sp.MaxMessage == 0 && sp.Inline == 0 && sp.Lane == actor.AutoLane && sp.Spin == 0 && sp.Cgroups == actor.CgroupsAuto {
 		return nil
 	}
-	return fmt.Errorf("%w: supervisor %s: only the root of a system can have a Logger, MaxMessage, Inline, Lane or Spin", ErrBadSpec, at)
+	return fmt.Errorf("%w: supervisor %s: only the root of a system can have a Logger, MaxMessage, Inline, Lane, Spin or Cgroups", ErrBadSpec, at)
 }
 
 // checkFree reports paths that another tree of the same actor has.

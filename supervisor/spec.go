@@ -112,6 +112,7 @@ type Spec struct {
 	Inline     int
 	Lane       actor.Lane
 	Spin       time.Duration
+	Cgroups    actor.Cgroups
 }
 
 // Child is the spec of one child: see [Actor] and [Nested].

@@ -21,6 +21,12 @@ import (
 // belongs to the actor: its paths are below the actor's, and it is stopped when
 // the actor ends.
 func Start(ctx context.Context, spec Spec) (*Tree, error) {
+	return start(ctx, spec, func(*actor.System) error { return nil })
+}
+
+// start is Start; prepare is called with the system of a root before anything
+// is started in it.
+func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*Tree, error) {
 	at := "/"
 	scope, inside := actor.ScopeOf(ctx)
 	if inside {
@@ -46,9 +52,12 @@ func Start(ctx context.Context, spec Spec) (*Tree, error) {
 		t = newTree(at, p, scope.System(), scope.System())
 		t.detach = actor.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	} else {
-		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin})
+		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})
 		if err != nil {
 			return nil, fmt.Errorf("start supervisor: %w", err)
+		}
+		if err := prepare(sys); err != nil {
+			return nil, errors.Join(fmt.Errorf("start supervisor: %w", err), sys.Close(context.Background()))
 		}
 		t = newTree(at, p, sys, sys)
 		t.close = func() error { return sys.Close(context.Background()) }
@@ -70,31 +79,6 @@ func (t *Tree) await(ctx context.Context) error {
 		<-t.done
 	}
 	return t.startErr
-}
-
-// Run is a service's main function: it starts the tree, lets it live until ctx
-// ends, and stops it in order. It returns nil then; otherwise why the tree
-// could not be started, or why it gave up. An auto-shutdown is no error.
-//
-// ctx is all it knows of signals: make it with [signal.NotifyContext], whose
-// stop function, called as soon as ctx ends, gives the second ^C its usual
-// meaning.
-func Run(ctx context.Context, spec Spec) error {
-	t, err := Start(ctx, spec)
-	if err != nil {
-		if cut := (*cutError)(nil); errors.As(err, &cut) {
-			return nil
-		}
-		return err
-	}
-	select {
-	case <-t.done:
-	case <-ctx.Done():
-		if err := t.Stop(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-	}
-	return t.Err()
 }
 
 // cutError: the ctx of Start ended before all children were up.

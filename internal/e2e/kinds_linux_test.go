@@ -150,6 +150,8 @@ func (v *victim) Do(ctx context.Context, what string) (string, error) {
 		return v.fork(false)
 	case "setsid":
 		return v.fork(true)
+	case "escape":
+		return escape()
 	case "ignore sigterm":
 		signal.Ignore(syscall.SIGTERM)
 	case "hog":
@@ -188,6 +190,26 @@ func (v *victim) fork(setsid bool) (string, error) {
 		return "", err
 	}
 	return fmt.Sprint(cmd.Process.Pid), nil
+}
+
+// escape starts a process that has neither its parent nor its session nor its
+// environment, and never ends by itself. The answer is its pid.
+func escape() (string, error) {
+	cmd := exec.Command("env", "-i", "PATH="+os.Getenv("PATH"), "sh", "-c", "setsid sh -c 'echo $$; exec sleep 1000' & exit 0")
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	cmd.Stdout = w
+	err = cmd.Run()
+	w.Close()
+	if err != nil {
+		return "", err
+	}
+	var pid string
+	_, err = fmt.Fscan(r, &pid)
+	return pid, err
 }
 
 // closeSockets closes descriptor 3 and, wherever it is, the connection to the

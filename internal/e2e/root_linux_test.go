@@ -45,7 +45,11 @@ func root() error {
 		children = append(children, supervisor.Actor(Victims, id, ""))
 	}
 	children = append(children, supervisor.Actor(Victims, "nested", "parent"), supervisor.Actor(Foreigns, "foreign", foreignArgs{Role: "plain"}))
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: children, Intensity: 100, Logger: slog.New(slog.DiscardHandler)})
+	spec := supervisor.Spec{Children: children, Intensity: 100, Logger: slog.New(slog.DiscardHandler)}
+	if os.Getenv(envGroups) != "" {
+		spec.Cgroups = actor.CgroupsRequired
+	}
+	tree, err := supervisor.Start(ctx, spec)
 	if err != nil {
 		return err
 	}
@@ -82,6 +86,8 @@ func root() error {
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
 		switch commands.Text() {
+		case "escape":
+			fmt.Println(VictimDo.Call(ctx, plain, "escape"))
 		case "restart":
 			_, err := VictimDo.Call(ctx, plain, "kill")
 			n, err2 := VictimCount.Call(ctx, plain, 5)

@@ -1,5 +1,5 @@
 // Package leaktest makes a test fail if it leaves anything behind: processes and zombies, descriptors, goroutines,
-// memory-file mappings, names in /dev/shm or files in the temporary directory.
+// memory-file mappings, names in /dev/shm, control groups or files in the temporary directory.
 package leaktest
 
 import (
@@ -71,6 +71,7 @@ const (
 	kindMapping   kind = "bytes of mapped memory files"
 	kindShm       kind = "name in /dev/shm"
 	kindTemp      kind = "temporary file"
+	kindGroup     kind = "control group"
 )
 
 // item is how much there is of a thing, and how it is described in a report.

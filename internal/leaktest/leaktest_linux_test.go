@@ -73,6 +73,22 @@ func TestShmLeak(t *testing.T) {
 	mustReport(t, report, "1 name in /dev/shm", name[len("/dev/shm/"):])
 }
 
+func TestGroupLeak(t *testing.T) {
+	impatient(t)
+	places := groupPlaces()
+	if len(places) == 0 {
+		t.Skip("needs cgroup v2")
+	}
+	name := places[0] + "/understudy-" + strconv.Itoa(os.Getpid()) + "-leaktest"
+	report := check(t, func(*probe) {
+		if err := os.Mkdir(name, 0o755); err != nil {
+			t.Skipf("needs a cgroup v2 hierarchy that can be written: %v", err)
+		}
+	})
+	_ = os.Remove(name)
+	mustReport(t, report, "1 control group", name)
+}
+
 func TestProcessLeak(t *testing.T) {
 	impatient(t)
 	cmd := exec.Command("sleep", "1000")

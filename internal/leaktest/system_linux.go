@@ -13,6 +13,7 @@ func (s snapshot) takeSystem(mark string) {
 	s.takeFiles()
 	s.takeMappings()
 	s.takeShm()
+	s.takeGroups()
 }
 
 // proc is one line of the process table.

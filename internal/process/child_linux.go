@@ -25,7 +25,9 @@ func ChildSetup() {
 	childSetup.Do(func() {
 		adoptCrashFile()
 		givenBuildID = os.Getenv(EnvBuild)
+		givenCgroups = os.Getenv(envCgroup)
 		_ = os.Unsetenv(EnvBuild)
+		_ = os.Unsetenv(envCgroup)
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
 		closeInheritedOnExec()
 		_ = setShortName(strings.TrimRight(os.Args[0], " ")) // for people only

@@ -47,6 +47,10 @@ type Command struct {
 	Credential *syscall.Credential
 	// Limits are in force before the child runs its first instruction.
 	Limits Limits
+	// Cgroups, if not nil, is where the child gets a control group of its own, named Group. What is left in it when
+	// the child has ended is killed. Unless groups are required, a child that cannot have one does without.
+	Cgroups *Cgroups
+	Group   string
 	// Output is called with each line the child prints, without the newline, by one goroutine per child, in
 	// order within a stream. The line is valid during the call. A line longer than MaxLine comes in pieces, and
 	// cut is true for all but its last. If Output does not keep up, lines are dropped and counted
@@ -65,6 +69,8 @@ const MaxLine = 64 << 10
 type Limits struct {
 	// Memory bounds the private memory in bytes (RLIMIT_DATA, seconded by a poll of the resident set, and
 	// GOMEMLIMIT for this program's own image). The overshoot is bounded by the allocation that crosses it.
+	// With a control group whose memory can be limited, all that the child and its descendants hold is bounded by it
+	// as well, memory files and page cache included (memory.max).
 	// Under the race detector, whose shadow memory makes RLIMIT_DATA useless, the poll alone enforces it for
 	// this program's image.
 	Memory int64
@@ -84,6 +90,10 @@ const (
 	EnvSystem = "UNDERSTUDY_SYSTEM"
 	// envCrash is the number of the descriptor that takes the child's crash text.
 	envCrash = "UNDERSTUDY_CRASH_FD"
+	// envCgroup tells a child that is this program that it is in a control group of its system.
+	envCgroup = "UNDERSTUDY_CGROUP"
+	// envGuardianCgroup is the control group that a guardian ends.
+	envGuardianCgroup = "UNDERSTUDY_GUARDIAN_CGROUP"
 	// envGuardian turns this program into the guardian of the system it names.
 	envGuardian = "UNDERSTUDY_GUARDIAN"
 )

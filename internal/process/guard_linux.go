@@ -31,7 +31,7 @@ func RunGuardianIfAsked() {
 			}
 		}
 	})
-	if _, err := sweep(system); err != nil {
+	if err := sweepAll(system, os.Getenv(envGuardianCgroup)); err != nil {
 		os.Exit(1)
 	}
 	os.Exit(0)

@@ -23,10 +23,12 @@ const (
 )
 
 // Guardian is a small process beside a system that ends whatever the system leaves behind: when this process is
-// gone, however it went, or when Close is called, it kills every process whose environment has the system's Cookie.
-// The parent-death signal does most of that; the guardian reaches those that left their group or session.
+// gone, however it went, or when Close is called, it kills every process that is in the system's control group, if it
+// has one, or whose environment has the system's Cookie. The parent-death signal does most of that; the guardian
+// reaches those that left their group or session.
 type Guardian struct {
 	system  string
+	group   string // the directory of its control group, "" if there is none
 	closing chan struct{}
 	once    sync.Once
 	done    chan struct{}
@@ -45,8 +47,9 @@ type watch struct {
 
 // StartGuardian starts the guardian of a system: this program again, which must call RunGuardianIfAsked first in
 // main. It runs in its own session, without the cookie, and is replaced if somebody kills it. Only the root of a
-// system has a guardian: who carries the cookie himself dies in the sweep. The caller calls Close.
-func StartGuardian(system string) (*Guardian, error) {
+// system has a guardian: who carries the cookie himself dies in the sweep. With groups, which may be nil, it ends their
+// directory, too. The caller calls Close.
+func StartGuardian(system string, groups *Cgroups) (*Guardian, error) {
 	if system == "" || strings.ContainsRune(system, 0) {
 		return nil, fmt.Errorf("process: guardian for system %q: %w", system, unix.EINVAL)
 	}
@@ -54,11 +57,12 @@ func StartGuardian(system string) (*Guardian, error) {
 		return nil, errors.New("process: this process was started as a guardian and did not become one: " +
 			"the program must call actor.Main first in main")
 	}
-	w, err := launchGuardian(system)
+	g := &Guardian{system: system, group: groups.Dir(), closing: make(chan struct{}), done: make(chan struct{})}
+	w, err := g.launch()
 	if err != nil {
 		return nil, err
 	}
-	g := &Guardian{system: system, closing: make(chan struct{}), done: make(chan struct{}), pid: w.process.pid}
+	g.pid = w.process.pid
 	go g.run(w)
 	return g, nil
 }
@@ -78,7 +82,7 @@ func (g *Guardian) Close() error {
 	return g.err
 }
 
-func launchGuardian(system string) (*watch, error) {
+func (g *Guardian) launch() (*watch, error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("pipe2", err)
@@ -87,7 +91,7 @@ func launchGuardian(system string) (*watch, error) {
 	defer func() { _ = r.Close() }()
 	p, err := Start(context.Background(), Command{
 		Title:    filepath.Base(strings.TrimRight(os.Args[0], " ")) + ": guardian",
-		Env:      guardianEnviron(system),
+		Env:      g.environ(),
 		Dir:      "/", // whatever it was started in may be unmounted
 		Files:    []*os.File{r},
 		guardian: true,
@@ -99,10 +103,10 @@ func launchGuardian(system string) (*watch, error) {
 	return &watch{process: p, pipe: w, started: time.Now()}, nil
 }
 
-// guardianEnviron is ours, because the program's package initialisers run with it, but for what would make the
+// environ is ours, because the program's package initialisers run with it, but for what would make the
 // guardian part of a system, this one or one above.
-func guardianEnviron(system string) []string {
-	env := []string{envGuardian + "=" + system, "GOMAXPROCS=1"}
+func (g *Guardian) environ() []string {
+	env := []string{envGuardian + "=" + g.system, envGuardianCgroup + "=" + g.group, "GOMAXPROCS=1"}
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); !strings.HasPrefix(name, "UNDERSTUDY_") && name != "GOMAXPROCS" {
 			env = append(env, e)
@@ -122,7 +126,7 @@ func (g *Guardian) run(w *watch) {
 			status := w.process.Status()
 			g.setPID(0)
 			if !status.Success() {
-				_, g.err = sweep(g.system) // it was killed at it, or gave up: once more, from here
+				g.err = sweepAll(g.system, g.group) // it was killed at it, or gave up: once more, from here
 			}
 			return
 		case <-w.process.Done():
@@ -138,12 +142,12 @@ func (g *Guardian) run(w *watch) {
 			select {
 			case <-g.closing:
 				timer.Stop()
-				_, g.err = sweep(g.system)
+				g.err = sweepAll(g.system, g.group)
 				return
 			case <-timer.C:
 			}
 			backoff = min(2*backoff, guardianBackoffMax)
-			w, _ = launchGuardian(g.system) // no process or descriptor to be had: again later
+			w, _ = g.launch() // no process or descriptor to be had: again later
 		}
 		g.setPID(w.process.pid)
 	}

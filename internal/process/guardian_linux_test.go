@@ -24,7 +24,7 @@ var ownGuardian *Guardian
 
 func init() {
 	orders["guardian"] = func(system string) string {
-		g, err := StartGuardian(system)
+		g, err := StartGuardian(system, nil)
 		if err != nil {
 			return err.Error()
 		}
@@ -47,23 +47,28 @@ func init() {
 	orders["escapee"] = func(system string) string {
 		cmd := exec.Command("sh", "-c", `setsid sh -c 'trap "" TERM HUP INT; echo $$; exec sleep 1000' 2>/dev/null & exit 0`)
 		cmd.Env = append([]string{Cookie(system)}, os.Environ()...)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return err.Error()
-		}
-		if err := cmd.Start(); err != nil {
-			return err.Error()
-		}
-		line, err := bufio.NewReader(out).ReadString('\n') // and not to its end: the escapee holds it
-		if err := errors.Join(err, cmd.Wait()); err != nil {
-			return err.Error()
-		}
-		return strings.TrimSpace(line)
+		return firstLine(cmd)
 	}
 	roles["sleeper"] = func() int { select {} }
 }
 
-func newSystem(t *testing.T) string {
+// firstLine returns what cmd says first; its end, and not that of its descendants, is awaited.
+func firstLine(cmd *exec.Cmd) string {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err.Error()
+	}
+	if err := cmd.Start(); err != nil {
+		return err.Error()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n') // and not to its end: a descendant holds it
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(line)
+}
+
+func newSystem(t testing.TB) string {
 	t.Helper()
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -209,7 +214,7 @@ func TestCloseBetweenGuardiansSweeps(t *testing.T) {
 func TestGuardianIsIsolated(t *testing.T) {
 	leaktest.Check(t)
 	t.Setenv(EnvSystem, newSystem(t)) // of a system above
-	g, err := StartGuardian(newSystem(t))
+	g, err := StartGuardian(newSystem(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,12 +237,12 @@ func TestGuardianIsIsolated(t *testing.T) {
 func TestGuardianRefusals(t *testing.T) {
 	leaktest.Check(t)
 	for _, system := range []string{"", "a\x00b"} {
-		if g, err := StartGuardian(system); err == nil {
+		if g, err := StartGuardian(system, nil); err == nil {
 			t.Errorf("%q: %v", system, g.Close())
 		}
 	}
 	t.Setenv(envGuardian, "x")
-	if g, err := StartGuardian(newSystem(t)); err == nil {
+	if g, err := StartGuardian(newSystem(t), nil); err == nil {
 		t.Errorf("a guardian that missed its call started another: %v", g.Close())
 	} else if !strings.Contains(err.Error(), "actor.Main") {
 		t.Errorf("error %v", err)

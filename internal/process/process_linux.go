@@ -16,6 +16,7 @@ type Process struct {
 	pid    int
 	pidfd  *os.File // in the netpoller: waiting for a death costs no thread
 	output *output  // nil for the guardian
+	group  *cgroup  // nil if it has none
 	crash  int      // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
@@ -33,6 +34,7 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 	p := &Process{
 		pid:   s.pid,
 		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
+		group: s.group,
 		crash: w.crash,
 		done:  make(chan struct{}),
 
@@ -52,7 +54,8 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 func (p *Process) PID() int { return p.pid }
 
 // Done is closed when the child is dead and reaped, what was left of its process group was killed, and its output is
-// delivered. A descendant that left the group may still run; it is the guardian's.
+// delivered. A descendant that left the process group is gone as well if the child had a control group; otherwise it
+// may still run, and is the guardian's.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Status waits for Done and says how the child ended. Its slices are shared.
@@ -77,6 +80,10 @@ func (p *Process) OutputDropped() int64 {
 	return p.output.dropped()
 }
 
+// groupPatience is how long an incarnation's end waits for killed descendants to go, so that its replacement does not
+// meet them.
+const groupPatience = time.Second
+
 // wait is the child's one goroutine for its death.
 func (p *Process) wait() {
 	awaitZombie(p.pid, p.pidfd)
@@ -85,12 +92,21 @@ func (p *Process) wait() {
 	p.mu.Lock()
 	// The leader is a zombie, so its number still names this group and no other.
 	_ = unix.Kill(-p.pid, unix.SIGKILL)
-	st := reap(p.pid)
+	if p.group != nil {
+		_ = killGroup(p.group.dir)
+	}
+	st := ownChildren.reap(p.pid)
 	p.reaped = true
 	st.Killed = p.killed
 	st.OutOfMemory = p.overMemory
 	p.mu.Unlock()
 	_ = p.pidfd.Close()
+	kills, counted := int64(0), false
+	if p.group != nil {
+		kills, counted = p.group.oomKills()
+		// What hangs in the kernel does not keep us: its directory ends with the system's.
+		_ = endGroup(p.group.dir, groupPatience)
+	}
 
 	if p.output != nil {
 		p.output.finish()
@@ -107,7 +123,11 @@ func (p *Process) wait() {
 		}
 	}
 	if !st.OutOfMemory {
-		st.OutOfMemory = ranOutOfMemory(&st, p.limited)
+		if counted && st.Signal == unix.SIGKILL && !st.Killed {
+			st.OutOfMemory = kills > 0
+		} else {
+			st.OutOfMemory = ranOutOfMemory(&st, p.limited)
+		}
 	}
 	p.status = st
 	close(p.done)

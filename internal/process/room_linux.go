@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ func AvailableMemory() (int64, error) {
 	if !ok1 || !ok2 {
 		return 0, fmt.Errorf("process: available memory: /proc/meminfo does not say: %w", unix.EINVAL)
 	}
-	return min(available+swap, groupRoom(groupDir())), nil
+	return min(available+swap, groupsRoom()), nil
 }
 
 // meminfo reads a line "Name:   123 kB".
@@ -42,28 +41,31 @@ func meminfo(data []byte, name string) (int64, bool) {
 	return kib << 10, found && err == nil
 }
 
-// groupDir is the control group this process was in when first asked, "" if there is no hierarchy of version 2.
-var groupDir = sync.OnceValue(func() string {
-	data, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(data)) {
-		if path, found := strings.CutPrefix(strings.TrimSpace(line), "0::"); found {
-			return filepath.Join("/sys/fs/cgroup", path)
-		}
-	}
-	return ""
-})
+// ownHierarchy is where this process was in the control groups when first asked.
+var ownHierarchy = sync.OnceValues(findHierarchy)
 
-// groupRoom returns what a group's memory.max leaves; a group without a limit has room without end.
+// groupsRoom returns the least that is left in our control group and those above it: an actor is in a leaf, and the
+// limits are above.
+func groupsRoom() int64 {
+	room := int64(math.MaxInt64)
+	if h, err := ownHierarchy(); err == nil {
+		h.upwards(h.own, func(dir string) bool {
+			room = min(room, groupRoom(dir))
+			return true
+		})
+	}
+	return room
+}
+
+// groupRoom returns what a group's memory.max leaves; a group without a limit has room without end. File pages count as
+// free: the kernel drops them first.
 func groupRoom(dir string) int64 {
 	number := func(name string) (int64, bool) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
+		words := wordsOf(dir, name)
+		if len(words) != 1 {
 			return 0, false
 		}
-		n, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64) // "max" is no number
+		n, err := strconv.ParseInt(words[0], 10, 64) // "max" is no number
 		return n, err == nil
 	}
 	limit, ok1 := number("memory.max")
@@ -71,7 +73,9 @@ func groupRoom(dir string) int64 {
 	if dir == "" || !ok1 || !ok2 {
 		return math.MaxInt64
 	}
-	return max(0, limit-used)
+	inactive, _ := countOf(dir, "memory.stat", "inactive_file")
+	active, _ := countOf(dir, "memory.stat", "active_file")
+	return max(0, limit-max(0, used-inactive-active))
 }
 
 // checkRoom refuses what there is no memory for. The kernel itself would not: memory files have no size limit, so

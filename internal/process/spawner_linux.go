@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -18,6 +19,9 @@ type spawn struct {
 	sys    syscall.SysProcAttr
 	limits Limits
 	memory bool // Limits.Memory is enforced by the kernel
+	group  *cgroup
+	mayDo  bool   // without the group
+	mark   string // its oom_score_adj, see Reaper; "" leaves ours
 
 	pid, pidfd int
 	op         string // the step that failed
@@ -75,6 +79,8 @@ func (sp *spawner) run(locked chan struct{}) {
 
 // carryOut runs on the spawner's thread: affinity is inherited from it, and it alone may talk to a traced child.
 func (s *spawn) carryOut() {
+	ownChildren.Lock()
+	defer ownChildren.Unlock()
 	s.pidfd = -1
 	s.sys.PidFD = &s.pidfd
 	s.attr.Sys = &s.sys
@@ -88,17 +94,27 @@ func (s *spawn) carryOut() {
 	// A child with resource limits is traced up to its first instruction, so that they hold from there: a Go
 	// program raises its own RLIMIT_NOFILE when it starts and would race with us. Where tracing is forbidden,
 	// they come a moment late.
-	s.sys.Ptrace = s.needsResourceLimits()
+	s.sys.Ptrace = s.needsResourceLimits() || s.mark != ""
 	s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
 	if s.err != nil && s.sys.Ptrace {
 		s.sys.Ptrace = false
 		s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
 	}
+	if s.err != nil && s.sys.UseCgroupFD && s.mayDo && refusesPlace(s.err) {
+		s.sys.UseCgroupFD = false
+		s.pid, s.err = syscall.ForkExec(s.path, s.argv, &s.attr)
+	}
 	if s.err != nil {
 		s.op = "exec"
+		if s.sys.UseCgroupFD && !s.mayDo && refusesPlace(s.err) {
+			s.err = &CgroupError{s.group.dir, "exec in", s.err}
+		}
 		return
 	}
 	traced := s.sys.Ptrace && stoppedAtExec(s.pid)
+	if s.mark != "" {
+		_ = os.WriteFile("/proc/"+strconv.Itoa(s.pid)+"/oom_score_adj", []byte(s.mark), 0) // of another user's: refused
+	}
 	err = s.applyLimits()
 	if err != nil {
 		_ = unix.Kill(s.pid, unix.SIGKILL) // unreaped, so the pid is still its own
@@ -120,7 +136,9 @@ func (s *spawn) carryOut() {
 		if s.pidfd >= 0 {
 			_ = unix.Close(s.pidfd)
 		}
+		return
 	}
+	ownChildren.pids[s.pid] = true
 }
 
 // stoppedAtExec waits until a traced child has stopped after its exec; false if it died instead, which is left for
@@ -132,4 +150,14 @@ func stoppedAtExec(pid int) bool {
 	})
 	const cldTrapped, cldStopped = 4, 5 // <bits/siginfo-consts.h>
 	return err == nil && (info.Code == cldTrapped || info.Code == cldStopped)
+}
+
+// refusesPlace reports whether clone3(2) with CLONE_INTO_CGROUP may fail so: it is filtered (containers answer ENOSYS or
+// EPERM), the way there is not ours (EACCES), or the group takes no processes. An exec may fail like that, too.
+func refusesPlace(err error) bool {
+	switch err {
+	case unix.ENOSYS, unix.EPERM, unix.EACCES, unix.EINVAL, unix.EBUSY, unix.EOPNOTSUPP, unix.ENODEV:
+		return true
+	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ var supported = sync.OnceValue(func() error {
 //   - leads a process group of its own, so a ^C on the terminal does not reach it;
 //   - gets SIGKILL the moment this process ends, however it ends;
 //   - reads /dev/null and writes to us;
+//   - is in a control group of its own, if cmd.Cgroups can give one;
 //   - has no descriptors but 0 to 2, cmd.Files from 3 on and, if it is this program again, one for its crash text.
 //
 // The error is a *StartError that wraps the system's error, a *LimitError or the cause of ctx's end. After an
@@ -68,6 +70,15 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err != nil {
 		return fail(op, err)
 	}
+	if s.group, err = cmd.Cgroups.newGroup(cmd.Group, cmd.Limits); err != nil {
+		w.closeChildEnds()
+		w.closeOwnEnds()
+		return fail("control group", err)
+	}
+	s.mayDo = !cmd.Cgroups.Required()
+	if s.group != nil {
+		s.sys.UseCgroupFD, s.sys.CgroupFD = true, int(s.group.leaf.Fd())
+	}
 	s.argv = cmd.argv()
 	s.attr.Env = cmd.environ(w.crashNumber)
 	s.attr.Dir = cmd.Dir
@@ -80,9 +91,18 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 		s.sys.Pdeathsig = syscall.SIGKILL
 	}
 
+	if r := theReaper.Load(); r != nil && slices.Contains(s.attr.Env, string(r.cookie)) {
+		s.mark = r.mark
+	}
+
 	err = theSpawner().do(ctx, s)
 	w.closeChildEnds()
 	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
+	s.group.born()
+	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
+		s.group.discard()
+		s.group = nil
+	}
 	if err != nil {
 		w.closeOwnEnds()
 		return fail("not begun", err)
@@ -95,6 +115,9 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 			}
 		}
 		return fail(s.op, s.err)
+	}
+	if cmd.Cgroups != nil && s.group == nil {
+		cmd.Cgroups.unusable.Store(true) // it will not be better next time
 	}
 	return adopt(s, w, cmd.Output), nil
 }
@@ -125,16 +148,18 @@ func (cmd *Command) environ(crashNumber int) []string {
 	if base == nil {
 		base = os.Environ()
 	}
-	env := make([]string, 0, len(base)+3)
+	env := make([]string, 0, len(base)+5)
 	if crashNumber > 0 {
 		env = append(env, envCrash+"="+strconv.Itoa(crashNumber))
 	}
-	var memoryLimit, coverage bool
+	var memoryLimit, coverage, processors bool
 	for _, e := range base {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
-		case envCrash:
+		case envCrash, envCgroup:
 			continue // of another child: it would write its last words into a stranger's descriptor
+		case "GOMAXPROCS":
+			processors = true
 		case "GOMEMLIMIT":
 			memoryLimit = true
 		case "GOCOVERDIR":
@@ -147,6 +172,15 @@ func (cmd *Command) environ(crashNumber int) []string {
 	}
 	if cmd.Limits.Memory > 0 && !memoryLimit {
 		env = append(env, goMemoryLimit(cmd.Limits.Memory))
+	}
+	if cmd.Cgroups != nil {
+		env = append(env, cmd.Cgroups.given())
+		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.quota && !processors {
+			if cmd.Limits.CPUs > 0 {
+				n = min(n, cmd.Limits.CPUs)
+			}
+			env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
+		}
 	}
 	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok && !coverage {
 		env = append(env, "GOCOVERDIR="+dir)

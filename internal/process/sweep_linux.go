@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,6 +14,16 @@ import (
 // sweepPatience is how long a killed process may take to disappear. It is dead to the world from the signal on, and
 // can no longer fork; only one that hangs in the kernel takes longer.
 const sweepPatience = 5 * time.Second
+
+// sweepAll ends what is left of a system: its control group, unless group is "", and what carries its cookie.
+func sweepAll(system, group string) error {
+	var groupErr error
+	if group != "" {
+		groupErr = endGroup(group, sweepPatience)
+	}
+	_, err := sweep(system)
+	return errors.Join(groupErr, err)
+}
 
 // sweep kills every process but this one that carries the system's cookie in its environment, and repeats until
 // none is left: one of them may have forked just before its end. It returns how many it killed.

@@ -76,7 +76,7 @@ func MapShared(*os.File, int) ([]byte, error) { return nil, unsupported("map mem
 func Unmap([]byte) error { return unsupported("unmap memory") }
 
 // StartGuardian returns an error that wraps errors.ErrUnsupported.
-func StartGuardian(string) (*Guardian, error) { return nil, unsupported("start a guardian") }
+func StartGuardian(string, *Cgroups) (*Guardian, error) { return nil, unsupported("start a guardian") }
 
 // PID returns 0.
 func (*Guardian) PID() int { return 0 }
@@ -86,3 +86,32 @@ func (*Guardian) Close() error { return nil }
 
 // RunGuardianIfAsked does nothing.
 func RunGuardianIfAsked() {}
+
+// Cgroups are the control groups of a system. There are none on this system.
+type Cgroups struct{}
+
+// OpenCgroups returns an error that wraps ErrNoCgroup, or nil if none are wanted.
+func OpenCgroups(_ string, mode CgroupMode) (*Cgroups, error) {
+	if mode == CgroupsNever {
+		return nil, nil
+	}
+	return nil, &CgroupError{"", "use", unsupported("control groups")}
+}
+
+// GivenCgroups returns nil.
+func GivenCgroups() (*Cgroups, error) { return nil, nil }
+
+// Dir returns "".
+func (*Cgroups) Dir() string { return "" }
+
+// Close does nothing.
+func (*Cgroups) Close() error { return nil }
+
+// Reaper reaps the orphans of a system. There are none on this system.
+type Reaper struct{}
+
+// StartReaper returns an error that wraps errors.ErrUnsupported.
+func StartReaper(string) (*Reaper, error) { return nil, unsupported("subreaping") }
+
+// Close does nothing.
+func (*Reaper) Close() error { return nil }
