@@ -14,7 +14,7 @@ func TestCommand(t *testing.T) {
 	dir := t.TempDir()
 	js, svg := filepath.Join(dir, "r.json"), filepath.Join(dir, "c.svg")
 	var out, errs bytes.Buffer
-	status := command([]string{"-quick", "-rounds", "2", "-only", "^understudy/call|^ring/raw|^hollywood", "-json", js, "-svg", svg}, &out, &errs)
+	status := command([]string{"-quick", "-rounds", "2", "-only", "^understudy/call$|^ring/raw|^hollywood", "-json", js, "-svg", svg}, &out, &errs)
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, &errs)
 	}
