@@ -49,16 +49,16 @@ const (
 type step string
 
 const (
-	stepRoom    step = "head of the reader read"
-	stepHeader  step = "header written"
-	stepBody    step = "body written"
-	stepTail    step = "tail published"
-	stepAsleep  step = "parked flag of the reader read"
-	stepSeen    step = "tail of the writer read"
-	stepTaken   step = "header read"
-	stepCopied  step = "body copied out"
-	stepHead    step = "head published"
-	stepParked  step = "parked"
+	stepRoom   step = "head of the reader read"
+	stepHeader step = "header written"
+	stepBody   step = "body written"
+	stepTail   step = "tail published"
+	stepAsleep step = "parked flag of the reader read"
+	stepSeen   step = "tail of the writer read"
+	stepTaken  step = "header read"
+	stepCopied step = "body copied out"
+	stepHead   step = "head published"
+	stepParked step = "parked"
 )
 
 // ringMem is one side's memory.

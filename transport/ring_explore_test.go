@@ -81,7 +81,9 @@ func newWorld(size int, bodies [][]byte) *world {
 	x.writer = newSide("writer", x.write)
 	x.writer.local = func() string { return fmt.Sprint(x.writer.at, x.w.at, x.w.freed, x.w.rung, x.sawParked) }
 	x.reader = newSide("reader", x.read)
-	x.reader.local = func() string { return fmt.Sprint(x.reader.at, x.r.at, x.r.seen, x.r.sleeps, x.got, x.copied, x.sawRing) }
+	x.reader.local = func() string {
+		return fmt.Sprint(x.reader.at, x.r.at, x.r.seen, x.r.sleeps, x.got, x.copied, x.sawRing)
+	}
 	return x
 }
 
@@ -194,7 +196,9 @@ const (
 	choices
 )
 
-func (c choice) String() string { return [...]string{"writer", "reader", "writer killed", "reader killed"}[c] }
+func (c choice) String() string {
+	return [...]string{"writer", "reader", "writer killed", "reader killed"}[c]
+}
 
 func (x *world) can(c choice, kills bool) bool {
 	whole := x.writer.name != "" && x.reader.name != ""
