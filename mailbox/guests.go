@@ -187,6 +187,7 @@ func (g *Guests) alone() bool {
 
 // guestWatch is what a leader looks at.
 type guestWatch struct {
+	g    *Guests
 	p    *Peer
 	r    *ringed
 	w    *Waiter
@@ -205,6 +206,14 @@ func (l *guestWatch) Ready() bool {
 	}
 }
 
+// asleep is the last look before the leader sleeps. It asks for the bell only
+// now that the bell is listened to: what is rung for one sleep is rung once.
+func (l *guestWatch) asleep() bool {
+	l.r.t.Park()
+	l.g.parked.Store(true)
+	return l.Ready()
+}
+
 // pullAtOnce is how many messages are taken out of a ring before whoever waits
 // looks after itself.
 const pullAtOnce = 64
@@ -218,7 +227,7 @@ func (p *Peer) lead(ctx context.Context, g *Guests, bell *transport.Bell, w *Wai
 	}
 	defer r.t.Leave()
 	g.spin.Max = p.opts.Spin
-	watch := guestWatch{p: p, r: r, w: w, done: ctx.Done()}
+	watch := guestWatch{g: g, p: p, r: r, w: w, done: ctx.Done()}
 	listening := false
 	for !w.For.Over() && ctx.Err() == nil && !p.gone.Load() {
 		if r.ready() && p.Pull(pullAtOnce) {
@@ -239,9 +248,7 @@ func (p *Peer) lead(ctx context.Context, g *Guests, bell *transport.Bell, w *Wai
 			listening = true
 			defer context.AfterFunc(ctx, g.Wake)()
 		}
-		r.t.Park()
-		g.parked.Store(true)
-		err := bell.Wait(watch.Ready)
+		err := bell.Wait(watch.asleep)
 		g.parked.Store(false)
 		r.t.Unpark()
 		if err != nil {

@@ -96,6 +96,16 @@ func (w *slotWatch) Ready() bool {
 	return w.in.stirred.Load() != w.stirred
 }
 
+// asleep is the last look before the watcher sleeps. It asks for the bell only
+// now that the bell is listened to: what is rung for one sleep is rung once.
+func (w *slotWatch) asleep() bool {
+	for _, r := range w.rings {
+		r.t.Park()
+	}
+	w.in.parked.Store(true)
+	return w.Ready()
+}
+
 // overdue reports whether slots have found work in the inbox for so long that
 // what waits in the rings would never be begun. The lock is held.
 func (in *Inbox) overdue() bool {
@@ -139,11 +149,7 @@ func (in *Inbox) watch() {
 func (w *slotWatch) wait() {
 	ok, since := w.in.spin.Spin(w)
 	if !ok {
-		for _, r := range w.rings {
-			r.t.Park()
-		}
-		w.in.parked.Store(true)
-		_ = w.in.bell.Wait(w.Ready) // a bell that is closed is the end of the inbox
+		_ = w.in.bell.Wait(w.asleep) // a bell that is closed is the end of the inbox
 		w.in.parked.Store(false)
 		for _, r := range w.rings {
 			r.t.Unpark()

@@ -49,17 +49,16 @@ const (
 type step string
 
 const (
-	stepRoom    step = "head of the reader read"
-	stepHeader  step = "header written"
-	stepBody    step = "body written"
-	stepTail    step = "tail published"
-	stepAsleep  step = "parked flag of the reader read"
-	stepSeen    step = "tail of the writer read"
-	stepTaken   step = "header read"
-	stepCopied  step = "body copied out"
-	stepHead    step = "head published"
-	stepParked  step = "parked"
-	stepChecked step = "looked once more"
+	stepRoom   step = "head of the reader read"
+	stepHeader step = "header written"
+	stepBody   step = "body written"
+	stepTail   step = "tail published"
+	stepAsleep step = "parked flag of the reader read"
+	stepSeen   step = "tail of the writer read"
+	stepTaken  step = "header read"
+	stepCopied step = "body copied out"
+	stepHead   step = "head published"
+	stepParked step = "parked"
 )
 
 // ringMem is one side's memory.
@@ -67,11 +66,11 @@ type ringMem []byte
 
 func (m ringMem) word(off int) *uint64 { return (*uint64)(unsafe.Pointer(&m[off])) }
 
-func (m ringMem) ring() []byte { return m[ringStart:ringMemory] }
+func (m ringMem) ring() []byte { return m[ringStart:] }
 
-// check demands what word needs.
+// check demands what word and ring need.
 func (m ringMem) check() error {
-	if at := unsafe.SliceData(m); len(m) < ringMemory || uintptr(unsafe.Pointer(at))%64 != 0 {
+	if at := unsafe.SliceData(m); len(m) != ringMemory || uintptr(unsafe.Pointer(at))%64 != 0 {
 		return fmt.Errorf("transport: ring of %d bytes at %p: want %d, aligned to 64", len(m), at, ringMemory)
 	}
 	return nil
@@ -80,7 +79,7 @@ func (m ringMem) check() error {
 // ringWriter is the writing end: ours, and of the peer's only the head and the
 // parked flag. One goroutine at a time may use it.
 type ringWriter struct {
-	data   []byte
+	data   []byte  // its size is a power of two
 	tail   *uint64 // ours
 	head   *uint64 // theirs
 	parked *uint64 // theirs
@@ -107,21 +106,21 @@ func (w *ringWriter) write(number uint64, body []byte) (bool, error) {
 	if len(body) > MaxRecord {
 		return false, nil
 	}
-	need := recordSize(len(body))
-	if w.at+need-w.freed > RingSize {
+	need, size := recordSize(len(body)), uint64(len(w.data))
+	if w.at+need-w.freed > size {
 		w.freed = atomic.LoadUint64(w.head)
 		w.step(stepRoom)
-		if used := w.at - w.freed; used > RingSize {
+		if used := w.at - w.freed; used > size {
 			return false, fmt.Errorf("the reader claims to have taken %d bytes of %d: %w", w.freed, w.at, ErrScribbled)
-		} else if used+need > RingSize {
+		} else if used+need > size {
 			return false, nil
 		}
 	}
-	pos := int(w.at % RingSize)
+	pos := int(w.at & (size - 1))
 	binary.NativeEndian.PutUint64(w.data[pos:], uint64(len(body)))
 	binary.NativeEndian.PutUint64(w.data[pos+8:], number)
 	w.step(stepHeader)
-	pos = (pos + recordHead) % RingSize
+	pos = (pos + recordHead) & int(size-1)
 	if n := copy(w.data[pos:], body); n < len(body) {
 		copy(w.data, body[n:])
 	}
@@ -151,7 +150,7 @@ func recordSize(body int) uint64 { return recordHead + uint64(body+15)&^15 }
 // ours the head and the parked flag. One goroutine at a time may use it, but
 // pending, park and unpark are for all.
 type ringReader struct {
-	data   []byte
+	data   []byte  // its size is a power of two
 	tail   *uint64 // theirs
 	head   *uint64 // ours
 	parked *uint64 // ours
@@ -184,24 +183,25 @@ func (r *ringReader) front() (number uint64, ok bool, err error) {
 		if r.at == r.seen {
 			return 0, false, nil
 		}
-		if have := r.seen - r.at; have > RingSize || have%recordHead != 0 {
+		if have := r.seen - r.at; have > uint64(len(r.data)) || have%recordHead != 0 {
 			return 0, false, fmt.Errorf("the writer claims to have written %d bytes, %d are taken: %w", r.seen, r.at, ErrScribbled)
 		}
 	}
-	return binary.NativeEndian.Uint64(r.data[r.at%RingSize+8:]), true, nil
+	return binary.NativeEndian.Uint64(r.data[r.at&uint64(len(r.data)-1)+8:]), true, nil
 }
 
 // take copies the first record's body behind buf and lets the writer have its
 // room back. There must be a record. What the peer may change is read once.
 func (r *ringReader) take(buf []byte) ([]byte, error) {
-	pos := int(r.at % RingSize)
+	size := len(r.data)
+	pos := int(r.at) & (size - 1)
 	n := binary.NativeEndian.Uint64(r.data[pos:])
 	r.step(stepTaken)
 	if n > MaxRecord || r.seen-r.at < recordSize(int(n)) {
 		return buf, fmt.Errorf("a record of %d bytes in %d: %w", n, r.seen-r.at, ErrScribbled)
 	}
-	pos = (pos + recordHead) % RingSize
-	if first := RingSize - pos; first < int(n) {
+	pos = (pos + recordHead) & (size - 1)
+	if first := size - pos; first < int(n) {
 		buf = append(append(buf, r.data[pos:]...), r.data[:int(n)-first]...)
 	} else {
 		buf = append(buf, r.data[pos:pos+int(n)]...)

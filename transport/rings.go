@@ -129,8 +129,10 @@ func (r *Rings) Take(buf []byte) ([]byte, error) {
 	return buf, err
 }
 
-// Park asks the peer to ring our bell when it has written. Whoever parks must
-// ask Pending once more before it waits for the bell.
+// Park asks the peer to ring our bell, once, when it has written. Whoever parks
+// listens already, and asks Pending once more before it sleeps: it parks in what
+// it gives to [Bell.Wait]. The ringing for a record that was read meanwhile would
+// else be forgotten when the listening begins, and there is no second one.
 func (r *Rings) Park() { r.in.park() }
 
 // Unpark takes Park back.

@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"testing"
+	"time"
+)
+
+// What a spinner makes of how long it had to wait.
+func TestSpinnerLearns(t *testing.T) {
+	const us = time.Microsecond
+	for _, c := range []struct {
+		name   string
+		max    time.Duration
+		waited []time.Duration
+		want   time.Duration
+	}{
+		{"at first it looks for long", 40 * us, nil, 40 * us},
+		{"the default", 0, nil, DefaultSpin},
+		{"what does not pay is halved", 40 * us, []time.Duration{time.Second}, 20 * us},
+		{"and halved", 40 * us, []time.Duration{time.Second, time.Second}, 10 * us},
+		{"until it is nothing", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9}, 0},
+		{"and stays nothing", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9, 1e9}, 0},
+		{"a short sleep brings some back", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9, 30 * us}, minSpin},
+		{"and the next one more", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9, 30 * us, 30 * us}, 2 * minSpin},
+		{"up to the limit", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9, 30 * us, 30 * us, 30 * us, 30 * us, 30 * us, 39 * us, 40 * us}, 40 * us},
+		{"what pays grows", 40 * us, []time.Duration{1e9, 10 * us}, 25 * us},
+		{"but not beyond the limit", 40 * us, []time.Duration{40 * us, 40 * us}, 40 * us},
+		{"what is long enough by far stays", 40 * us, []time.Duration{1e9, us}, 20 * us},
+		{"negative is off", -1, nil, 0},
+		{"and stays off", -1, []time.Duration{us, us, 1e9}, 0},
+	} {
+		s := Spinner{Max: c.max}
+		s.Budget()
+		for _, d := range c.waited {
+			s.Waited(d)
+		}
+		if got := s.Budget(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// countdown is ready after so many looks.
+type countdown struct{ left, looks int }
+
+func (c *countdown) Ready() bool {
+	c.left--
+	c.looks++
+	return c.left < 0
+}
+
+func TestSpinnerLooks(t *testing.T) {
+	never := &countdown{left: 1 << 30}
+	off := Spinner{Max: -1}
+	if ok, since := off.Spin(never); ok || since == 0 || never.looks != 1 {
+		t.Errorf("off: %v after %d looks, since %d", ok, never.looks, since)
+	}
+	on := Spinner{Max: time.Hour}
+	if ok, since := on.Spin(&countdown{}); !ok || since != 0 {
+		t.Errorf("ready at once: %v, since %d", ok, since)
+	}
+	brief := Spinner{Max: 3 * time.Microsecond}
+	if ok, since := brief.Spin(never); ok || since == 0 {
+		t.Errorf("never ready: %v, since %d", ok, since)
+	}
+	if n := spinners.Load(); n != 0 {
+		t.Errorf("%d spin still", n)
+	}
+}
