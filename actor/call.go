@@ -15,7 +15,7 @@ type call struct {
 	id    uint32
 	msg   *mailbox.Message // until it is begun; guarded by the client's lock
 	begun bool             // likewise
-	items *itemQueue // of a stream
+	items *itemQueue       // of a stream
 
 	wait  mailbox.Waiter
 	over  atomic.Bool   // res is there

@@ -160,8 +160,8 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	if ours {
 		begin() // the same program: no need to wait for its hello
 	}
-	r, err := request(ctx, b.conn, ctlHello, s.hello().fields().Params())
-	if err != nil {
+	l := &link{peer: b.conn}
+	if err := s.sayHello(ctx, l); err != nil {
 		var refused *RemoteError
 		if !errors.As(err, &refused) || ours {
 			return fmt.Errorf("hello: %w", err)
@@ -171,11 +171,6 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 		b.mu.Unlock()
 		b.stand(&link{plain: true})
 		return nil
-	}
-	defer r.Drop()
-	l := &link{peer: b.conn}
-	if err := s.greet(l, r); err != nil {
-		return fmt.Errorf("hello: %w", err)
 	}
 	l.same = l.same && ours
 	b.stand(l)

@@ -93,12 +93,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (
 	l := &link{inc: inc, pid: in.PID}
 	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
-	r, err := request(ctx, l.peer, ctlHello, s.hello().fields().Params())
-	if err == nil {
-		err = s.greet(l, r)
-		r.Drop()
-	}
-	if err != nil {
+	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
 		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
 			err = errRetry // it ended before it answered; whoever knows why tells at the next try
@@ -115,6 +110,19 @@ func (s *System) hello() hello {
 		h.Caps = append(h.Caps, capRings)
 	}
 	return h
+}
+
+// sayHello introduces us to the receiver of l and takes its answer. It is taken
+// where it is read: with the end of the connection, which may be next, goes what
+// came with it.
+func (s *System) sayHello(ctx context.Context, l *link) error {
+	r, err := requestAnd(ctx, l.peer, ctlHello, s.hello().fields().Params(), func(r *mailbox.Reply) {
+		if r.Fault == nil && r.Err == nil {
+			r.Fault = s.greet(l, *r)
+		}
+	})
+	r.Drop()
+	return err
 }
 
 // greet takes the receiver's answer to hello.
@@ -153,8 +161,17 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 // request sends a control request and waits for the answer. An error that the
 // peer answered is returned as such.
 func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
+	return requestAnd(ctx, p, method, params, func(*mailbox.Reply) {})
+}
+
+// requestAnd calls read with the answer on the goroutine that reads the
+// connection, before anything else is read.
+func requestAnd(ctx context.Context, p *mailbox.Peer, method string, params []byte, read func(*mailbox.Reply)) (mailbox.Reply, error) {
 	ch := make(chan mailbox.Reply, 1)
-	id := p.Request(method, params, func(r mailbox.Reply) { ch <- r })
+	id := p.Request(method, params, func(r mailbox.Reply) {
+		read(&r)
+		ch <- r
+	})
 	var r mailbox.Reply
 	select {
 	case r = <-ch:
