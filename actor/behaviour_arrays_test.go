@@ -120,7 +120,7 @@ func filled(n int, v float64) picture {
 // Arrays in requests and replies, and on to a sibling; sent more than once;
 // views of one; released by the sender at once.
 func TestArrays(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		refs := b.galleries("g", "h")
 		g, h := refs[0], refs[1]
 		a := filled(1000, 1)
@@ -155,7 +155,7 @@ func TestArrays(t *testing.T) {
 
 // What a handler receives is released when it returns, unless it keeps it.
 func TestReleaseOfReceivedArrays(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		g := b.galleries("g")[0]
 		a := filled(10, 1)
 		defer a.Release()
@@ -176,7 +176,7 @@ func TestReleaseOfReceivedArrays(t *testing.T) {
 
 // A frozen array cannot be written, by nobody; a shared one by all.
 func TestWritesToArrays(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		g := b.galleries("g")[0]
 		a := filled(10, 1)
 		defer a.Release()
@@ -203,7 +203,7 @@ func TestWritesToArrays(t *testing.T) {
 // Arrays of messages that are not begun go to the replacement; those of
 // messages that never will be are let go (the leak check says so).
 func TestArraysAcrossARestart(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Galleries, "g", actor.NoArgs{}))
 		g := must(Galleries.Ref(b.tree, "g"))
 		a := filled(10, 1)

@@ -22,8 +22,9 @@ import (
 )
 
 // The behaviour suite: what DESIGN.md promises to those who write actors and to
-// those who send to them, one case for both modes. Its tests wait for events,
-// lines in a diary and gates, never for time to pass.
+// those who send to them, one case for all modes: processes whose messages go by
+// socket, processes whose messages go by ring, goroutines. Its tests wait for
+// events, lines in a diary and gates, never for time to pass.
 
 func TestMain(m *testing.M) {
 	if os.Getenv(foreignPeer) != "" {
@@ -40,27 +41,39 @@ type bed struct {
 	*testing.T
 	ctx     context.Context
 	process bool // actors are processes
+	lane    actor.Lane
 	tree    *supervisor.Tree
 	diary   *diary
 	options []actor.Option
 	events  *eventLog
 }
 
-// both runs a case with processes and with goroutines.
-func both(t *testing.T, test func(b *bed)) {
-	t.Run("process", func(t *testing.T) { inProcesses(t, test) })
-	t.Run("in-process", func(t *testing.T) { test(newBed(t, false)) })
+// lanes are the ways by which messages travel between processes. Rings are there
+// from a link's beginning: a case has few messages, and they are to carry them.
+var lanes = []struct {
+	name string
+	lane actor.Lane
+}{{"socket", actor.SocketLane}, {"ring", actor.RingLane}}
+
+// everywhere runs a case with processes, over each lane, and with goroutines.
+func everywhere(t *testing.T, test func(b *bed)) {
+	inProcesses(t, test)
+	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, actor.AutoLane)) })
 }
 
 // inProcesses runs a case that a goroutine cannot do.
 func inProcesses(t *testing.T, test func(b *bed)) {
-	if runtime.GOOS != "linux" {
-		t.Skip("process mode needs Linux")
+	for _, l := range lanes {
+		t.Run("process/"+l.name, func(t *testing.T) {
+			if runtime.GOOS != "linux" {
+				t.Skip("process mode needs Linux")
+			}
+			test(newBed(t, true, l.lane))
+		})
 	}
-	test(newBed(t, true))
 }
 
-func newBed(t *testing.T, process bool) *bed {
+func newBed(t *testing.T, process bool, lane actor.Lane) *bed {
 	leaktest.Check(t)
 	// A call that its ctx does not end would last until the suite's time is up,
 	// and nobody would know which.
@@ -70,7 +83,7 @@ func newBed(t *testing.T, process bool) *bed {
 	t.Cleanup(func() { hangs.Stop() })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	b := &bed{T: t, ctx: ctx, process: process}
+	b := &bed{T: t, ctx: ctx, process: process, lane: lane}
 	if !process {
 		b.options = []actor.Option{actor.InProcess()}
 	}
@@ -87,7 +100,7 @@ func (b *bed) start(children ...supervisor.Child) {
 
 func (b *bed) startSpec(spec supervisor.Spec) {
 	b.Helper()
-	spec.Intensity, spec.Defaults = 1000, b.options
+	spec.Intensity, spec.Defaults, spec.Lane = 1000, b.options, b.lane
 	if spec.Logger == nil {
 		spec.Logger = slog.New(slog.DiscardHandler)
 	}

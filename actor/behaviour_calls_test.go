@@ -14,7 +14,7 @@ import (
 )
 
 func TestCallsAndCasts(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		check(b, 2)(PuppetAdd.Call(b.ctx, p, 2))
 		b.must(PuppetAdd.Cast(b.ctx, p, 3))
@@ -42,7 +42,7 @@ func TestCallsAndCasts(t *testing.T) {
 
 // A handler's error goes to the caller, and the actor lives on.
 func TestErrorsCrossTheBoundary(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		_, err := PuppetAct.Call(b.ctx, p, act{Then: "error"})
 		b.is(err, errPuppet)
@@ -63,7 +63,7 @@ func TestErrorsCrossTheBoundary(t *testing.T) {
 
 // A call ends at once, with the reason, when the actor dies in it.
 func TestCallEndsWithItsActor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		for _, c := range []struct {
 			then   string
@@ -121,7 +121,7 @@ func TestCallEndsWithItsActor(t *testing.T) {
 
 // An exit error comes through an actor in the middle.
 func TestNestedExitError(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
 		call := PuppetRelay.Go(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
 		b.ends(call.Done(), "the call that ended the actor behind the one in the middle")
@@ -151,7 +151,7 @@ func TestNestedExitError(t *testing.T) {
 }
 
 func TestActorThatWillNotComeBack(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(
 			supervisor.Actor(Puppets, "stopped", b.stage()),
 			supervisor.Actor(Puppets, "ended", b.stage(), supervisor.Transient),
@@ -184,7 +184,7 @@ func TestActorThatWillNotComeBack(t *testing.T) {
 
 // Messages that wait when it turns out that nobody will come fail.
 func TestWaitingMessagesOfAStoppedActor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		g := b.gate()
 		held := PuppetAct.Go(b.ctx, p, act{Note: "held", Gate: g.path, Then: "ctx"})
@@ -209,7 +209,7 @@ func TestWaitingMessagesOfAStoppedActor(t *testing.T) {
 
 // The deadline is the handler's too; the caller does not wait for it.
 func TestDeadline(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		check(b, "true")(PuppetAct.Call(b.ctx, p, act{Then: "deadline"}))
 		check(b, "false")(PuppetAct.Call(context.WithoutCancel(b.ctx), p, act{Then: "deadline"}))
@@ -236,7 +236,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestCancellation(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		ctx, cancel := context.WithCancelCause(b.ctx)
 		cause := errors.New("changed my mind")
@@ -267,7 +267,7 @@ func TestCancellation(t *testing.T) {
 
 // Replying later, exactly once.
 func TestLater(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		first, second := PuppetDefer.Go(b.ctx, p, "one"), PuppetDefer.Go(b.ctx, p, "two")
 		b.diary.expect("one", "two") // the slot is free meanwhile

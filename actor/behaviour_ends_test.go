@@ -82,7 +82,7 @@ func TestEndsDuringAStop(t *testing.T) {
 		"panic at stop": actor.ReasonPanic, "exit at stop": actor.ReasonError, "error at stop": actor.ReasonShutdown, "": actor.ReasonShutdown,
 	} {
 		t.Run(how, func(t *testing.T) {
-			both(t, func(b *bed) {
+			everywhere(t, func(b *bed) {
 				b.start(supervisor.Actor(Leavers, "l", how))
 				b.must(b.tree.StopChild(b.ctx, "l"))
 				x := b.list()[0].LastExit
@@ -100,7 +100,7 @@ func TestEndsDuringAStop(t *testing.T) {
 // A handler that ends its goroutine, as testing's FailNow does, ends the actor:
 // nobody would serve its slot.
 func TestGoexit(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		_, err := Leave.Call(b.ctx, b.leaver("l"), "goexit")
 		if x := b.exit(err); x.Reason != actor.ReasonError || !strings.Contains(err.Error(), "Goexit") {
@@ -112,7 +112,7 @@ func TestGoexit(t *testing.T) {
 
 // A kind's sentinels are found in the report of an end, too.
 func TestSentinelsOfAnEnd(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		_, err := Leave.Call(b.ctx, b.leaver("l"), "exit")
 		b.exit(err)
@@ -128,7 +128,7 @@ func TestSentinelsOfAnEnd(t *testing.T) {
 // A constructor that panics or hangs is the same error in both modes; one that
 // ignores is none.
 func TestConstructorsThatEnd(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start()
 		err := b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "p", "constructor panics"))
 		if x, ok := actor.IsExit(err); !ok || x.Reason != actor.ReasonPanic || x.Begun != actor.BegunNo || strings.Count(err.Error(), "panic: constructor") != 1 {
@@ -147,7 +147,7 @@ func TestConstructorsThatEnd(t *testing.T) {
 
 // An ended ctx is the error of a send, together with its cause.
 func TestCauseOfAnEndedContext(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		ctx, cancel := context.WithCancelCause(b.ctx)
 		cancel(errLeft)
@@ -159,7 +159,7 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 
 // After a stop that has returned, no send is taken for one that may arrive.
 func TestSendsToAStoppedActor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		check(b, "hello")(Leave.Call(b.ctx, b.leaver("l"), "hello"))
 		b.must(b.tree.StopChild(b.ctx, "l"))
@@ -170,7 +170,7 @@ func TestSendsToAStoppedActor(t *testing.T) {
 
 // TestMain's strictness about released arrays holds in the actors, too.
 func TestStrictInActors(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
 		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.NoArgs{}))
 	})

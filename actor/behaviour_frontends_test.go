@@ -56,7 +56,7 @@ func init() {
 
 // The split form: the frontend knows nothing of the backend.
 func TestSplitForm(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Tills, "t", 10))
 		r, err := Tills.Ref(b.tree, "t")
 		b.must(err)

@@ -58,7 +58,7 @@ var (
 // Run's return ends the actor, and decides how; Stop is called in any case but
 // a crash.
 func TestRunAndStop(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		for _, c := range []struct {
 			run    string
 			reason actor.Reason
@@ -79,7 +79,7 @@ func TestRunAndStop(t *testing.T) {
 }
 
 func TestOrderlyStop(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		for _, timeout := range []time.Duration{20 * time.Second, actor.Forever} {
 			b.start(supervisor.Actor(Singers, "s", song{Diary: b.diary.path, Run: "wait", Stop: "encore"}, supervisor.StopTimeout(timeout)))
 			b.diary.expect("run")
@@ -96,7 +96,7 @@ func TestOrderlyStop(t *testing.T) {
 // A handler that does not care is ended by force when its time is up, or
 // abandoned if it is a goroutine.
 func TestStopTimeout(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(supervisor.StopTimeout(50 * time.Millisecond))
 		g := b.gate()
 		held := PuppetAct.Go(b.ctx, p, act{Note: "deaf", Gate: g.path})
@@ -119,7 +119,7 @@ func TestStopTimeout(t *testing.T) {
 
 // Drain: an orderly stop serves what is waiting.
 func TestDrain(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(actor.Drain, supervisor.StopTimeout(20*time.Second))
 		const n = 300
 		inHand, letGo := context.WithCancel(b.ctx)
@@ -149,7 +149,7 @@ func TestDrain(t *testing.T) {
 
 // An actor that says so is not restarted, whatever its type.
 func TestDoNotRestart(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage()))
 		for id, how := range map[string]string{"p": "exit for good", "q": "exit code 125"} {
 			if !b.process {
@@ -168,7 +168,7 @@ func TestDoNotRestart(t *testing.T) {
 
 // A start that fails says why.
 func TestFailingStart(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		for how, text := range map[string]string{"fail": "no stage", "panic": "stage fright", "hang": "not ready after"} {
 			_, err := supervisor.Start(b.ctx, supervisor.Spec{Defaults: b.options, Logger: slog.New(slog.DiscardHandler), Children: []supervisor.Child{
 				supervisor.Actor(Puppets, "p", stage{Start: how}, supervisor.StartTimeout(map[bool]time.Duration{true: 300 * time.Millisecond, false: 0}[how == "hang"]))}})
@@ -199,7 +199,7 @@ func TestWatchdog(t *testing.T) {
 
 // A system that ends takes everything with it, and fails what waits.
 func TestEndOfASystem(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		held := PuppetAct.Go(b.ctx, p, act{Note: "held", Then: "ctx"})
 		b.diary.expect("held")

@@ -130,7 +130,7 @@ func (l *logLines) nothing() {
 // An actor's log is the same in both modes: every attribute, level and group,
 // from every place where its code can run, with its path and the right pid.
 func TestLogger(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo)
 		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.NoArgs{})}})
 		c, err := Chroniclers.Ref(b.tree, "c")
@@ -226,7 +226,7 @@ func TestLogsFromBelow(t *testing.T) {
 
 // A system that wants less is not sent it.
 func TestLogLevel(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo+3)
 		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.NoArgs{})}})
 		c, err := Chroniclers.Ref(b.tree, "c")

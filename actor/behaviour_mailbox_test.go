@@ -12,7 +12,7 @@ import (
 
 // A full mailbox blocks its sender until ctx ends, or says so: guarantee 6.
 func TestFullMailbox(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(actor.MailboxCapacity(4, 0))
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
@@ -43,7 +43,7 @@ func TestFullMailbox(t *testing.T) {
 // The capacity is in bytes as well; one message of any size fits into an empty
 // mailbox.
 func TestMailboxBytes(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(actor.MailboxCapacity(0, 64<<10))
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
@@ -67,7 +67,7 @@ func TestMailboxBytes(t *testing.T) {
 // What TryCast puts in before there is a link counts against the capacity that
 // the receiver turns out to have.
 func TestBurstBeforeTheLink(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(actor.MailboxCapacity(2, 0))
 		const n = 200
 		for i := range n {
@@ -123,7 +123,7 @@ func TestStoppedReceiver(t *testing.T) {
 // Messages larger than the stream's limit travel in memory of their own; those
 // over the system's limit do not travel at all. Both directions.
 func TestMessagesOfAnySize(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.startSpec(supervisor.Spec{Inline: 64 << 10, MaxMessage: 1 << 20, Children: []supervisor.Child{
 			supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage())}})
 		p := b.ref("p")
@@ -149,7 +149,7 @@ func TestMessagesOfAnySize(t *testing.T) {
 
 // Large messages that are not begun go to the replacement like any other.
 func TestLargeMessagesAcrossARestart(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.startSpec(supervisor.Spec{Inline: 64 << 10, Children: []supervisor.Child{supervisor.Actor(Puppets, "p", b.stage())}})
 		p := b.ref("p")
 		g := b.gate()
@@ -166,7 +166,7 @@ func TestLargeMessagesAcrossARestart(t *testing.T) {
 
 // A method that nobody serves, a reference of another kind, none at all.
 func TestWrongAddresses(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Faucets, "f", actor.NoArgs{}))
 		_, err := ghostMethod().Call(b.ctx, b.ref("p"), 1)
 		b.is(err, actor.ErrUnknown)

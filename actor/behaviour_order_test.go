@@ -19,7 +19,7 @@ import (
 func TestOrderAcrossRestarts(t *testing.T) {
 	for _, how := range []string{"panic", "exit", "die"} {
 		t.Run(how, func(t *testing.T) {
-			both(t, func(b *bed) {
+			everywhere(t, func(b *bed) {
 				p := b.puppet()
 				const n = 120
 				g := b.gate()
@@ -110,7 +110,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // A message that kills the decoder is not replayed for ever: it was begun.
 func TestPoison(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
@@ -133,7 +133,7 @@ func TestPoison(t *testing.T) {
 
 // What is sent while the actor is down waits, as long as it may come back.
 func TestSendsDuringRestart(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		g := b.gate()
 		b.start(supervisor.Actor(Slowpokes, "s", g.path))
 		r, err := Slowpokes.Ref(b.tree, "s")
@@ -189,7 +189,7 @@ var (
 // Many goroutines of one process send side by side: each one's messages keep
 // their order.
 func TestOrderOfManyGoroutines(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet(actor.MailboxCapacity(8, 0)) // full most of the time
 		const senders, each = 8, 30
 		errs := make(chan error, senders)

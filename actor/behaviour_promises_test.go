@@ -15,7 +15,7 @@ import (
 // Whatever an actor's hands held when it died fails at once, with the reason:
 // nothing of it waits for the replacement, or for the caller's ctx.
 func TestCallsInHandEndWithTheirActor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		for _, then := range []string{"panic", "exit", "die", "exit code 3"} {
 			if !b.process && (then == "die" || then == "exit code 3") {
 				continue // it would be the test's end
@@ -44,7 +44,7 @@ func TestCallsInHandEndWithTheirActor(t *testing.T) {
 // A caller whose ctx ends goes on, whether or not the reply ever comes: the
 // handler does not listen, or cannot.
 func TestCallerIsNotHeldByItsCall(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		for _, deaf := range []string{"does not listen", "is stopped"} {
 			if deaf == "is stopped" && !b.process {
@@ -110,7 +110,7 @@ var (
 
 // The events of casts that came to nothing name who sent them.
 func TestEventsNameTheSender(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Posters, "poster", actor.NoArgs{}), supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "gone", b.stage()))
 		poster, err := Posters.Ref(b.tree, "poster")
 		b.must(err)
@@ -138,7 +138,7 @@ func TestEventsNameTheSender(t *testing.T) {
 // An inbox that is open when its system stops is no actor that hangs, also
 // when it is full and its senders wait.
 func TestOpenInboxAtAnOrderlyStop(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start()
 		idle, full := actor.NewInbox[string](b.tree, 4), actor.NewInbox[string](b.tree, 1)
 		for i := range 2 { // the one in the channel, the other in a handler's hands or about to be

@@ -54,7 +54,7 @@ var (
 // A reference in a message is as good as one's own: the receiver calls the
 // actor directly, also across two levels of processes, both ways.
 func TestReferencesInMessages(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Directors, "d", b.stage()), supervisor.Actor(Directors, "e", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
 		d, e := must(Directors.Ref(b.tree, "d")), must(Directors.Ref(b.tree, "e"))
 		in, err := DirectorHire.Call(b.ctx, d, []string{"x", "y"})
@@ -114,7 +114,7 @@ func TestSiblingsOfAStoppedParent(t *testing.T) {
 
 // A pinned reference does not follow restarts.
 func TestPin(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		pin := must(p.Pin(b.ctx))
 		inc, pinned := pin.Pinned()
@@ -149,7 +149,7 @@ func TestPin(t *testing.T) {
 
 // A monitor sees each life end exactly once.
 func TestMonitor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		p := b.puppet()
 		seen := make(chan actor.Down, 16)
 		done := make(chan struct{})
@@ -196,7 +196,7 @@ func TestMonitor(t *testing.T) {
 
 // A monitor in another process than the supervisor's.
 func TestMonitorAcrossProcesses(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Directors, "d", b.stage()))
 		in, err := DirectorHire.Call(b.ctx, must(Directors.Ref(b.tree, "d")), []string{"x"})
 		b.must(err)
@@ -225,7 +225,7 @@ func TestMonitorAcrossProcesses(t *testing.T) {
 
 // Inboxes: actors send to code that is none.
 func TestInbox(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Couriers, "c", actor.NoArgs{}))
 		c := must(Couriers.Ref(b.tree, "c"))
 		in := actor.NewInbox[string](b.tree, 4)
@@ -294,7 +294,7 @@ var (
 
 // Timers: a message later, unless its actor has ended by then.
 func TestAfter(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Clocks, "c", b.stage(), supervisor.Transient))
 		c := must(Clocks.Ref(b.tree, "c"))
 		check(b, true)(ClockSet.Call(b.ctx, c, alarm{After: time.Millisecond, To: b.ref("p"), Note: "tick"}))

@@ -9,7 +9,7 @@ import (
 
 // Handlers run one at a time, or n at a time for a kind that says so.
 func TestConcurrent(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Crowds, "c", b.stage()))
 		c, err := Crowds.Ref(b.tree, "c")
 		b.must(err)
@@ -48,7 +48,7 @@ func TestConcurrent(t *testing.T) {
 
 // A death with several messages in hand ends them all, and replays none.
 func TestDeathOfACrowd(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Crowds, "c", b.stage()))
 		c, err := Crowds.Ref(b.tree, "c")
 		b.must(err)
@@ -74,7 +74,7 @@ func TestDeathOfACrowd(t *testing.T) {
 
 // A call that would wait for itself is refused at once: guarantee 7.
 func TestCallCycle(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
 		a, z := b.ref("a"), b.ref("b")
 		for _, route := range [][]actor.Ref[puppet]{{a}, {z, a}, {z, z}, {a, z}} {
@@ -88,7 +88,7 @@ func TestCallCycle(t *testing.T) {
 
 // With a slot to spare an actor may call itself, but not twice over.
 func TestCallCycleWithASlotToSpare(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Crowds, "c", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
 		c, err := Crowds.Ref(b.tree, "c")
 		b.must(err)
@@ -105,7 +105,7 @@ func TestCallCycleWithASlotToSpare(t *testing.T) {
 // Calls that cross wait for each other, and no chain shows it: it is found and
 // reported, one call fails, and the other goes on.
 func TestCrossedCalls(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()), supervisor.Actor(Puppets, "c", b.stage()))
 		for _, names := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
 			g := b.gate()
@@ -141,7 +141,7 @@ func TestCrossedCalls(t *testing.T) {
 
 // Handlers that merely wait long are left alone.
 func TestNoFalseDeadlock(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		var children []supervisor.Child
 		for _, id := range []string{"a", "b", "c", "d"} {
 			children = append(children, supervisor.Actor(Puppets, id, b.stage()))

@@ -109,7 +109,7 @@ func drink(b *bed, seq iter.Seq2[int, error]) (n int, err error) {
 }
 
 func TestStreams(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		f := b.faucet()
 		for _, n := range []int{0, 1, 63, 64, 65, 1000} {
 			check(b, n)(drink(b, Pour.Open(b.ctx, f, pour{N: n})))
@@ -129,7 +129,7 @@ func TestStreams(t *testing.T) {
 
 // Leaving the loop cancels the handler.
 func TestLeavingAStream(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		f := b.faucet()
 		for v, err := range Pour.Open(b.ctx, f, pour{N: 1 << 30, Diary: b.diary.path}) {
 			b.must(err)
@@ -162,7 +162,7 @@ func TestLeavingAStream(t *testing.T) {
 
 // A slow reader slows the writer: its lead is bounded.
 func TestSlowReader(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		f := b.faucet()
 		const lead = 64 + 1 // the window, and the item that waits for credit
 		poured := 0
@@ -200,7 +200,7 @@ func TestSlowReader(t *testing.T) {
 }
 
 func TestStreamEndsWithItsActor(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		f := b.faucet()
 		for _, how := range []string{"die", "panic"} {
 			n, err := drink(b, Pour.Open(b.ctx, f, pour{N: 10, Then: how, Test: os.Getpid()}))
@@ -214,7 +214,7 @@ func TestStreamEndsWithItsActor(t *testing.T) {
 }
 
 func TestStreamOfArrays(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		f := b.faucet()
 		n := 0
 		for v, err := range Frames.Open(b.ctx, f, 200) {

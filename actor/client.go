@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
 )
 
 // client is this process's end towards one actor, whoever plays the role: it
@@ -56,8 +57,11 @@ type link struct {
 	dead   bool      // it ended before it stood; guarded by the client's lock
 	unused bool      // it came too late: its end is all that is awaited; likewise
 	rings  int       // messages until the peer is offered rings; 0: never, or it was
+	early  bool      // it is offered rings before it stands
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the client's lock
+
+	bell *transport.Bell // of rings that are there before the link stands; likewise
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }

@@ -57,6 +57,10 @@ func (c *client) connect() *attempt {
 
 func (c *client) introduce(at *attempt) {
 	l, err := c.sys.introduce(c.sys.ctx, c)
+	if err == nil && l.rings == 1 {
+		l.rings, l.early = 0, true
+		c.equip(l)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.attempt = nil
@@ -67,6 +71,7 @@ func (c *client) introduce(at *attempt) {
 			l.release()
 		} else {
 			l.unused = true
+			l.deafen()
 			l.close()
 		}
 	}
@@ -113,8 +118,9 @@ func (c *client) up(l *link) {
 	c.arrays.Store(l.same)
 	c.foreign.Store(l.plain)
 	clear(c.casts)
-	if l.rings == 1 {
-		c.busy(l)
+	if l.bell != nil {
+		c.guests.Open(l.peer, l.bell)
+		l.bell = nil
 	}
 	c.flush()
 	c.passOn(true)
@@ -129,30 +135,40 @@ func (c *client) busy(l *link) {
 	if l.rings--; l.rings > 0 {
 		return
 	}
-	c.sys.spawn(func() {
-		bell, err := transport.NewBell()
-		if err != nil {
-			c.socketOnly(l, err)
-			return
-		}
-		l.peer.OfferRings(bell, func(err error) {
-			if err == nil && c.ringed(l, bell) {
-				return
-			}
-			bell.Close()
-			c.socketOnly(l, err)
-		})
-	})
+	c.sys.spawn(func() { c.equip(l) })
 }
 
-// ringed has callers read the link's ring from now on.
+// equip offers the peer rings, and waits until they stand or it is known that
+// they will not.
+func (c *client) equip(l *link) {
+	bell, err := transport.NewBell()
+	if err != nil {
+		c.socketOnly(l, err)
+		return
+	}
+	settled := make(chan struct{})
+	l.peer.OfferRings(bell, func(err error) {
+		defer close(settled)
+		if err != nil || !c.ringed(l, bell) {
+			bell.Close()
+			c.socketOnly(l, err)
+		}
+	})
+	<-settled
+}
+
+// ringed has callers read the link's ring from now on, or as soon as it stands.
 func (c *client) ringed(l *link, bell *transport.Bell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != l {
+	switch {
+	case c.link == l:
+		c.guests.Open(l.peer, bell)
+	case l.early && !l.dead && !l.unused:
+		l.bell = bell
+	default:
 		return false
 	}
-	c.guests.Open(l.peer, bell)
 	return true
 }
 
@@ -176,9 +192,18 @@ func (c *client) knock() {
 // release gives the mark page back. A link that is kept leaves it to its
 // instance.
 func (l *link) release() {
+	l.deafen()
 	if !l.kept && l.marks != nil {
 		l.marks.Close()
 		l.marks = nil
+	}
+}
+
+// deafen closes the bell of rings that nobody will read.
+func (l *link) deafen() {
+	if l.bell != nil {
+		l.bell.Close()
+		l.bell = nil
 	}
 }
 

@@ -37,7 +37,7 @@ var (
 // TestLargeMessages: what does not fit inline travels all the same, as a
 // request, a response and an item of a stream; the limit is the system's.
 func TestLargeMessages(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		const limit = mailbox.DefaultInline * 2
 		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.NoArgs{})}})
 		polly, err := Parrots.Ref(b.tree, "polly")
@@ -77,7 +77,7 @@ var (
 )
 
 func TestLargeArguments(t *testing.T) {
-	both(t, func(b *bed) {
+	everywhere(t, func(b *bed) {
 		const size = mailbox.DefaultInline + 1<<20
 		b.start(supervisor.Actor(Hoarders, "h", make([]byte, size)))
 		h, err := Hoarders.Ref(b.tree, "h")

@@ -80,7 +80,7 @@ const (
 	// SocketLane is the socket alone.
 	SocketLane
 	// RingLane is AutoLane for links that are known to be used: they get their
-	// rings at once, and not after a few messages.
+	// rings before the first message, and not after a few.
 	RingLane
 )
 
