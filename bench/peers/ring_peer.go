@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
+	"github.com/understudy-go/understudy/bench/internal/ring"
 	"github.com/understudy-go/understudy/bench/peers/internal/child"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
-	"github.com/understudy-go/understudy/bench/peers/internal/ring"
 	"github.com/understudy-go/understudy/bench/peers/internal/work"
 )
 
@@ -16,8 +15,7 @@ import (
 // can do at all, with or without a codec.
 type ringPeer struct {
 	mem     []byte
-	out, in *ring.Ring
-	control *net.UnixConn
+	caller  *ring.Caller
 	process *child.Process
 	codec   *work.Codec // nil: raw messages
 	buf     []byte
@@ -43,18 +41,15 @@ func startRing(role string, codec *work.Codec) func(context.Context) (harness.Pe
 			return nil, err
 		}
 		return &ringPeer{
-			mem: mem, control: near, process: process, codec: codec,
-			out: ring.New(mem[:ring.Size], process.Ended), in: ring.New(mem[ring.Size:], process.Ended),
-			buf: make([]byte, ring.MaxMessage),
+			mem: mem, caller: ring.NewCaller(mem, near, process.Ended), process: process, codec: codec,
+			buf: make([]byte, work.RawSize),
 		}, nil
 	}
 }
 
-var errRingGone = errors.New("ring: the other side is gone")
-
 func (p *ringPeer) Round(n int, pause time.Duration) ([]time.Duration, error) {
-	if err := p.wake(ringTrips); err != nil {
-		return nil, err
+	if err := p.caller.WakeTrips(); err != nil {
+		return nil, p.process.Err(err)
 	}
 	once := p.raw
 	if p.codec != nil {
@@ -65,49 +60,37 @@ func (p *ringPeer) Round(n int, pause time.Duration) ([]time.Duration, error) {
 }
 
 func (p *ringPeer) raw(i int) error {
-	msg := p.buf[:work.RawSize]
-	work.PutRaw(msg, work.Request(i))
-	if err := p.exchange(&msg); err != nil {
-		return err
+	work.PutRaw(p.buf, work.Request(i))
+	reply, err := p.caller.Exchange(p.buf)
+	if err != nil {
+		return p.process.Err(err)
 	}
-	return work.CheckRaw(i, msg)
+	return work.CheckRaw(i, reply)
 }
 
 func (p *ringPeer) encoded(i int) error {
 	msg, err := p.codec.Encode(work.Request(i))
-	if err == nil {
-		err = p.exchange(&msg)
-	}
 	if err != nil {
 		return err
 	}
-	n, err := p.codec.Decode(msg)
+	reply, err := p.caller.Exchange(msg)
+	if err != nil {
+		return p.process.Err(err)
+	}
+	n, err := p.codec.Decode(reply)
 	if err != nil {
 		return err
 	}
 	return work.Check(i, n)
 }
 
-// exchange sends a message and replaces it by the reply.
-func (p *ringPeer) exchange(msg *[]byte) error {
-	if !p.out.Push(*msg) {
-		return p.process.Err(errRingGone)
-	}
-	reply, ok := p.in.Pop(p.buf)
-	if !ok {
-		return p.process.Err(errRingGone)
-	}
-	*msg = reply
-	return nil
-}
-
 func (p *ringPeer) Stream(n int) (time.Duration, error) {
-	if err := p.wake(ringStream); err != nil {
-		return 0, err
+	if err := p.caller.WakeStream(); err != nil {
+		return 0, p.process.Err(err)
 	}
-	raw, begin := make([]byte, work.RawSize), time.Now()
+	begin := time.Now()
 	for i := range n {
-		msg := raw
+		msg := p.buf
 		if p.codec == nil {
 			work.PutRaw(msg, work.Request(i))
 		} else if encoded, err := p.codec.Encode(work.Request(i)); err != nil {
@@ -115,29 +98,20 @@ func (p *ringPeer) Stream(n int) (time.Duration, error) {
 		} else {
 			msg = encoded
 		}
-		if !p.out.Push(msg) {
-			return 0, p.process.Err(errRingGone)
+		if err := p.caller.Send(msg); err != nil {
+			return 0, p.process.Err(err)
 		}
 	}
 	err := p.rest()
 	return time.Since(begin), err
 }
 
-// wake has the other side spin, and waits until it does.
-func (p *ringPeer) wake(mode byte) error {
-	if _, err := p.control.Write([]byte{mode}); err != nil {
-		return p.process.Err(err)
-	}
-	if _, ok := p.in.Pop(p.buf); !ok {
-		return p.process.Err(errRingGone)
-	}
-	return nil
-}
-
 // rest has the other side sleep again, after it has handled everything.
 func (p *ringPeer) rest() error {
-	var empty []byte
-	return p.exchange(&empty)
+	if err := p.caller.Rest(); err != nil {
+		return p.process.Err(err)
+	}
+	return nil
 }
 
 func (p *ringPeer) PIDs() []int { return []int{p.process.PID()} }

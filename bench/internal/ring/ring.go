@@ -7,8 +7,6 @@ package ring
 import (
 	"sync/atomic"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -83,6 +81,6 @@ const patience = 1 << 12
 
 // tired lets others have the CPU, and reports whether there is nobody to wait for.
 func (r *Ring) tired() bool {
-	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	yield()
 	return r.gone()
 }
