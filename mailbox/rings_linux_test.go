@@ -100,9 +100,9 @@ func (e *ringEnd) Bell() (*transport.Bell, error) {
 	}
 	return e.bell, nil
 }
-func (e *ringEnd) Ringed(*Peer)                   { e.ringed <- struct{}{} }
-func (e *ringEnd) Closed(err error)               { e.closed <- err }
-func (e *ringEnd) Control(m *Incoming)            { e.heard("control", m) }
+func (e *ringEnd) Ringed(*Peer)        { e.ringed <- struct{}{} }
+func (e *ringEnd) Closed(err error)    { e.closed <- err }
+func (e *ringEnd) Control(m *Incoming) { e.heard("control", m) }
 
 func (e *ringEnd) Message(m *Incoming) {
 	if e.onMessage != nil {
