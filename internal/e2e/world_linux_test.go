@@ -46,9 +46,15 @@ func (l *eventLog) add(e actor.Event) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldOn(t, actor.AutoLane)
+}
+
+// newWorldOn is newWorld whose messages travel by a given lane.
+func newWorldOn(t testing.TB, lane actor.Lane) *world {
+	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler)})
+	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: lane})
 	if err != nil {
 		t.Fatal(err)
 	}
