@@ -121,6 +121,9 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 		}
 		args = false
 	}
+	if !args && pointer && p.direct {
+		return v.(msgpack.CustomEncoder).EncodeMsgpack(enc)
+	}
 	if !args && (pointer || !p.addressable) {
 		return enc.Encode(v)
 	}
@@ -224,7 +227,7 @@ func decodeAs(src *Source, v any, p *plan, args bool) (err error) {
 
 func decodeFrom(dec *msgpack.Decoder, v any, p *plan, args bool) error {
 	if !args {
-		return dec.Decode(v)
+		return decodeOne(dec, v, p)
 	}
 	n, err := dec.DecodeArrayLen()
 	if err != nil {
@@ -234,7 +237,7 @@ func decodeFrom(dec *msgpack.Decoder, v any, p *plan, args bool) error {
 		if err := checkArguments(n, 1); err != nil {
 			return err
 		}
-		return dec.Decode(v)
+		return decodeOne(dec, v, p)
 	}
 	if err := checkArguments(n, len(p.args)); err != nil {
 		return err
@@ -246,6 +249,15 @@ func decodeFrom(dec *msgpack.Decoder, v any, p *plan, args bool) error {
 		}
 	}
 	return nil
+}
+
+func decodeOne(dec *msgpack.Decoder, v any, p *plan) error {
+	if p.direct {
+		if c, err := dec.PeekCode(); err == nil && c != codeNil {
+			return v.(msgpack.CustomDecoder).DecodeMsgpack(dec)
+		}
+	}
+	return dec.Decode(v)
 }
 
 func decodeError(src *Source, v any, err error) error {

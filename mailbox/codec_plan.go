@@ -22,8 +22,9 @@ type plan struct {
 	indirect    bool  // a pointer or an interface: what it refers to has a plan of its own
 	err         error // why such values cannot travel
 
-	once  sync.Once // for
-	shape *shape    // which only a [Codec] has use for, and which is made when it first has
+	once   sync.Once // for what only a [Codec] has use for, and is made when it first has
+	shape  *shape
+	direct bool // it encodes and decodes itself, and that is called without the library's ado
 }
 
 var plans sync.Map // reflect.Type -> *plan

@@ -21,7 +21,10 @@ func (c *Codec[T]) know() *plan {
 		return p
 	}
 	p := planOf(reflect.TypeFor[T]())
-	p.once.Do(func() { p.shape = shapeOf(reflect.TypeFor[T](), p) })
+	p.once.Do(func() {
+		p.shape = shapeOf(reflect.TypeFor[T](), p)
+		p.direct = callsItself(reflect.TypeFor[T](), p)
+	})
 	c.plan.Store(p)
 	return p
 }
