@@ -35,6 +35,7 @@ type ringEnd struct {
 
 	onMessage func(*Incoming) // instead of the check
 	onReply   func(uint32, Reply)
+	onRinged  func()
 }
 
 // newRingEnd makes an end over one end of a socket pair.
@@ -100,9 +101,15 @@ func (e *ringEnd) Bell() (*transport.Bell, error) {
 	}
 	return e.bell, nil
 }
-func (e *ringEnd) Ringed(*Peer)        { e.ringed <- struct{}{} }
 func (e *ringEnd) Closed(err error)    { e.closed <- err }
 func (e *ringEnd) Control(m *Incoming) { e.heard("control", m) }
+
+func (e *ringEnd) Ringed(*Peer) {
+	if e.onRinged != nil {
+		e.onRinged()
+	}
+	e.ringed <- struct{}{}
+}
 
 func (e *ringEnd) Message(m *Incoming) {
 	if e.onMessage != nil {
@@ -186,6 +193,23 @@ func (e *ringEnd) pull(stop *atomic.Bool, readers *sync.WaitGroup) {
 			}
 		}
 	}()
+}
+
+// serve reads the ring as a watcher does who has nothing else to do, until the
+// bell is closed.
+func (e *ringEnd) serve() {
+	r := e.peer.ringIn.Load()
+	if !r.t.Enter() {
+		return
+	}
+	defer r.t.Leave()
+	asleep := func() bool { r.t.Park(); return r.ready() }
+	for err := error(nil); err == nil; {
+		for e.peer.Pull(pullAtOnce) {
+		}
+		err = e.bell.Wait(asleep)
+		r.t.Unpark()
+	}
 }
 
 // What goes by ring and what goes by socket is one sequence, from before the

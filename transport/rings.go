@@ -45,8 +45,15 @@ func (r *Rings) join(theirs ringMem, bell *PeerBell) error {
 	}
 	r.theirs, r.bell = theirs, bell
 	r.out, r.in = newRingWriter(r.ours, theirs), newRingReader(r.ours, theirs)
+	if joined != nil {
+		joined(r)
+	}
 	return nil
 }
+
+// joined, if set, is shown all rings before they are used: tests stop a process
+// at each of its steps.
+var joined func(*Rings)
 
 // Enter makes the memory stay until Leave. It is false after Close.
 func (r *Rings) Enter() bool {

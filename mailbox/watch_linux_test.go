@@ -1,0 +1,220 @@
+package mailbox
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// feeder is the receiving end of a link with rings, which feeds an inbox.
+type feeder struct {
+	*ringEnd
+	in    *Inbox
+	queue *Queue
+	marks *Marks
+	from  int
+}
+
+func (f *feeder) Bell() (*transport.Bell, error) { return f.in.Bell() }
+func (f *feeder) Ringed(p *Peer)                 { f.queue.Watch(p); f.ringed <- struct{}{} }
+func (f *feeder) Closed(err error)               { f.queue.Close(); f.closed <- err }
+
+func (f *feeder) Message(m *Incoming) {
+	m.From = f
+	if err := f.queue.Push(m); err != nil {
+		f.t.Error(err)
+	}
+}
+
+// feed makes a link into an inbox; the result is the sender's end.
+func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *ringEnd) {
+	t.Helper()
+	fds := socketFDs(t)
+	f := &feeder{ringEnd: newRingEnd(t, fds[0]), in: in, marks: NewMarks(), from: from}
+	f.queue = in.NewQueue(f.marks, capacity, 1<<30, func(uint64) {})
+	f.peer.handler = f
+	sender := newRingEnd(t, fds[1])
+	f.peer.Start()
+	sender.peer.Start()
+	return f, sender
+}
+
+// Slots that always find work look at the rings all the same.
+func TestRingsAreNotStarved(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(0)
+	f, sender := feed(t, in, 1, 10)
+	if err := sender.offer(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.ringed
+	// An actor whose every message brings the next one.
+	self := in.NewQueue(NewMarks(), 10, 1<<30, func(uint64) {})
+	again := func() {
+		if err := self.Push(&Incoming{Method: "tick"}); err != nil {
+			t.Error(err)
+		}
+	}
+	again()
+	if err := sender.peer.Send(note(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; ; n++ {
+		q, m, ok := in.Next(0, nil)
+		if !ok || n > 3*pullAtOnce {
+			t.Fatalf("%d messages were begun, and none of the ring", n)
+		}
+		method := m.Method
+		m.Drop()
+		q.End(0, true)
+		if method == "note" {
+			break
+		}
+		again()
+	}
+	in.Close()
+	self.Close()
+	_, _ = sender.end(), f.end()
+	in.CloseBell()
+}
+
+// Who waits for an inbox to be empty hears that a link has taken along what
+// nobody had read.
+func TestWaitEmptyWithoutTheLink(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(0)
+	f, sender := feed(t, in, 1, 10)
+	if err := sender.offer(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.ringed
+	if err := sender.peer.Send(note(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	empty := make(chan struct{})
+	go func() {
+		defer close(empty)
+		in.WaitEmpty(nil)
+	}()
+	for waits := false; !waits; runtime.Gosched() {
+		in.mu.Lock()
+		waits = in.idle != nil
+		in.mu.Unlock()
+	}
+	_, _ = sender.end(), f.end()
+	<-empty
+	in.Close()
+	in.CloseBell()
+}
+
+// A slot that sleeps lets the memory of a link go that has ended.
+func TestSleepingSlotKeepsNoRings(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(-1)
+	f, sender := feed(t, in, 1, 10)
+	if err := sender.offer(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.ringed
+	slept := make(chan struct{})
+	go func() {
+		defer close(slept)
+		in.Next(0, nil)
+	}()
+	for !in.parked.Load() {
+		runtime.Gosched()
+	}
+	r := f.peer.ringIn.Load()
+	_, _ = sender.end(), f.end()
+	for r.t.Enter() { // until the last has left
+		r.t.Leave()
+		runtime.Gosched()
+	}
+	in.mu.Lock()
+	if len(in.rings) != 0 {
+		t.Errorf("%d rings are known still", len(in.rings))
+	}
+	in.mu.Unlock()
+	in.Close()
+	<-slept
+	in.CloseBell()
+}
+
+// Some slots and many links, which come and go: each message is begun once, in
+// its sender's order, and no slot sleeps beside one. With one slot the links
+// begin without rings and lend the reader's place.
+func TestWatchManyLinks(t *testing.T) {
+	for _, slots := range []int{1, 3} {
+		for _, spin := range []time.Duration{0, -1} {
+			t.Run(fmt.Sprintf("%d slots, spin %d", slots, int(spin)), func(t *testing.T) {
+				leaktest.Check(t)
+				watchManyLinks(t, slots, NewInbox(spin))
+			})
+		}
+	}
+}
+
+func watchManyLinks(t *testing.T, slots int, in *Inbox) {
+	const links, each = 8, 400
+	begun := make([]uint64, links) // written with the inbox locked
+	var working, sending sync.WaitGroup
+	for slot := range slots {
+		working.Go(func() {
+			for {
+				q, m, ok := in.Next(slot, func(m *Incoming) {
+					from := m.From.(*feeder)
+					var sender, n uint64
+					if err := DecodeParams(m.Params, &sender, &n); err != nil || n != begun[from.from]+1 {
+						t.Errorf("message %d of link %d came behind %d (%v)", n, from.from, begun[from.from], err)
+					}
+					begun[from.from] = n
+				})
+				if !ok {
+					return
+				}
+				m.Drop()
+				q.End(slot, true)
+			}
+		})
+	}
+	for i := range links {
+		sending.Go(func() {
+			f, sender := feed(t, in, i, each)
+			if slots == 1 {
+				f.queue.ReadBy(f.peer)
+			}
+			rnd := rand.New(rand.NewPCG(uint64(i), 5))
+			for n := uint64(1); n <= each; n++ {
+				if n == uint64(1+i*10) && i%4 != 3 { // some never get rings
+					if err := sender.offer(); err != nil {
+						t.Error(err)
+					}
+				}
+				size := rnd.IntN(300)
+				if rnd.IntN(20) == 0 {
+					size += transport.MaxRecord
+				}
+				if err := sender.peer.Send(AppendNotify(nil, "m", numbered(0, n, 0, size), nil), nil); err != nil {
+					t.Error(err)
+				}
+				for range rnd.IntN(4) {
+					runtime.Gosched() // so that slots fall asleep between
+				}
+			}
+			for f.marks.Begun() < each {
+				runtime.Gosched() // links end while others go on
+			}
+			_, _ = sender.end(), f.end()
+		})
+	}
+	sending.Wait()
+	in.Close()
+	working.Wait()
+	in.CloseBell()
+}
