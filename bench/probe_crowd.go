@@ -42,11 +42,16 @@ func openCrowd(ctx context.Context, b *bed) (s session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "lonely", actor.NoArgs{})
+	quiet, err := openHall(ctx, ringLane, 1)
 	if err != nil {
 		return nil, err
 	}
-	lonely, err := driverOf(ctx, ref, b.ref)
+	defer func() {
+		if err != nil {
+			stopTree(quiet.tree)
+		}
+	}()
+	lonely, err := driverOf(ctx, quiet.callers[0], quiet.told[0])
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +60,7 @@ func openCrowd(ctx context.Context, b *bed) (s session, err error) {
 		return map[string]reading{"crowd/p50": {ours.at(0.5), alone.at(0.5)}}, err
 	}
 	return sessionFuncs{measure, func() {
-		b.dismiss(ctx, "lonely")
+		stopTree(quiet.tree)
 		stopTree(tree)
 	}}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/supervisor"
@@ -14,6 +15,10 @@ import (
 // actorsPerCPU is how many there are at a saturation: one half of them calls the
 // other, each its own.
 const actorsPerCPU = 4
+
+// crush is a turn of theirs: longer than [turn], because so many processes take
+// their time to begin and to end.
+const crush = 40 * time.Millisecond
 
 // openSaturation measures more actors at work than there are CPUs, where who
 // spins takes the CPU from who would answer: beside the same actors that do not
@@ -36,17 +41,23 @@ func openSaturation(ctx context.Context, b *bed) (s session, err error) {
 			return nil, err
 		}
 		halls = append(halls, h)
-		if _, err := h.press(ctx, b); err != nil { // so that the links have all they get
+		if _, err := h.press(ctx, crush); err != nil { // so that the links have all they get
 			return nil, err
 		}
 	}
 	measure := func(ctx context.Context) (map[string]reading, error) {
-		spin, err := halls[0].press(ctx, b)
-		if err != nil {
-			return nil, err
+		var calls [2]int
+		took := time.Duration(0)
+		for ; took < 2*b.rates; took += crush {
+			for i, h := range halls {
+				n, err := h.press(ctx, crush)
+				if err != nil {
+					return nil, err
+				}
+				calls[i] += n
+			}
 		}
-		sleep, err := halls[1].press(ctx, b)
-		return map[string]reading{"saturation/rate": {spin, sleep}}, err
+		return map[string]reading{"saturation/rate": {rate(calls[0], took), rate(calls[1], took)}}, nil
 	}
 	return sessionFuncs{measure, end}, nil
 }
@@ -82,13 +93,14 @@ func openHall(ctx context.Context, l lane, pairs int) (*hall, error) {
 	return h, nil
 }
 
-// press has all callers call at once, and returns the calls of all in a second.
-func (h *hall) press(ctx context.Context, b *bed) (float64, error) {
+// press has all callers call at once for some time, and returns how many calls
+// they made.
+func (h *hall) press(ctx context.Context, d time.Duration) (int, error) {
 	calls, errs := make([]int, len(h.callers)), make([]error, len(h.callers))
 	var all sync.WaitGroup
 	for i := range h.callers {
 		all.Go(func() {
-			calls[i], errs[i] = press.Call(ctx, h.callers[i], errand{To: h.told[i], For: b.rates})
+			calls[i], errs[i] = press.Call(ctx, h.callers[i], errand{To: h.told[i], For: d})
 		})
 	}
 	all.Wait()
@@ -96,5 +108,5 @@ func (h *hall) press(ctx context.Context, b *bed) (float64, error) {
 	for _, n := range calls {
 		sum += n
 	}
-	return rate(sum, b.rates), errors.Join(errs...)
+	return sum, errors.Join(errs...)
 }
