@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -12,41 +13,95 @@ import (
 )
 
 // bed is what the probes have in common: one supervised actor that takes part
-// in all that is not about the actors' own lives, as in a program that runs.
+// in all that is not about the actors' own lives, as in a program that runs, and
+// one more for each further lane that somebody asks for.
 type bed struct {
 	scale
-	tree *supervisor.Tree
-	ref  actor.Ref[subject]
-	pid  int
+	*stage // of the default lane
+	others map[lane]*stage
 }
 
 // makeBed starts the tree. That also starts the system's guardian, so that no
 // later reading contains it.
 func makeBed(ctx context.Context, s scale) (*bed, error) {
-	tree, err := startTree(ctx, supervisor.Actor(subjects, "subject", actor.NoArgs{}))
+	first, err := openStage(ctx, ringLane)
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{scale: s, tree: tree}
-	if b.ref, err = subjects.Ref(tree, "subject"); err == nil {
-		b.pid, err = pid.Call(ctx, b.ref, actor.NoArgs{})
-	}
-	if err != nil {
-		b.close()
-		return nil, err
-	}
-	return b, nil
+	return &bed{scale: s, stage: first, others: make(map[lane]*stage)}, nil
 }
 
-func (b *bed) close() { stopTree(b.tree) }
+// on returns the stage of a lane. Whoever does not take part sleeps, so that the
+// others do not notice it.
+func (b *bed) on(ctx context.Context, l lane) (*stage, error) {
+	if l == ringLane {
+		return b.stage, nil
+	}
+	if s := b.others[l]; s != nil {
+		return s, nil
+	}
+	s, err := openStage(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	b.others[l] = s
+	return s, nil
+}
+
+func (b *bed) close() {
+	for _, s := range b.others {
+		stopTree(s.tree)
+	}
+	stopTree(b.tree)
+}
+
+// stage is a system of its own with one actor.
+type stage struct {
+	tree *supervisor.Tree
+	ref  actor.Ref[subject]
+	pid  int // of the actor's process
+}
+
+func openStage(ctx context.Context, l lane) (*stage, error) {
+	var opts []actor.Option
+	if l == localLane {
+		opts = append(opts, actor.InProcess())
+	}
+	tree, err := startTree(ctx, l, supervisor.Actor(subjects, "subject", actor.NoArgs{}, opts...))
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{tree: tree}
+	if s.ref, err = subjects.Ref(tree, "subject"); err == nil {
+		s.pid, err = pid.Call(ctx, s.ref, actor.NoArgs{})
+	}
+	if err == nil && (l == localLane) != (s.pid == os.Getpid()) {
+		err = fmt.Errorf("the actor of lane %s is in process %d", l, s.pid)
+	}
+	if err != nil {
+		stopTree(tree)
+		return nil, err
+	}
+	return s, nil
+}
+
+// dismiss ends an actor that a probe has added, also when the run was
+// interrupted.
+func (s *stage) dismiss(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_ = s.tree.StopChild(ctx, id) // the tree's end would do, too
+}
 
 // startTree starts a tree in which whatever dies is started again at once.
-func startTree(ctx context.Context, children ...supervisor.Child) (*supervisor.Tree, error) {
-	tree, err := supervisor.Start(ctx, supervisor.Spec{
+func startTree(ctx context.Context, l lane, children ...supervisor.Child) (*supervisor.Tree, error) {
+	spec := supervisor.Spec{
 		Intensity: 1 << 20,
 		Logger:    slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})),
 		Children:  children,
-	})
+	}
+	l.choose(&spec)
+	tree, err := supervisor.Start(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("starting the actors: %w", err)
 	}

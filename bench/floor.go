@@ -35,6 +35,8 @@ func runFloorIfAsked() {
 		err = floorPong(f, args)
 	case "drain":
 		err = floorDrain(f, args)
+	case "ring":
+		err = floorRing(f, args)
 	default:
 		err = fmt.Errorf("no such floor")
 	}
@@ -46,11 +48,12 @@ func runFloorIfAsked() {
 }
 
 // startFloor executes this program as the other side of a floor, with far as
-// its descriptor. It is the least that starting a process takes in Go.
-func startFloor(far *os.File, v string) (*os.Process, error) {
+// its descriptor and more behind it. It is the least that starting a process
+// takes in Go.
+func startFloor(far *os.File, v string, more ...*os.File) (*os.Process, error) {
 	p, err := os.StartProcess("/proc/self/exe", []string{"bench-floor"}, &os.ProcAttr{
 		Env:   append(os.Environ(), envFloor+"="+v),
-		Files: []*os.File{nil, nil, os.Stderr, far},
+		Files: append([]*os.File{nil, nil, os.Stderr, far}, more...),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("floor %q: %w", v, err)
@@ -59,13 +62,13 @@ func startFloor(far *os.File, v string) (*os.Process, error) {
 }
 
 // dialFloor starts a floor that is talked to by a socketpair.
-func dialFloor(v string) (*net.UnixConn, *os.Process, error) {
+func dialFloor(v string, more ...*os.File) (*net.UnixConn, *os.Process, error) {
 	near, far, err := process.SocketPair()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer near.Close()
-	p, err := startFloor(far, v)
+	p, err := startFloor(far, v, more...)
 	far.Close()
 	if err != nil {
 		return nil, nil, err

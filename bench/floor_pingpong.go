@@ -33,7 +33,7 @@ func (p *pingPong) once() error {
 	return nil
 }
 
-func (p *pingPong) side() side { return side{p.once, p.peer.Pid} }
+func (p *pingPong) side() side { return side{op: p.once, peer: p.peer.Pid} }
 
 func (p *pingPong) close() {
 	p.conn.Close()

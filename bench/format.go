@@ -36,6 +36,8 @@ func (u unit) text(v float64) string {
 		return stats.Scaled(v, 1024, "B", "KiB", "MiB", "GiB")
 	case percent:
 		return stats.Digits(v) + " %"
+	case seconds:
+		return stats.Digits(v) + " s"
 	}
 	return stats.Digits(v)
 }

@@ -20,6 +20,8 @@ func TestUnitText(t *testing.T) {
 		{bytes, 1 << 20, "1.00 MiB"},
 		{bytes, 1023, "1023 B"},
 		{percent, 0.25, "0.25 %"},
+		{seconds, 8.25, "8.25 s"},
+		{allocs, 3, "3.00"},
 		{nanoseconds, math.NaN(), "-"},
 	} {
 		if got := c.u.text(c.v); got != c.want {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/understudy-go/understudy/actor"
 )
 
 // small is the message of the call: an integer and a short string, changed and
@@ -29,23 +31,28 @@ func openCall(_ context.Context, b *bed) (session, error) {
 }
 
 // smallCall is also the floor of the calls by reference.
-func (b *bed) smallCall(ctx context.Context) side {
-	return side{peer: b.pid, op: func() error {
-		n, err := change.Call(ctx, b.ref, small)
-		if err == nil && (n.N != small.N+1 || n.S != small.S) {
-			err = fmt.Errorf("small call: the response is %v", n)
-		}
-		return err
-	}}
+func (s *stage) smallCall(ctx context.Context) side {
+	return side{peer: s.pid, op: func() error { return callSmall(ctx, s.ref) }}
+}
+
+func callSmall(ctx context.Context, to actor.Ref[subject]) error {
+	n, err := change.Call(ctx, to, small)
+	if err == nil {
+		err = checkSmall(n)
+	}
+	return err
+}
+
+func checkSmall(n note) error {
+	if n.N != small.N+1 || n.S != small.S {
+		return fmt.Errorf("small call: the response is %v", n)
+	}
+	return nil
 }
 
 // floorOf is the bare exchange with as many bytes as a call has.
 func floorOf(method string, req, resp any) (*pingPong, error) {
-	request, err := requestSize(method, req)
-	if err != nil {
-		return nil, err
-	}
-	response, err := responseSize(resp)
+	request, response, err := callSizes(method, req, resp)
 	if err != nil {
 		return nil, err
 	}

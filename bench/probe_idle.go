@@ -42,7 +42,7 @@ func openIdle(ctx context.Context, b *bed) (s session, err error) {
 	for i := range children {
 		children[i] = supervisor.Actor(subjects, fmt.Sprintf("idle-%d", i), actor.NoArgs{})
 	}
-	if tree, err = startTree(ctx, children...); err != nil {
+	if tree, err = startTree(ctx, ringLane, children...); err != nil {
 		return nil, err
 	}
 	for c := range tree.Children() {

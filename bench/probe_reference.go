@@ -79,7 +79,7 @@ func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[strin
 		}
 		first = append(first, time.Since(start))
 	}
-	again, calls, err := turns(b.budget, side{func() error { return b.look(ctx, msg) }, b.pid}, smallCall)
+	again, calls, err := turns(b.budget, side{op: func() error { return b.look(ctx, msg) }, peer: b.pid}, smallCall)
 	if err != nil {
 		return nil, err
 	}

@@ -33,12 +33,7 @@ func openRestart(ctx context.Context, b *bed) (session, error) {
 		}
 		return map[string]reading{"restart/reply": {ours.at(0.5), raw.at(0.5)}}, nil
 	}
-	end := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_ = b.tree.StopChild(ctx, "victim") // the tree's end would do, too
-	}
-	return sessionFuncs{measure, end}, nil
+	return sessionFuncs{measure, func() { b.dismiss(ctx, "victim") }}, nil
 }
 
 func killAndCall(ctx context.Context, ref actor.Ref[subject]) (time.Duration, error) {

@@ -78,5 +78,15 @@ func (r result) hasAim() bool { return r.err == nil && r.aim != (aim{}) }
 
 // met reports whether the medians reach the aim.
 func (r result) met() bool {
-	return (r.aim.ratio == 0 || stats.Median(r.ratios) <= r.aim.ratio) && (r.aim.value == 0 || stats.Median(r.ours) <= r.aim.value)
+	if r.aim.ratio != 0 && !(stats.Median(r.ratios) <= r.aim.ratio) {
+		return false
+	}
+	value := stats.Median(r.ours)
+	switch {
+	case r.aim.value == 0:
+		return true
+	case r.unit == perSecond:
+		return value >= r.aim.value
+	}
+	return value <= r.aim.value
 }

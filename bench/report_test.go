@@ -46,6 +46,15 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestARateIsToBeHigh(t *testing.T) {
+	for rate, want := range map[float64]bool{50: false, 100: true, 200: true} {
+		r := result{row: row{unit: perSecond, aim: aim{value: 100}}, ours: []float64{rate}}
+		if r.met() != want {
+			t.Errorf("an aim of 100/s with %v/s: met is %v", rate, r.met())
+		}
+	}
+}
+
 func TestOnlyBrokenRowsAreFailures(t *testing.T) {
 	if err := sample().failures(); err == nil || err.Error() != "broken: it broke" {
 		t.Errorf("failures: %v", err)

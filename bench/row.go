@@ -17,7 +17,7 @@ type row struct {
 // aim is what we want to reach. It is reported and nothing depends on it.
 type aim struct {
 	ratio float64 // at most this many times the floor's cost; 0: none
-	value float64 // at most this value, in the row's unit; 0: none
+	value float64 // at most this value, in the row's unit, of a rate at least; 0: none
 }
 
 // unit says what the numbers of a row are. Its text is part of the JSON schema.
@@ -28,6 +28,8 @@ const (
 	perSecond   unit = "1/s" // more is better: the ratio is the floor's rate over ours
 	bytes       unit = "bytes"
 	percent     unit = "percent" // of one CPU
+	seconds     unit = "s"
+	allocs      unit = "allocs" // objects on the heap
 )
 
 // probe measures some rows at once.

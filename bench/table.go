@@ -28,10 +28,9 @@ func table(s scale) []probe {
 			{name: "call/p99", title: "call, round trip, p99", unit: nanoseconds, floor: bySocketpair},
 			{name: "call/cpu", title: "call, CPU time of both sides", unit: nanoseconds, floor: bySocketpair},
 		}, open: openCall},
-		{rows: []row{
-			{name: "cast/rate", title: "casts handled", unit: perSecond, floor: byStream},
-		}, open: openCast},
 	}
+	probes = append(probes, laneProbes()...)
+	probes = append(probes, loadProbes()...)
 	for _, size := range []int{16, 256, 4 << 10, 64 << 10, 1 << 20, 4 << 20} {
 		probes = append(probes, probe{rows: []row{
 			{name: "inline/" + sizeName(size), title: "bytes there and back, " + sizeText(size), unit: nanoseconds, floor: bySocketpair},
@@ -53,6 +52,7 @@ func table(s scale) []probe {
 			{name: "idle/memory", title: "memory of an idle actor (PSS)", unit: bytes, floor: byBare},
 			{name: "idle/cpu", title: fmt.Sprintf("CPU of %d idle actors", s.idle), unit: percent, floor: byBare, aim: aim{value: idleAim}},
 		}, alone: true, open: openIdle},
+		crowdProbe(s), saturationProbe(),
 	)
 }
 

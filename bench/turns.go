@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -11,13 +12,22 @@ import (
 // be warm, short enough that both sides see the same machine.
 const turn = 10 * time.Millisecond
 
-// side is one of two ways to do the same work.
-type side struct {
-	op   func() error // once
-	peer int          // the process that does the other half
+// player is one of several ways to do the same work.
+type player interface {
+	// turn runs it for the length of a turn.
+	turn(w *work) error
 }
 
-// work is what was seen of a side.
+// side is a player whose operations are made here.
+type side struct {
+	op   func() error // once
+	peer int          // the process that does the other half; it may be this one
+	// wake and rest come before and after a turn, if it has them: what would
+	// disturb the other sides' turns sleeps meanwhile.
+	wake, rest func() error
+}
+
+// work is what was seen of a player.
 type work struct {
 	latencies               // of the operations that count
 	ops       int           // all operations
@@ -27,17 +37,40 @@ type work struct {
 // cpuPerOp returns the CPU time of one operation in nanoseconds.
 func (w work) cpuPerOp() float64 { return float64(w.cpu) / float64(w.ops) }
 
-// turns runs two sides by turns until each has had its budget.
-func turns(budget time.Duration, ours, floor side) (o, f work, err error) {
+// turns runs two players by turns until each has had its budget.
+func turns(budget time.Duration, ours, floor player) (o, f work, err error) {
+	ws, err := byTurns(budget, floor, ours)
+	if err != nil {
+		return o, f, err
+	}
+	return ws[1], ws[0], nil
+}
+
+// byTurns runs any number of players by turns, in their order.
+func byTurns(budget time.Duration, players ...player) ([]work, error) {
+	found := make([]work, len(players))
 	for spent := time.Duration(0); spent < budget; spent += turn {
-		if err = f.take(floor); err == nil {
-			err = o.take(ours)
-		}
-		if err != nil {
-			break
+		for i, p := range players {
+			if err := p.turn(&found[i]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return o, f, err
+	return found, nil
+}
+
+// turn is a turn with what has to be done around it.
+func (s side) turn(w *work) error {
+	if s.wake != nil {
+		if err := s.wake(); err != nil {
+			return err
+		}
+	}
+	err := w.take(s)
+	if s.rest != nil {
+		err = errors.Join(err, s.rest())
+	}
+	return err
 }
 
 // take is one turn. What begins in the first tenth of it warms up and does not
@@ -68,8 +101,8 @@ func (w *work) take(s side) error {
 // cpuOf is the CPU time that a process and this one have used.
 func cpuOf(peer int) (time.Duration, error) {
 	own, err := machine.CPUTime(os.Getpid())
-	if err != nil {
-		return 0, err
+	if err != nil || peer == os.Getpid() {
+		return own, err
 	}
 	other, err := machine.CPUTime(peer)
 	return own + other, err

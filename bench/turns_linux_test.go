@@ -50,7 +50,30 @@ func TestTurnsEndWithAnError(t *testing.T) {
 	bad := errors.New("bad")
 	fine := side{peer: os.Getpid(), op: func() error { return nil }}
 	broken := side{peer: os.Getpid(), op: func() error { return bad }}
-	if _, _, err := turns(time.Hour, broken, fine); err != bad {
+	if _, _, err := turns(time.Hour, broken, fine); !errors.Is(err, bad) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatDisturbsRests(t *testing.T) {
+	awake := false
+	noisy := side{peer: os.Getpid(),
+		wake: func() error { awake = true; return nil },
+		op: func() error {
+			if !awake {
+				return errors.New("it sleeps")
+			}
+			return nil
+		},
+		rest: func() error { awake = false; return nil },
+	}
+	quiet := side{peer: os.Getpid(), op: func() error {
+		if awake {
+			return errors.New("the other side is awake")
+		}
+		return nil
+	}}
+	if _, err := byTurns(2*turn, noisy, quiet, noisy); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,14 @@ import (
 // the length that most have.
 const typicalID = 1 << 12
 
+// callSizes are those of both messages of a call.
+func callSizes(method string, req, resp any) (request, response int, err error) {
+	if request, err = requestSize(method, req); err == nil {
+		response, err = responseSize(resp)
+	}
+	return request, response, err
+}
+
 func requestSize(method string, v any) (int, error) {
 	buf := mailbox.GetBuffer()
 	defer mailbox.PutBuffer(buf)
