@@ -180,11 +180,13 @@ func (c *client) socketOnly(l *link, err error) {
 }
 
 // knock has the receiver look at what waits in its ring: our call may be one
-// that nobody can ever take up.
+// that nobody can ever take up. A receiver with a free slot needs none: it takes
+// it up. And in each circle of calls that wait there is a last one, which finds
+// its receiver busy.
 func (c *client) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && !c.link.plain {
+	if c.link != nil && !c.link.plain && c.link.marks.AllBusy() {
 		_ = c.link.peer.Notify(ctlLook, mailbox.Params())
 	}
 }

@@ -18,13 +18,16 @@ const (
 	// what to sleep and to be woken would cost both sides.
 	DefaultSpin = 40 * time.Microsecond
 
-	minSpin = 2 * time.Microsecond // less is nothing
+	minSpin  = 2 * time.Microsecond // less is nothing
+	spinStep = time.Microsecond     // what each wait that looking spares, or would have spared, adds
 )
 
-// A Spinner decides how long one reader looks. It is adaptive: what pays is
-// repeated, what does not is halved until it is nothing, and each sleep that was
-// short enough that looking would have spared it brings a little back. The zero
-// value is ready. It has no clock, and one goroutine at a time uses it.
+// A Spinner decides how long one reader looks. It is adaptive: each wait that was
+// short enough that looking spared the sleep, or would have, adds a little, and
+// each that was not halves it, down to nothing. So it takes nearly all waits to be
+// short to look for long: where many want the CPUs, waits are of all lengths, and
+// to look would only take them away from those who are waited for. The zero value
+// is ready. It has no clock, and one goroutine at a time uses it.
 type Spinner struct {
 	Max time.Duration // 0: DefaultSpin; negative: never look, always sleep
 
@@ -47,6 +50,9 @@ func (s *Spinner) Budget() time.Duration {
 	if !s.begun {
 		s.begun, s.budget = true, s.max()
 	}
+	if s.budget < minSpin {
+		return 0
+	}
 	return s.budget
 }
 
@@ -55,15 +61,9 @@ func (s *Spinner) Waited(d time.Duration) {
 	switch limit := s.max(); {
 	case limit < 0:
 	case d > limit:
-		if s.budget /= 2; s.budget < minSpin {
-			s.budget = 0
-		}
-	case d > s.budget:
-		s.budget = min(max(2*s.budget, minSpin), limit)
-	case d < s.budget/4:
-		// Long enough by far; what it is worth, it keeps.
+		s.budget /= 2
 	default:
-		s.budget = min(s.budget+s.budget/4, limit)
+		s.budget = min(s.budget+spinStep, limit)
 	}
 }
 
