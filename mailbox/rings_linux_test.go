@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -280,6 +281,8 @@ func TestRingsAreReadToTheEnd(t *testing.T) {
 
 // A wish that is not granted leaves nothing behind, and the link goes on.
 func TestRingsRefused(t *testing.T) {
+	gc := debug.SetGCPercent(-1) // which would close what nobody did
+	t.Cleanup(func() { debug.SetGCPercent(gc) })
 	leaktest.Check(t)
 	a, b := ringEnds(t)
 	b.refuse.Store(true)

@@ -1,8 +1,10 @@
 package mailbox
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -130,10 +132,11 @@ func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	for !in.parked.Load() {
 		runtime.Gosched()
 	}
-	r := f.peer.ringIn.Load()
+	if n := ringMappings(t); n != 4 {
+		t.Errorf("%d mappings of rings, want two at each end", n)
+	}
 	_, _ = sender.end(), f.end()
-	for r.t.Enter() { // until the last has left
-		r.t.Leave()
+	for ringMappings(t) > 0 {
 		runtime.Gosched()
 	}
 	in.mu.Lock()
@@ -144,6 +147,59 @@ func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	in.Close()
 	<-slept
 	in.CloseBell()
+}
+
+// ringMappings counts the rings that this process has in its memory.
+func ringMappings(t *testing.T) int {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(maps, []byte("understudy-ring"))
+}
+
+// A message that comes while the slot is about to sleep is begun at once: no
+// other follows to wake it.
+func TestWatcherLooksBeforeItSleeps(t *testing.T) {
+	for _, spin := range []time.Duration{0, -1} {
+		t.Run(fmt.Sprintf("spin %d", int(spin)), func(t *testing.T) {
+			leaktest.Check(t)
+			in := NewInbox(spin)
+			f, sender := feed(t, in, 0, 10)
+			if err := sender.offer(); err != nil {
+				t.Fatal(err)
+			}
+			<-f.ringed
+			var slot sync.WaitGroup
+			slot.Go(func() {
+				for {
+					q, m, ok := in.Next(0, nil)
+					if !ok {
+						return
+					}
+					m.Drop()
+					q.End(0, true)
+				}
+			})
+			rnd := rand.New(rand.NewPCG(11, 12))
+			for n := uint64(1); n <= 3000; n++ {
+				if err := sender.peer.Send(note(n), nil); err != nil {
+					t.Fatal(err)
+				}
+				for f.marks.Begun() < n {
+					runtime.Gosched()
+				}
+				for range rnd.IntN(8000) { // until somewhere on its way to sleep
+					in.parked.Load()
+				}
+			}
+			in.Close()
+			slot.Wait()
+			_, _ = sender.end(), f.end()
+			in.CloseBell()
+		})
+	}
 }
 
 // Some slots and many links, which come and go: each message is begun once, in
@@ -216,5 +272,55 @@ func watchManyLinks(t *testing.T, slots int, in *Inbox) {
 	sending.Wait()
 	in.Close()
 	working.Wait()
+	in.CloseBell()
+}
+
+// The last look comes behind the wish for the bell, and sees all that there is
+// to see: a record, what others have put in, the end.
+func TestLastLooks(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(-1)
+	f, sender := feed(t, in, 0, 10)
+	if err := sender.offer(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.ringed
+	r := f.peer.ringIn.Load()
+	r.t.Enter()
+	defer r.t.Leave()
+	slot := slotWatch{in: in, rings: []*ringed{r}, peers: []*Peer{f.peer}, stirred: in.stirred.Load()}
+	guest := guestWatch{g: &Guests{}, p: f.peer, r: r, w: &newWish().wait}
+	if slot.asleep() || guest.asleep() || !in.parked.Load() || !guest.g.parked.Load() {
+		t.Error("not asleep beside an empty ring")
+	}
+	in.parked.Store(false)
+	if err := sender.peer.Send(note(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slot.asleep() || !guest.asleep() {
+		t.Error("asleep beside a record")
+	}
+	in.parked.Store(false)
+	f.peer.Pull(1)
+	if !slot.asleep() || guest.asleep() { // what was pulled is in the inbox
+		t.Error("the slot sleeps beside a message, or the guest does not")
+	}
+	in.parked.Store(false)
+	guest.w.For.(*wish).over.Store(true)
+	if !guest.asleep() {
+		t.Error("asleep when the wait is over")
+	}
+	guest.w = &newWish().wait
+	done := make(chan struct{})
+	close(done)
+	if guest.done = done; !guest.asleep() {
+		t.Error("asleep when the caller has given up")
+	}
+	guest.done = nil
+	_, _ = sender.end(), f.end()
+	if !guest.asleep() {
+		t.Error("asleep when the connection has ended")
+	}
+	in.Close()
 	in.CloseBell()
 }
