@@ -10,7 +10,7 @@ const (
 	ownCastAim    = 2e6 // per second, of a type with its own msgpack methods
 	castAim       = 1e6 // per second, of any other
 	crowdAim      = 1.2 // times the call without a crowd
-	saturationAim = 1.0 // times the cost without spinning
+	saturationAim = 1.1 // times the cost without spinning
 )
 
 const (
