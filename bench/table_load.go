@@ -31,10 +31,10 @@ func loadProbes() []probe {
 		if n == 1 {
 			words = "1 caller"
 		}
-		rates(fmt.Sprintf("callers/%d", n), "calls of "+words, callers(n))
+		rates(fmt.Sprintf("load/%d", n), "calls of "+words, callers(n))
 	}
-	rates("pipeline/rate", "calls pipelined, window of 64", pipelined(64))
-	rates("stream/rate", "items of a stream", streamed)
+	rates("load/pipeline", "calls pipelined, window of 64", pipelined(64))
+	rates("load/stream", "items of a stream", streamed)
 	plain := floodOf("cast/rate", ringLane, false, count, small)
 	for _, f := range []struct {
 		flood
