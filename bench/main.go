@@ -4,7 +4,7 @@
 // same run, so that their ratio means something on a machine that is shared,
 // warm or slow. README.md has the rows and the schema of -json.
 //
-//	go run ./bench                     everything, about a minute
+//	go run ./bench                     everything, about two minutes
 //	go run ./bench -quick              a few seconds, for a look and for CI
 //	go run ./bench -only '^call|spawn' some rows
 //	go run ./bench -json > bench.json

@@ -21,7 +21,7 @@ var (
 	full = scale{
 		rounds:   7,
 		budget:   200 * time.Millisecond,
-		rates:    100 * time.Millisecond,
+		rates:    60 * time.Millisecond,
 		casts:    50_000,
 		messages: 10_000,
 		naps:     20,

@@ -10,7 +10,7 @@ const (
 	ownCastAim    = 2e6 // per second, of a type with its own msgpack methods
 	castAim       = 1e6 // per second, of any other
 	crowdAim      = 1.2 // times the call without a crowd
-	saturationAim = 1.0 // times the cost without spinning
+	saturationAim = 1.1 // times the cost without spinning
 )
 
 const (
@@ -31,10 +31,10 @@ func loadProbes() []probe {
 		if n == 1 {
 			words = "1 caller"
 		}
-		rates(fmt.Sprintf("callers/%d", n), "calls of "+words, callers(n))
+		rates(fmt.Sprintf("load/%d", n), "calls of "+words, callers(n))
 	}
-	rates("pipeline/rate", "calls pipelined, window of 64", pipelined(64))
-	rates("stream/rate", "items of a stream", streamed)
+	rates("load/pipeline", "calls pipelined, window of 64", pipelined(64))
+	rates("load/stream", "items of a stream", streamed)
 	plain := floodOf("cast/rate", ringLane, false, count, small)
 	for _, f := range []struct {
 		flood

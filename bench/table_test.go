@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 			}
 		}
 		for _, want := range []string{"call/p50", "call/p99", "call/cpu", "lane/ring/p50", "lane/unspun/p99", "lane/socket/p99.9", "lane/local/cpu",
-			"sibling/p50", "wake/ring", "wake/socket", "callers/1", "callers/64", "pipeline/rate", "stream/rate", "cast/rate", "cast/own", "cast/list",
+			"sibling/p50", "wake/ring", "wake/socket", "load/1", "load/64", "load/pipeline", "load/stream", "cast/rate", "cast/own", "cast/list",
 			"cast/socket", "cost/call/cpu", "cost/cast/allocs/actor", "crowd/p50", "saturation/rate", "inline/16B", "inline/4MiB", "reference/4KiB/call",
 			"spawn/ready", "restart/reply", "idle/memory", "idle/cpu"} {
 			if !names[want] {
