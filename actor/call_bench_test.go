@@ -232,7 +232,7 @@ func BenchmarkHandleArray(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer buf.Reset()
-			buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)})
+			buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)})
 			if err := from.Send(buf.B, buf.Segments); err != nil {
 				b.Fatal(err)
 			}
