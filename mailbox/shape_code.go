@@ -213,7 +213,8 @@ func (s *shape) decodeFields(src *Source, p unsafe.Pointer, args bool) (filled i
 	return len(s.fields), len(raw) == 0
 }
 
-// read decodes one value that is no array and returns how long it is; 0 stands for no.
+// read decodes one value that is no array and returns how long it is; 0 stands
+// for no.
 func (f *shapeField) read(raw []byte, p unsafe.Pointer) int {
 	if len(raw) == 0 {
 		return 0
