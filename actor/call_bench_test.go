@@ -2,8 +2,11 @@ package actor
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -48,7 +52,18 @@ func (w *benchOwn) DecodeMsgpack(d *msgpack.Decoder) error {
 	return err
 }
 
+// benchBlock refers to an array, which the receiver looks at.
+type benchBlock struct {
+	Data        shm.Array[uint64]
+	First, Last uint64
+}
+
 type benchActor struct{ sum int }
+
+func (a *benchActor) Look(_ context.Context, b benchBlock) (bool, error) {
+	d, err := b.Data.Slice()
+	return err == nil && d[0] == b.First && d[len(d)-1] == b.Last, err
+}
 
 func (a *benchActor) Word(_ context.Context, w benchWord) (benchWord, error) {
 	a.sum += w.N
@@ -70,6 +85,7 @@ var (
 	benchActors = Define("bench", func(context.Context, NoArgs) (*benchActor, error) { return &benchActor{}, nil })
 	benchWords  = Handle(benchActors, "word", (*benchActor).Word)
 	_           = Handle(benchActors, "own", (*benchActor).Own)
+	benchLooks  = Handle(benchActors, "look", (*benchActor).Look)
 	benchTakes  = Handle(benchActors, "take", (*benchActor).Take)
 )
 
@@ -91,14 +107,21 @@ func benchSystem(b *testing.B) *System {
 	return s
 }
 
-// feed is a lane that brings one message n times, and takes everything.
+// feed is a lane that brings one message n times, after others, and takes
+// everything.
 type feed struct {
 	nowhere
-	m transport.Message
-	n int
+	first []transport.Message
+	m     transport.Message
+	n     int
 }
 
 func (f *feed) Receive() (transport.Message, error) {
+	if len(f.first) > 0 {
+		m := f.first[0]
+		f.first = f.first[1:]
+		return m, nil
+	}
 	if f.n--; f.n < 0 {
 		return transport.Message{}, io.EOF
 	}
@@ -153,6 +176,103 @@ func BenchmarkHandle(b *testing.B) {
 	run("call-own", "own", &benchOwn{1, "label"}, true, 0)
 	run("cast", "word", &benchWord{1, "label"}, false, 0)
 	run("cast-own", "take", &benchOwn{1, "label"}, false, 0)
+}
+
+// kept is a lane that keeps what it takes, which may not be used again.
+type kept struct {
+	nowhere
+	taken []transport.Message
+}
+
+func (k *kept) Send(m transport.Message) error {
+	m.Body = slices.Clone(m.Body)
+	for i, f := range m.Files {
+		m.Files[i] = again(f)
+	}
+	k.taken = append(k.taken, m)
+	return nil
+}
+
+// again opens a file a second time, as if it had come from another process.
+func again(f *os.File) *os.File {
+	twin, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		panic(err)
+	}
+	return twin
+}
+
+// benchArray makes an array, without what the tests turn on to find mistakes.
+func benchArray(b *testing.B) benchBlock {
+	strict := shm.SetStrict(false)
+	b.Cleanup(func() { shm.SetStrict(strict) })
+	a, err := shm.New[uint64](1 << 13)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(a.Release)
+	d := a.Data()
+	d[0], d[len(d)-1] = 3, 4
+	return benchBlock{a, 3, 4}
+}
+
+// BenchmarkHandleArray is BenchmarkHandle of a call that refers to a frozen
+// array which the receiver knows.
+func BenchmarkHandleArray(b *testing.B) {
+	sys := benchSystem(b)
+	h := newHost(sys, benchActors.core, "/bench", uuid.New(), 16, 1<<16, true)
+	h.state = &benchActor{}
+	block := benchArray(b)
+	for _, arrays := range []bool{true, false} {
+		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
+			var lane kept
+			from := mailbox.NewPeer(&lane, nil, sys.peerOptions())
+			buf := &mailbox.Buffer{B: mailbox.AppendRequestHead(nil, 7, "look")}
+			if err := mailbox.EncodeArgs(buf, &block, arrays); err != nil {
+				b.Fatal(err)
+			}
+			defer buf.Reset()
+			buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)})
+			if err := from.Send(buf.B, buf.Segments); err != nil {
+				b.Fatal(err)
+			}
+			n := len(lane.taken) - 1
+			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}
+			side.same.Store(true)
+			side.peer = mailbox.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			b.ReportAllocs()
+			b.ResetTimer()
+			side.peer.Start()
+			<-side.done
+		})
+	}
+}
+
+// BenchmarkSendArray is the sender's side of the same, through the connection.
+func BenchmarkSendArray(b *testing.B) {
+	sys := benchSystem(b)
+	c := &client{sys: sys, path: "/bench", kind: "bench"}
+	block := benchArray(b)
+	for _, arrays := range []bool{true, false} {
+		c.arrays.Store(arrays)
+		peer := mailbox.NewPeer(nowhere{}, nil, sys.peerOptions())
+		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				call := newCall()
+				m, err := encode(b.Context(), c, "look", &benchLooks.req, &block, call, uuid.Nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := peer.Send(m.Body, m.Segments); err != nil {
+					b.Fatal(err)
+				}
+				m.Recycle()
+				call.over.Store(true)
+				call.recycle()
+			}
+		})
+	}
 }
 
 // BenchmarkInProcess is all of it, to a goroutine in this process.

@@ -113,7 +113,8 @@ func (l *inLink) refuse(id uint64, errRaw []byte) {
 // metadata.
 func (l *inLink) result(id uint64, buf *mailbox.Buffer) {
 	if len(buf.Segments) > 0 {
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)})
+		var ids [4]uint64
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(ids[:0], buf.Segments)})
 	}
 	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
 }
@@ -129,7 +130,7 @@ func (l *inLink) item(id uint64, buf *mailbox.Buffer) error {
 	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
 	var meta []byte
 	if len(buf.Segments) > 0 {
-		m := mailbox.Meta{Segments: mailbox.SegmentIDs(buf.Segments)}
+		m := mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)}
 		meta = m.Append(nil)
 	}
 	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)

@@ -172,12 +172,13 @@ func encode[Req any](ctx context.Context, c *client, method string, codec *mailb
 	if err := codec.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	msg.Segments = buf.TakeSegments()
+	msg.TakeSegments(buf)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
 	var meta mailbox.Meta
 	var chain [8]uint64
+	var ids [4]uint64
 	if call != nil {
 		meta.Deadline = deadlineOf(ctx)
 		meta.Chain = appendChain(chain[:0], ctx)
@@ -185,7 +186,7 @@ func encode[Req any](ctx context.Context, c *client, method string, codec *mailb
 		meta.Stream, meta.Window = call.items != nil, streamWindow
 	}
 	if len(msg.Segments) > 0 {
-		meta.Segments = mailbox.SegmentIDs(msg.Segments)
+		meta.Segments = mailbox.SegmentIDs(ids[:0], msg.Segments)
 	}
 	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		bare := len(buf.B)

@@ -144,7 +144,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 		}
 	}
 	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
-		Args: buf.B, Segments: mailbox.SegmentIDs(buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
+		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
 		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}

@@ -71,18 +71,22 @@ func PutBuffer(b *Buffer) {
 
 // Reset empties b and releases the segments it carries.
 func (b *Buffer) Reset() {
-	for _, s := range b.TakeSegments() {
+	for i, s := range b.Segments {
 		s.Release()
+		b.Segments[i] = nil
 	}
+	b.Segments = b.Segments[:0]
 	clear(b.sent)
 	b.B, b.sent = b.B[:0], b.sent[:0]
 }
 
-// TakeSegments hands the carried segments over, each with one hold.
-func (b *Buffer) TakeSegments() []*shm.Segment {
-	s := b.Segments
-	b.Segments = nil
-	return s
+// TakeSegments hands the carried segments over, each with one hold: it appends
+// them to to.
+func (b *Buffer) TakeSegments(to []*shm.Segment) []*shm.Segment {
+	to = append(to, b.Segments...)
+	clear(b.Segments)
+	b.Segments = b.Segments[:0]
+	return to
 }
 
 // AutoRelease releases the frozen arrays that were encoded and not kept by
@@ -93,6 +97,12 @@ func (b *Buffer) AutoRelease() {
 		b.sent[i] = nil
 	}
 	b.sent = b.sent[:0]
+}
+
+// retract takes back what was listed as sent behind the first n.
+func (b *Buffer) retract(n int) {
+	clear(b.sent[n:])
+	b.sent = b.sent[:n]
 }
 
 // Write implements io.Writer. The error is a [*ProtocolError].

@@ -53,7 +53,7 @@ func TestArraysTravel(t *testing.T) {
 		left.Release()
 		bytes.Release()
 
-		src := Source{B: buf.B, Segments: buf.TakeSegments()}
+		src := Source{B: buf.B, Segments: buf.TakeSegments(nil)}
 		var out frames
 		if err := DecodeArgs(&src, &out); err != nil {
 			t.Fatal(err)

@@ -79,8 +79,8 @@ func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 		}
 		if err != nil {
 			buf.B = buf.B[:buf.start]
-			clear(buf.sent[sent:])
-			buf.sent, buf.check, buf.enc = buf.sent[:sent], 0, nil
+			buf.retract(sent)
+			buf.check, buf.enc = 0, nil
 			err = encodeError(v, err)
 		}
 	}()

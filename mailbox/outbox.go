@@ -16,7 +16,8 @@ type Message struct {
 	Segments []*shm.Segment // attached arrays, retained until the message is begun
 	Pin      string         // the only incarnation that may begin it; "" is any
 
-	small     [96]byte // of a small Body
+	small     [96]byte        // of a small Body
+	few       [2]*shm.Segment // of few Segments
 	sent      bool
 	cancelled bool
 	position  uint64 // on the current link, if sent
@@ -40,6 +41,9 @@ func (m *Message) Recycle() {
 
 // SetBody copies body; a small one lies in the message itself.
 func (m *Message) SetBody(body []byte) { m.Body = append(m.small[:0], body...) }
+
+// TakeSegments takes over what buf carries.
+func (m *Message) TakeSegments(buf *Buffer) { m.Segments = buf.TakeSegments(m.few[:0]) }
 
 // Size is what the message counts against the byte capacity.
 func (m *Message) Size() int { return len(m.Body) }

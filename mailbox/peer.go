@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Incoming struct {
 
 	From any // set by the handler: the link it came by
 
+	few       [2]*shm.Segment // of few Segments
 	body      int
 	blob      func()  // releases the memory that Params lie in, if it is not ours
 	mem       *memory // where Params lie, if it is to be used again
@@ -48,6 +50,7 @@ func (m *Incoming) size() int { return m.body }
 // drops the result, not m.
 func (m *Incoming) Take() *Incoming {
 	taken := *m
+	taken.Segments = slices.Clone(m.Segments)
 	m.Segments, m.blob, m.mem = nil, nil, nil
 	return &taken
 }
@@ -72,9 +75,8 @@ var incomings = sync.Pool{New: func() any { return new(Incoming) }}
 // back to the pool.
 func (m *Incoming) Recycle() {
 	m.Drop()
-	chain := m.Meta.Chain[:0]
-	*m = Incoming{}
-	m.Meta.Chain = chain
+	meta := Meta{Chain: m.Meta.Chain[:0], Segments: m.Meta.Segments[:0]}
+	*m = Incoming{Meta: meta}
 	incomings.Put(m)
 }
 
@@ -246,7 +248,7 @@ func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
 	var meta []byte
 	if len(segments) > 0 {
-		m := Meta{Segments: SegmentIDs(segments)}
+		m := Meta{Segments: SegmentIDs(nil, segments)}
 		meta = m.Append(nil)
 	}
 	return p.sendBy(AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
@@ -258,11 +260,10 @@ func AppendResultHead(b []byte, id uint64) []byte {
 	return append(AppendResponseHead(b, id), codeNil)
 }
 
-// SegmentIDs lists the ids by which a message's metadata names its segments.
-func SegmentIDs(segments []*shm.Segment) []uint64 {
-	ids := make([]uint64, len(segments))
-	for i, s := range segments {
-		ids[i] = s.ID()
+// SegmentIDs appends the ids by which a message's metadata names its segments.
+func SegmentIDs(ids []uint64, segments []*shm.Segment) []uint64 {
+	for _, s := range segments {
+		ids = append(ids, s.ID())
 	}
 	return ids
 }
@@ -337,12 +338,13 @@ func (p *Peer) response(env Envelope, local *localSegments, mem *memory, blob fu
 		r.Err = nil
 	}
 	if len(env.Meta) > 0 || local != nil {
-		meta, err := ParseMeta(env.Meta)
-		if err != nil {
+		var ids [4]uint64
+		meta := Meta{Segments: ids[:0]}
+		if err := meta.Parse(env.Meta); err != nil {
 			r.Drop()
 			return err
 		}
-		r.Segments, r.Fault = p.in.resolve(meta.Segments, local)
+		r.Segments, r.Fault = p.in.resolve(nil, meta.Segments, local)
 	}
 	id := uint32(env.ID)
 	if uint64(id) != env.ID {
@@ -372,7 +374,7 @@ func (p *Peer) incoming(env Envelope, local *localSegments, mem *memory, blob fu
 			m.Drop()
 			return err
 		}
-		m.Segments, m.Err = p.in.resolve(m.Meta.Segments, local)
+		m.Segments, m.Err = p.in.resolve(m.few[:0], m.Meta.Segments, local)
 	}
 	if len(m.Method) < 2 || m.Method[:2] != "$/" {
 		p.handler.Message(m)

@@ -2,7 +2,9 @@ package mailbox
 
 import (
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -13,7 +15,8 @@ import (
 // the name ends ("$/forget"): the stream's order makes that safe, because what
 // was sent before retains the segment on arrival.
 
-// localSegments travel by reference between two sides in one process.
+// localSegments travel by reference between two sides in one process. The list
+// is the message's own.
 type localSegments struct{ segments []*shm.Segment }
 
 // Discard is called by the in-memory lane for a message that nobody receives.
@@ -29,6 +32,11 @@ type outSegments struct {
 	mu    sync.Mutex        // also keeps an announcement and its message together
 	known map[uint64]func() // id -> stop watching for the segment's end
 	ended bool
+
+	// last is a segment that the peer knows: what is sent again and again is
+	// mostly the same. Set under mu, behind the announcement; a message that finds
+	// it here comes after that.
+	last atomic.Pointer[shm.Segment]
 }
 
 func (o *outSegments) init(p *Peer) { o.p, o.known = p, make(map[uint64]func()) }
@@ -41,12 +49,15 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) er
 		for _, s := range segments {
 			s.Retain()
 		}
-		l := &localSegments{segments}
+		l := &localSegments{slices.Clone(segments)}
 		err := o.p.transmit(transport.Message{Body: body, Local: l}, false)
 		if err != nil {
 			l.Discard()
 		}
 		return err
+	}
+	if len(segments) == 1 && segments[0] == o.last.Load() && len(body) <= o.p.opts.Inline {
+		return o.p.transmit(transport.Message{Body: body}, byRing)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -54,6 +65,7 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) er
 		if err := o.announce(s); err != nil {
 			return err
 		}
+		o.last.Store(s)
 	}
 	if len(body) <= o.p.opts.Inline {
 		return o.p.transmit(transport.Message{Body: body}, byRing)
@@ -84,7 +96,7 @@ func (p *Peer) Announce(s *shm.Segment) error {
 
 // Announced returns segments that the peer has announced, retained for the
 // caller.
-func (p *Peer) Announced(ids []uint64) ([]*shm.Segment, error) { return p.in.resolve(ids, nil) }
+func (p *Peer) Announced(ids []uint64) ([]*shm.Segment, error) { return p.in.resolve(nil, ids, nil) }
 
 func (o *outSegments) announce(s *shm.Segment) error {
 	if _, ok := o.known[s.ID()]; ok {
@@ -109,6 +121,7 @@ func (o *outSegments) announce(s *shm.Segment) error {
 func (o *outSegments) forgotten(id uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.unlearn(id)
 	if _, ok := o.known[id]; ok {
 		delete(o.known, id)
 		_ = o.p.Notify(methodForget, Params(id)) // a peer that is gone holds nothing
@@ -125,6 +138,7 @@ func (o *outSegments) lost(params []byte) error {
 	o.mu.Lock()
 	stop := o.known[id]
 	delete(o.known, id)
+	o.unlearn(id)
 	o.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -132,10 +146,18 @@ func (o *outSegments) lost(params []byte) error {
 	return nil
 }
 
+// unlearn has the next message look for the segment with the lock held.
+func (o *outSegments) unlearn(id uint64) {
+	if s := o.last.Load(); s != nil && s.ID() == id {
+		o.last.Store(nil)
+	}
+}
+
 func (o *outSegments) close() {
 	o.mu.Lock()
 	known := o.known
 	o.known, o.ended = nil, true
+	o.last.Store(nil)
 	o.mu.Unlock()
 	for _, stop := range known {
 		stop()
@@ -204,9 +226,10 @@ func (t *inSegments) forget(params []byte) error {
 	return nil
 }
 
-// resolve retains the segments that a message names. The error says why one
-// of them cannot be had; it is the message's fault alone.
-func (t *inSegments) resolve(ids []uint64, local *localSegments) ([]*shm.Segment, error) {
+// resolve retains the segments that a message names and appends them to
+// segments, which is empty. The error says why one of them cannot be had; it is
+// the message's fault alone.
+func (t *inSegments) resolve(segments []*shm.Segment, ids []uint64, local *localSegments) ([]*shm.Segment, error) {
 	if local != nil {
 		return local.segments, nil
 	}
@@ -215,7 +238,6 @@ func (t *inSegments) resolve(ids []uint64, local *localSegments) ([]*shm.Segment
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	segments := make([]*shm.Segment, 0, len(ids))
 	for _, id := range ids {
 		s, ok := t.known[id]
 		if !ok || s == nil {

@@ -5,22 +5,26 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/understudy-go/understudy/shm"
 )
 
 // shape is how to encode and decode a type of the simplest and most frequent
 // kind without the msgpack library, whose reflection costs several times what
-// the values do: a boolean, number, string or []byte, or a struct of up to 15
-// of them. It writes the very bytes that the library writes, and reads only
+// the values do: a boolean, number, string, []byte or array in shared memory, or
+// a struct of up to 15 of them. It writes the very bytes that the library writes, and reads only
 // what it is sure about: for all else there is the library.
 type shape struct {
 	scalar bool // one value, not a struct
 	isArgs bool // the struct is an argument list
+	refers bool // there are arrays in it
 	fields []shapeField
 }
 
 type shapeField struct {
 	offset uintptr
-	kind   reflect.Kind // reflect.Slice is []byte
+	kind   reflect.Kind // reflect.Slice is []byte, reflect.Struct an array
+	array  shm.Kind     // of an array
 	key    string       // the field's name as it is encoded
 }
 
@@ -30,18 +34,15 @@ type shapeField struct {
 // against it before it is used.
 func shapeOf(t reflect.Type, p *plan) *shape {
 	s := &shape{isArgs: p.isArgs}
-	if p.err != nil || hasMethods(t) {
+	if p.err != nil {
 		return nil
 	}
-	if t.Kind() != reflect.Struct {
-		f, ok := fieldOf(t)
-		if !ok {
-			return nil
-		}
+	if f, ok := fieldOf(t); ok {
 		s.scalar, s.fields = true, []shapeField{f}
-	} else if !s.addFields(t) {
+	} else if t.Kind() != reflect.Struct || hasMethods(t) || !s.addFields(t) {
 		return nil
 	}
+	s.refers = slices.ContainsFunc(s.fields, func(f shapeField) bool { return f.array != 0 })
 	if !s.agrees(t) {
 		return nil
 	}
@@ -84,6 +85,9 @@ func plainName(tag string) bool {
 }
 
 func fieldOf(t reflect.Type) (shapeField, bool) {
+	if k := shm.KindOf(t); k != 0 {
+		return shapeField{kind: reflect.Struct, array: k}, true
+	}
 	if hasMethods(t) {
 		return shapeField{}, false
 	}
@@ -132,7 +136,7 @@ func (s *shape) agreesOn(v reflect.Value, arrays, args bool) bool {
 		return false
 	}
 	theirV, ourV := reflect.New(v.Type().Elem()), reflect.New(v.Type().Elem())
-	if decode(&Source{B: ours.B}, theirV.Interface(), args) != nil || !s.decode(ours.B, ourV.UnsafePointer(), args) {
+	if decode(&Source{B: ours.B}, theirV.Interface(), args) != nil || !s.decode(&Source{B: ours.B}, ourV.UnsafePointer(), args) {
 		return false
 	}
 	return reflect.DeepEqual(theirV.Interface(), v.Interface()) && reflect.DeepEqual(ourV.Interface(), v.Interface())
@@ -150,6 +154,8 @@ func (s *shape) fill(v reflect.Value) {
 			f.SetString(strings.Repeat("s", n))
 		case f.Kind() == reflect.Slice:
 			f.SetBytes([]byte{byte(n)})
+		case f.Kind() == reflect.Struct: // one without elements has no memory
+			shm.ReadReference([]byte{fixArray | 6, codeNil, 0, 0, byte(shm.KindOf(f.Type())), byte(n), 0}, f.Addr().UnsafePointer(), shm.KindOf(f.Type()), nil)
 		case f.CanInt():
 			f.SetInt(int64(-32 - n))
 		case f.CanUint():

@@ -5,18 +5,21 @@ import (
 	"math"
 	"reflect"
 	"unsafe"
+
+	"github.com/understudy-go/understudy/shm"
 )
 
 // A shape's code is two loops over its fields, and nothing in them is called
-// through a pointer: so the compiler sees that the value does not escape, and
-// a caller's may live on its stack.
+// through a pointer, given the value's: so the compiler sees that the value
+// does not escape, and a caller's may live on its stack. That is why arrays are
+// handed to shm as they lie there, without the type of their elements.
 
 // encode appends the value at p to buf, as Encode does. It is false, and buf is
 // as it was, when it is better left to the library: then some limit is near, or
 // a float is not a number, whose bits change as the library moves them about.
 func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 	lim := buf.Limits
-	if lim.Depth > 0 && lim.Depth < 4 || lim.Elements > 0 && lim.Elements < 64 {
+	if lim.Depth > 0 && lim.Depth < 5 || lim.Elements > 0 && lim.Elements < fewElements {
 		return false
 	}
 	most := lim.Bytes
@@ -40,7 +43,12 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 		if !s.scalar && !args && !arrays {
 			b = append(b, f.key...)
 		}
-		if b = f.append(b, unsafe.Add(p, f.offset), most); b == nil {
+		if f.array != 0 {
+			b = shm.AppendReference(b, unsafe.Add(p, f.offset), f.array, buf)
+		} else {
+			b = f.append(b, unsafe.Add(p, f.offset), most)
+		}
+		if b == nil {
 			return false
 		}
 	}
@@ -51,7 +59,11 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 	return true
 }
 
-// append appends one value; nil stands for no.
+// fewElements is more than what a shape can need twice over: see
+// [Buffer.begin] for the half that may be missing.
+const fewElements = 4 + 2*15*(1+shm.MaxDirect)
+
+// append appends one value that is no array; nil stands for no.
 func (f *shapeField) append(b []byte, p unsafe.Pointer, most int) []byte {
 	switch f.kind {
 	case reflect.String:
@@ -133,14 +145,31 @@ func appendBinHead(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, codeBin32), uint32(n))
 }
 
-// decode decodes the whole of raw into the zero value at p, as Decode does. It
-// is false when raw is anything but what an encoder of the same shape writes,
+// decode decodes the whole of src into the zero value at p, as Decode does. It
+// is false when that is anything but what an encoder of the same shape writes,
 // integers of other sizes aside: then the library has to do it from the
-// beginning, and finds that the fields it fills are filled with the same.
-func (s *shape) decode(raw []byte, p unsafe.Pointer, args bool) bool {
+// beginning, and finds that the fields it fills are filled with the same, or
+// are arrays without elements.
+func (s *shape) decode(src *Source, p unsafe.Pointer, args bool) bool {
+	received := len(src.received)
+	filled, ok := s.decodeFields(src, p, args)
+	if !ok && s.refers {
+		src.retract(received)
+		for i := range s.fields[:filled] {
+			if f := &s.fields[i]; f.array != 0 {
+				shm.Forget(unsafe.Add(p, f.offset))
+			}
+		}
+	}
+	return ok
+}
+
+// decodeFields is decode that leaves behind what it filled, a number of fields.
+func (s *shape) decodeFields(src *Source, p unsafe.Pointer, args bool) (filled int, ok bool) {
+	raw := src.B
 	if args && !s.isArgs {
 		if len(raw) == 0 || raw[0] != fixArray|1 {
-			return false
+			return 0, false
 		}
 		raw = raw[1:]
 		args = false
@@ -148,17 +177,17 @@ func (s *shape) decode(raw []byte, p unsafe.Pointer, args bool) bool {
 	keys := false
 	if !s.scalar {
 		if len(raw) == 0 {
-			return false
+			return 0, false
 		}
 		switch n := byte(len(s.fields)); raw[0] {
 		case fixArray | n:
 		case fixMap | n:
 			if args {
-				return false
+				return 0, false
 			}
 			keys = true
 		default:
-			return false
+			return 0, false
 		}
 		raw = raw[1:]
 	}
@@ -166,20 +195,26 @@ func (s *shape) decode(raw []byte, p unsafe.Pointer, args bool) bool {
 		f := &s.fields[i]
 		if keys {
 			if len(raw) < len(f.key) || string(raw[:len(f.key)]) != f.key {
-				return false
+				return i, false
 			}
 			raw = raw[len(f.key):]
 		}
-		n := f.read(raw, unsafe.Add(p, f.offset))
+		n := 0
+		if f.array != 0 {
+			n = shm.ReadReference(raw, unsafe.Add(p, f.offset), f.array, src)
+		} else {
+			n = f.read(raw, unsafe.Add(p, f.offset))
+		}
 		if n == 0 {
-			return false
+			return i, false
 		}
 		raw = raw[n:]
 	}
-	return len(raw) == 0
+	return len(s.fields), len(raw) == 0
 }
 
-// read decodes one value and returns how long it is; 0 stands for no.
+// read decodes one value that is no array and returns how long it is; 0 stands
+// for no.
 func (f *shapeField) read(raw []byte, p unsafe.Pointer) int {
 	if len(raw) == 0 {
 		return 0

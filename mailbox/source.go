@@ -164,12 +164,15 @@ func (s *Source) Segment(index int) (*shm.Segment, error) {
 func (s *Source) Received(h shm.Received) { s.received = append(s.received, h) }
 
 // AutoRelease releases every array that was decoded from s and not kept.
-func (s *Source) AutoRelease() {
-	for i, h := range s.received {
+func (s *Source) AutoRelease() { s.retract(0) }
+
+// retract is AutoRelease for what was received behind the first n.
+func (s *Source) retract(n int) {
+	for i, h := range s.received[n:] {
 		h.AutoRelease()
-		s.received[i] = nil
+		s.received[n+i] = nil
 	}
-	s.received = s.received[:0]
+	s.received = s.received[:n]
 }
 
 // Disown leaves the received arrays to whoever holds them: AutoRelease will

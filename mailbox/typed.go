@@ -31,7 +31,10 @@ func (c *Codec[T]) know() *plan {
 
 // Plain tells whether a T is no more than its bytes: nothing in it encodes
 // itself or refers to anything.
-func (c *Codec[T]) Plain() bool { return c.know().shape != nil }
+func (c *Codec[T]) Plain() bool {
+	s := c.know().shape
+	return s != nil && !s.refers
+}
 
 // Encode appends *v to buf: see [Encode].
 func (c *Codec[T]) Encode(buf *Buffer, v *T, structsAsArrays bool) error {
@@ -51,8 +54,12 @@ func (c *Codec[T]) DecodeArgs(src *Source, v *T) error { return c.decode(src, v,
 
 func (c *Codec[T]) encode(buf *Buffer, v *T, arrays, args bool) error {
 	p := c.know()
-	if p.shape != nil && p.shape.encode(buf, unsafe.Pointer(v), arrays, args) {
-		return nil
+	if p.shape != nil {
+		sent := len(buf.sent)
+		if p.shape.encode(buf, unsafe.Pointer(v), arrays, args) {
+			return nil
+		}
+		buf.retract(sent)
 	}
 	if p.indirect {
 		return encode(buf, *v, arrays, args) // what it refers to decides
@@ -69,7 +76,7 @@ func (c *Codec[T]) encode(buf *Buffer, v *T, arrays, args bool) error {
 
 func (c *Codec[T]) decode(src *Source, v *T, args bool) error {
 	p := c.know()
-	if p.shape != nil && src.pos == 0 && p.shape.decode(src.B, unsafe.Pointer(v), args) {
+	if p.shape != nil && src.pos == 0 && p.shape.decode(src, unsafe.Pointer(v), args) {
 		src.pos = len(src.B)
 		return nil
 	}

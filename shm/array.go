@@ -19,7 +19,10 @@ type Number interface {
 // An Array is a small value over one handle; copies and views share the handle, and Release on any of them ends all
 // of them and every slice taken from them. The zero value is an array without elements. The methods are safe for
 // concurrent use; the elements are ordinary memory and are not.
-type Array[T Number] struct {
+type Array[T Number] struct{ array }
+
+// array is an Array without the type of its elements, on which its layout does not depend.
+type array struct {
 	h     *handle
 	off   int64 // bytes into the segment
 	n     int   // elements
@@ -43,7 +46,7 @@ func create[T Number](shape []int, mode Mode) (Array[T], error) {
 	if err != nil {
 		return Array[T]{}, err
 	}
-	a := Array[T]{n: n, shape: slices.Clone(shape)}
+	a := Array[T]{array{n: n, shape: slices.Clone(shape)}}
 	if n == 0 {
 		return a, nil
 	}
@@ -99,7 +102,7 @@ func (a Array[T]) View(lo, hi int) Array[T] {
 	if len(a.shape) == 0 {
 		return a
 	}
-	v := Array[T]{shape: slices.Clone(a.shape)}
+	v := Array[T]{array{shape: slices.Clone(a.shape)}}
 	v.shape[0] = hi - lo
 	if a.n == 0 || hi == lo {
 		return v

@@ -95,7 +95,7 @@ func BenchmarkOpenRead(b *testing.B) {
 		for b.Loop() {
 			fd := must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))
 			s := must(OpenSegment(os.NewFile(uintptr(fd), ""), int64(size), Frozen))
-			a := Array[uint8]{h: newHandle(s), n: size}
+			a := Array[uint8]{array{h: newHandle(s), n: size}}
 			s.Release()
 			var sum uint8
 			for i, pix := 0, a.Data(); i < size; i += 4096 {

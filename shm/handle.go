@@ -10,17 +10,24 @@ type handle struct {
 	seg  *Segment
 	data atomic.Pointer[byte] // start of the segment for this handle; nil before the first use and after Release
 	kept atomic.Bool
-	site []uintptr // where it was made, in strict mode
+	site *[]uintptr // where it was made, in strict mode
 
 	// Guarded by seg.mu.
 	released bool
 	own      unsafe.Pointer // in strict mode: the mapping that is this handle's alone
+
+	dims [2]int // memory for the shape of a received array
 }
 
-// newHandle makes a handle on a segment that the caller holds.
+// newHandle makes a handle on a segment that the caller holds. What is mapped already need not be looked for later.
 func newHandle(s *Segment) *handle {
 	h := &handle{seg: s, site: callSite()}
-	ledger.hold(h, 1)
+	s.holds.Add(oneHandle + oneHold)
+	if h.site != nil {
+		ledger.site(h)
+	} else if p := s.view.Load(); p != nil {
+		h.data.Store(p)
+	}
 	return h
 }
 
@@ -31,13 +38,16 @@ func makerHandle(s *Segment) *handle {
 	if s.heap != nil {
 		h.data.Store((*byte)(s.heap))
 	} else {
-		h.data.Store((*byte)(s.view))
+		h.data.Store(s.view.Load())
 		if strict.Load() {
-			h.own, s.view = s.view, nil
+			h.own = unsafe.Pointer(s.view.Swap(nil))
 		}
 	}
 	s.mu.Unlock()
-	ledger.hold(h, 0)
+	s.holds.Add(oneHandle)
+	if h.site != nil {
+		ledger.site(h)
+	}
 	return h
 }
 
@@ -60,7 +70,7 @@ func (h *handle) baseLocked() (unsafe.Pointer, error) {
 		return unsafe.Pointer(p), nil
 	}
 	s := h.seg
-	p := s.view
+	p := unsafe.Pointer(s.view.Load())
 	if s.heap != nil {
 		p = s.heap
 	} else if p == nil || strict.Load() {
@@ -72,7 +82,7 @@ func (h *handle) baseLocked() (unsafe.Pointer, error) {
 		if strict.Load() {
 			h.own = p
 		} else {
-			s.view = p
+			s.view.Store((*byte)(p))
 		}
 	}
 	h.data.Store((*byte)(p))
@@ -134,8 +144,10 @@ func (h *handle) Release() {
 		h.own = nil
 	}
 	s.mu.Unlock()
-	ledger.unhold(h)
-	s.Release()
+	if h.site != nil {
+		ledger.unsite(h)
+	}
+	s.release(oneHandle + oneHold)
 }
 
 // AutoRelease implements [Received].

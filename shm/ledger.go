@@ -18,7 +18,6 @@ type book struct {
 	lastID  uint64
 	byID    map[uint64]*Segment
 	byInode map[inode]*Segment
-	handles int
 	bytes   int64 // of all segments
 	charged int64 // against the budget
 	budget  int64 // 0: none
@@ -53,7 +52,8 @@ func (b *book) enter(s *Segment) {
 
 func (b *book) enterLocked(s *Segment) {
 	b.lastID++
-	s.id, s.refs = b.lastID, 1
+	s.id = b.lastID
+	s.holds.Store(oneHold)
 	b.byID[s.id] = s
 	if s.file != nil {
 		b.byInode[s.key] = s
@@ -70,7 +70,7 @@ func (b *book) open(f *os.File, key inode, size int64, mode Mode) (*Segment, err
 			return nil, &SegmentError{Mode: mode, Size: size,
 				Reason: fmt.Sprintf("this process knows it as %v segment of %d bytes", s.mode, s.size)}
 		}
-		s.refs++
+		s.holds.Add(oneHold)
 		return s, nil
 	}
 	s := &Segment{size: size, mode: mode, file: f, key: key}
@@ -79,15 +79,21 @@ func (b *book) open(f *os.File, key inode, size int64, mode Mode) (*Segment, err
 	return s, nil
 }
 
-// drop gives back one hold and reports whether it was the last: then nobody can find the segment any more.
-func (b *book) drop(s *Segment) (last bool) {
+// drop gives back one hold, n, and reports whether it was the last: then nobody can find the segment any more. While
+// there are others it is all that needs to be known, and the lock of everything is left alone.
+func (b *book) drop(s *Segment, n uint64) (last bool) {
+	for have := s.holds.Load(); uint32(have) > 1; have = s.holds.Load() {
+		if s.holds.CompareAndSwap(have, have-n) {
+			return false
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.refs <= 0 {
+	if uint32(s.holds.Load()) == 0 {
 		panic(fmt.Sprintf("shm: Release of segment %d more often than it was retained", s.id))
 	}
-	if s.refs--; s.refs > 0 {
-		return false
+	if left := s.holds.Add(-n); uint32(left) > 0 {
+		return false // one more came in the meantime
 	}
 	delete(b.byID, s.id)
 	if s.file != nil {
@@ -98,26 +104,18 @@ func (b *book) drop(s *Segment) (last bool) {
 	return true
 }
 
-// hold enters a handle, with as many holds of its segment.
-func (b *book) hold(h *handle, holds int) {
+// site lists a handle of strict mode, and unsite strikes it off.
+func (b *book) site(h *handle) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h.seg.refs += holds
-	h.seg.handles++
-	b.handles++
-	if h.site != nil {
-		if h.seg.holders == nil {
-			h.seg.holders = map[*handle]struct{}{}
-		}
-		h.seg.holders[h] = struct{}{}
+	if h.seg.holders == nil {
+		h.seg.holders = map[*handle]struct{}{}
 	}
+	h.seg.holders[h] = struct{}{}
 }
 
-// unhold removes a handle; its hold of the segment is not touched.
-func (b *book) unhold(h *handle) {
+func (b *book) unsite(h *handle) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h.seg.handles--
-	b.handles--
 	delete(h.seg.holders, h)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -213,10 +214,10 @@ func (r *reference) check(want typeCode) error {
 		return &ReferenceError{Reason: "impossible shape", Err: err}
 	}
 	if int64(n) != r.length {
-		return bad("%d elements do not fill the shape %v", r.length, r.shape)
+		return bad("%d elements do not fill the shape %v", r.length, slices.Clone(r.shape)) // which need not escape
 	}
 	if r.empty != (n == 0) {
-		return bad("an array has a segment if and only if it has elements (shape %v)", r.shape)
+		return bad("an array has a segment if and only if it has elements (shape %v)", slices.Clone(r.shape))
 	}
 	if r.offset < 0 || r.empty && r.offset != 0 {
 		return bad("offset %d", r.offset)

@@ -44,19 +44,28 @@ type Segment struct {
 	heap  unsafe.Pointer // the memory, where there is no file
 	owned int64          // bytes that count against the budget; 0 for what a peer made
 
+	// holds is how often the segment is held, and in the upper half how many of these holds are handles'. It gets to 0
+	// under ledger.mu alone: whoever finds the segment in the ledger finds it held.
+	holds atomic.Uint64
+
 	// Guarded by ledger.mu.
-	refs, handles int
-	holders       map[*handle]struct{} // strict mode only
-	ends          map[int]func()       // see OnEnd
-	lastEnd       int
+	holders map[*handle]struct{} // strict mode only
+	ends    map[int]func()       // see OnEnd
+	lastEnd int
 
 	frozen atomic.Bool // readable without mu; set under it
 
 	// mu guards the mappings of this segment: the one below and each handle's own. It is held while they are made and
 	// unmade, and taken before ledger.mu.
 	mu   sync.Mutex
-	view unsafe.Pointer // the mapping all handles use outside strict mode, nil before the first use
+	view atomic.Pointer[byte] // the mapping all handles use outside strict mode, nil before the first use; set under mu
 }
+
+// What holds counts in.
+const (
+	oneHold   = 1
+	oneHandle = 1 << 32 // besides its hold
+)
 
 // ID returns a number that no other segment of this process has or had.
 func (s *Segment) ID() uint64 { return s.id }
@@ -73,24 +82,28 @@ func (s *Segment) File() *os.File { return s.file }
 
 // Retain adds a hold, to be given back with Release. The caller must be sure that the segment is held by somebody.
 func (s *Segment) Retain() {
-	ledger.mu.Lock()
-	defer ledger.mu.Unlock()
-	if s.refs <= 0 {
-		panic(fmt.Sprintf("shm: Retain of segment %d, which nobody holds any more", s.id))
+	for {
+		have := s.holds.Load()
+		if uint32(have) == 0 {
+			panic(fmt.Sprintf("shm: Retain of segment %d, which nobody holds any more", s.id))
+		}
+		if s.holds.CompareAndSwap(have, have+oneHold) {
+			return
+		}
 	}
-	s.refs++
 }
 
 // Release gives back one hold. The last one unmaps the memory and closes the descriptor.
-func (s *Segment) Release() {
-	if !ledger.drop(s) {
+func (s *Segment) Release() { s.release(oneHold) }
+
+func (s *Segment) release(n uint64) {
+	if !ledger.drop(s, n) {
 		return
 	}
 	s.ended()
 	s.mu.Lock()
-	if s.view != nil {
-		retire(s.view, s.size)
-		s.view = nil
+	if p := s.view.Swap(nil); p != nil {
+		retire(unsafe.Pointer(p), s.size)
 	}
 	s.mu.Unlock()
 	if s.file != nil {
@@ -156,7 +169,8 @@ func (s *Segment) allocate() error {
 		_ = f.Close()
 		return &AllocError{Bytes: s.size, Limit: -1, Err: err}
 	}
-	s.file, s.key, s.view = f, key, view
+	s.file, s.key = f, key
+	s.view.Store((*byte)(view))
 	ledger.mapped.Add(s.owned)
 	return nil
 }

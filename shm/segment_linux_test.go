@@ -127,7 +127,7 @@ func TestOpenSegmentOfAPeer(t *testing.T) {
 		t.Errorf("before anybody looked: %+v", got)
 	}
 	h := newHandle(s)
-	a := Array[uint8]{h: h, n: 10000, shape: []int{10000}}
+	a := Array[uint8]{array{h: h, n: 10000, shape: []int{10000}}}
 	if a.Data()[9999] != 5 {
 		t.Errorf("last byte %d", a.Data()[9999])
 	}
@@ -191,7 +191,7 @@ func TestModeIsForLife(t *testing.T) {
 	if !errors.Is(again.Close(), os.ErrClosed) {
 		t.Error("the descriptor was not closed")
 	}
-	a := Array[uint8]{h: newHandle(s), n: 4096, shape: []int{4096}}
+	a := Array[uint8]{array{h: newHandle(s), n: 4096, shape: []int{4096}}}
 	if _, err := a.Slice(); !errors.Is(err, unix.EPERM) { // an error, not a fault
 		t.Errorf("mapping what can no longer be written: %v", err)
 	}
@@ -320,7 +320,7 @@ func TestOutOfDescriptors(t *testing.T) {
 func TestMappingRefused(t *testing.T) {
 	noLeaks(t)
 	s := must(OpenSegment(memfile(t, 64<<20, true, sealFrozen), 64<<20, Frozen))
-	a := Array[uint8]{h: newHandle(s), n: 64 << 20, shape: []int{64 << 20}}
+	a := Array[uint8]{array{h: newHandle(s), n: 64 << 20, shape: []int{64 << 20}}}
 	s.Release()
 	var old unix.Rlimit
 	must(0, unix.Getrlimit(unix.RLIMIT_AS, &old))

@@ -23,9 +23,13 @@ type Statistics struct {
 func Stats() Statistics {
 	ledger.mu.Lock()
 	defer ledger.mu.Unlock()
+	handles := 0
+	for _, s := range ledger.byID {
+		handles += int(s.holds.Load() >> 32)
+	}
 	return Statistics{
 		Segments: len(ledger.byID),
-		Handles:  ledger.handles,
+		Handles:  handles,
 		Bytes:    ledger.bytes,
 		Charged:  ledger.charged,
 		Mapped:   ledger.mapped.Load(),
@@ -70,10 +74,12 @@ func Outstanding() []Holding {
 	list := make([]Holding, 0, len(ledger.byID))
 	sites := make([][][]uintptr, 0, len(ledger.byID))
 	for _, s := range ledger.byID {
-		list = append(list, Holding{Segment: s.id, Mode: s.mode, Size: s.size, Handles: s.handles, Retains: s.refs - s.handles})
+		holds := s.holds.Load()
+		handles := int(holds >> 32)
+		list = append(list, Holding{Segment: s.id, Mode: s.mode, Size: s.size, Handles: handles, Retains: int(uint32(holds)) - handles})
 		var at [][]uintptr
 		for h := range s.holders {
-			at = append(at, h.site)
+			at = append(at, *h.site)
 		}
 		sites = append(sites, at)
 	}
@@ -89,12 +95,13 @@ func Outstanding() []Holding {
 }
 
 // callSite returns the stack of a handle's birth in strict mode, else nil.
-func callSite() []uintptr {
+func callSite() *[]uintptr {
 	if !strict.Load() {
 		return nil
 	}
 	pcs := make([]uintptr, 24)
-	return pcs[:runtime.Callers(3, pcs)]
+	pcs = pcs[:runtime.Callers(3, pcs)]
+	return &pcs
 }
 
 // siteText writes the innermost frames that are neither this package's own nor those of decoding.
@@ -105,7 +112,7 @@ func siteText(pcs []uintptr) string {
 		var f runtime.Frame
 		f, more = frames.Next()
 		if strings.Contains(f.Function, "/shm.New") || strings.Contains(f.Function, "/shm.create") ||
-			strings.Contains(f.Function, "/shm.(*Array") || strings.Contains(f.Function, "vmihailenco/msgpack") ||
+			strings.Contains(f.Function, "/shm.(*Array") || strings.Contains(f.Function, "/shm.ReadReference") || strings.Contains(f.Function, "vmihailenco/msgpack") ||
 			strings.HasPrefix(f.Function, "reflect.") {
 			continue
 		}

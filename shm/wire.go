@@ -111,7 +111,7 @@ func (a *Array[T]) DecodeMsgpack(dec *msgpack.Decoder) error {
 		return err
 	}
 	if ref.empty {
-		*a = Array[T]{shape: ref.shape}
+		a.array = array{shape: ref.shape}
 		return nil
 	}
 	src, ok := dec.Buffered().(Source)
@@ -127,6 +127,6 @@ func (a *Array[T]) DecodeMsgpack(dec *msgpack.Decoder) error {
 	}
 	h := newHandle(s)
 	src.Received(h)
-	*a = Array[T]{h: h, off: ref.offset, n: int(ref.length), shape: ref.shape}
+	a.array = array{h: h, off: ref.offset, n: int(ref.length), shape: ref.shape}
 	return nil
 }
