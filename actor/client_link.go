@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -177,6 +178,15 @@ func (c *client) socketOnly(l *link, err error) {
 	if err != nil && !isClosed(err) && !isEOF(err) {
 		c.sys.Emit(Event{Type: EventSocketLane, Path: c.path, Kind: c.kind, Incarnation: l.inc, PID: l.pid, Err: err, Sender: c.sys.fromPath()})
 	}
+}
+
+// stuck is what to do when a wait under ctx takes long: nothing, unless a
+// handler waits, for whom somebody else may wait.
+func (c *client) stuck(ctx context.Context) func() {
+	if invocationOf(ctx) == nil {
+		return nil
+	}
+	return c.knock
 }
 
 // knock has the receiver look at what waits in its ring: our call may be one
