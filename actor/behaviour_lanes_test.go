@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -262,3 +263,35 @@ func TestNoSlotIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+// An actor that is ending takes no rings any more, and that is nothing to
+// report: the event is for a machine that cannot have any.
+func TestRingsForAnEndingActor(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("process mode needs Linux")
+	}
+	b := newBed(t, true, actor.AutoLane)
+	b.start(supervisor.Actor(Mirrors, "m", actor.NoArgs{}))
+	m, g := b.mirror("m"), b.gate()
+	held := Linger.Go(b.ctx, m, act{Gate: g.path, Note: b.diary.path})
+	b.diary.expect("in hand")
+	stopped := make(chan error, 1)
+	go func() { stopped <- b.tree.StopChild(b.ctx, "m") }()
+	b.diary.expect("lingering")
+	for range 100 { // enough to earn rings
+		b.must(Keep.TryCast(m, nil))
+	}
+	g.open()
+	_, err := held.Result()
+	b.must(err)
+	b.must(<-stopped)
+}
+
+// Linger lasts longer than its ctx.
+var Linger = actor.Handle(Mirrors, "linger", func(_ *mirror, ctx context.Context, a act) (int, error) {
+	write(a.Note, "in hand")
+	<-ctx.Done()
+	write(a.Note, "lingering")
+	pass(a.Gate)
+	return 0, nil
+})
