@@ -113,6 +113,7 @@ func (b *bed) startSpec(spec supervisor.Spec) {
 		if err := tree.Stop(ctx); err != nil {
 			b.Error(err)
 		}
+		b.events.none(actor.EventSocketLane)
 	})
 	b.events = newEventLog(b)
 }

@@ -36,6 +36,7 @@ type client struct {
 	closed  error
 
 	guests mailbox.Guests // callers that wait for replies
+	knocks func()         // knock
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -391,11 +392,7 @@ func (c *client) read(ctx context.Context, call *call) {
 // await waits for the end of a call.
 func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	c.read(ctx, call)
-	var stuck func()
-	if invocationOf(ctx) != nil {
-		stuck = c.knock
-	}
-	c.guests.Wait(ctx, &call.wait, stuck)
+	c.guests.Wait(ctx, &call.wait, c.stuck(ctx))
 	if call.Over() {
 		return call.res.reply, call.res.err
 	}

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -179,14 +180,23 @@ func (c *client) socketOnly(l *link, err error) {
 	}
 }
 
+// stuck is what to do when a wait under ctx takes long: nothing, unless a
+// handler waits, for whom somebody else may wait.
+func (c *client) stuck(ctx context.Context) func() {
+	if invocationOf(ctx) == nil {
+		return nil
+	}
+	return c.knocks
+}
+
 // knock has the receiver look at what waits in its ring: our call may be one
-// that nobody can ever take up. A receiver with a free slot needs none: it takes
-// it up. And in each circle of calls that wait there is a last one, which finds
-// its receiver busy.
+// that nobody can ever take up. There is no need to if all we sent is begun, or
+// if a slot of the receiver's sleeps: it is woken, and takes it up. In each circle
+// of calls that wait there is a last one, and that one finds its receiver busy.
 func (c *client) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && !c.link.plain && c.link.marks.AllBusy() {
+	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
 		_ = c.link.peer.Notify(ctlLook, mailbox.Params())
 	}
 }

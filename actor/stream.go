@@ -212,7 +212,7 @@ func (q *itemQueue) next(ctx context.Context, c *client) (*mailbox.Incoming, err
 		if ctx.Err() != nil {
 			return nil, contextError(ctx)
 		}
-		c.guests.Wait(ctx, &q.wait, nil)
+		c.guests.Wait(ctx, &q.wait, c.stuck(ctx))
 	}
 }
 

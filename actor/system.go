@@ -173,6 +173,7 @@ func (s *System) client(to address) *client {
 	}
 	if c == nil {
 		c = &client{sys: s, path: to.path, kind: to.kind, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
+		c.knocks = c.knock
 		c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 		if s.closed {
 			c.closed = fmt.Errorf("system closed: %w", ErrStopped)

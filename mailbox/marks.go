@@ -79,16 +79,6 @@ func (m *Marks) Busy(position uint64) bool {
 	return false
 }
 
-// AllBusy reports whether no slot is free, as far as can be seen.
-func (m *Marks) AllBusy() bool {
-	for i := range m.slots() {
-		if atomic.LoadUint64(&m.words[slotWords+i]) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // InHand returns the positions that some slot is busy with.
 func (m *Marks) InHand() map[uint64]bool {
 	busy := make(map[uint64]bool)

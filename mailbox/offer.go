@@ -61,8 +61,15 @@ func (p *Peer) takeAnswer(t *transport.Rings, a Reply, done func(error)) error {
 	if a.Fault != nil {
 		return a.Fault
 	}
-	if a.Err != nil || p.offered != nil {
-		return fmt.Errorf("the peer refuses rings, or has offered some: %w", errors.ErrUnsupported)
+	switch {
+	case a.Err != nil:
+		var why string
+		_ = DecodeResult(a.Err, &why)
+		return fmt.Errorf("the peer refuses rings (%s): %w", why, errors.ErrUnsupported)
+	case IsNil(a.Result):
+		return fmt.Errorf("the peer is ending: %w", transport.ErrClosed)
+	case p.offered != nil:
+		return fmt.Errorf("the peer has offered rings itself: %w", errors.ErrUnsupported)
 	}
 	r := p.newRinged(t)
 	mem, bell, err := p.takeHalf(a.Result)
@@ -166,10 +173,15 @@ func (p *Peer) number(r *ringed) error {
 	return nil
 }
 
-// refuse does without rings, or without the peer if that is what err says.
+// refuse does without rings, or without the peer if that is what err says. Who is
+// ending has nothing against rings, and answers nil.
 func (p *Peer) refuse(id uint64, err error) error {
 	if lied(err) {
 		return fmt.Errorf("%w: %w", err, ErrProtocol)
+	}
+	if errors.Is(err, transport.ErrClosed) {
+		_ = p.lane.Send(transport.Message{Body: AppendResponse(nil, id, nil, nil, nil)})
+		return nil
 	}
 	_ = p.lane.Send(transport.Message{Body: AppendResponse(nil, id, appendString(nil, err.Error()), nil, nil)})
 	return nil

@@ -79,6 +79,17 @@ func (p *Peer) transmit(m transport.Message, byRing bool) error {
 	return err
 }
 
+// Unheard reports whether what we sent may lie in the ring and nobody sleeps
+// there who is woken by it: then nobody may look at it for a while.
+func (p *Peer) Unheard() bool {
+	r := p.ringOut.Load()
+	if r == nil || !r.t.Enter() {
+		return false
+	}
+	defer r.t.Leave()
+	return !r.t.PeerParked()
+}
+
 // broken ends the connection for what the peer did to its ring.
 func (p *Peer) broken(r *ringed, err error) {
 	_ = r.fail(err)

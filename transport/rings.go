@@ -112,6 +112,10 @@ func (r *Rings) Write(number uint64, body []byte) (bool, error) {
 	return ok, nil
 }
 
+// PeerParked reports whether the peer's reader sleeps, or has been woken and does
+// not run yet.
+func (r *Rings) PeerParked() bool { return atomic.LoadUint64(r.out.parked) != 0 }
+
 // Pending reports whether a record waits to be read. Anybody may ask.
 func (r *Rings) Pending() bool { return r.in.pending() }
 

@@ -5,8 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -21,12 +23,17 @@ import (
 )
 
 var (
-	length  = flag.Duration("chaos", 4*time.Second, "how long faults are injected")
-	seed    = flag.Uint64("seed", 0, "seed of the faults' order; 0: a new one")
-	logFile = flag.String("chaos.log", "", "file for all that the system logs")
+	length   = flag.Duration("chaos", 3*time.Second, "how long faults are injected, over each lane")
+	onlyLane = flag.String("chaos.lane", "", "only this lane: socket, auto or ring")
+	seed     = flag.Uint64("seed", 0, "seed of the faults' order; 0: a new one")
+	logFile  = flag.String("chaos.log", "", "file for all that the system logs")
 )
 
 func TestMain(m *testing.M) { actor.TestMain(m) }
+
+// lanes are by name what messages travel by: the socket alone, rings from a
+// link's first message on, and rings that come while it is in use.
+var lanes = map[string]actor.Lane{"socket": actor.SocketLane, "ring": actor.RingLane, "auto": actor.AutoLane}
 
 // TestChaos lets faults happen while everybody sends to everybody, and then
 // accounts for each message.
@@ -37,7 +44,15 @@ func TestChaos(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("-seed=%d -chaos=%v", *seed, *length)
+	for _, name := range slices.Sorted(maps.Keys(lanes)) {
+		if *onlyLane == "" || *onlyLane == name {
+			t.Run(name, func(t *testing.T) { chaos(t, name) })
+		}
+	}
+}
+
+func chaos(t *testing.T, lane string) {
+	t.Logf("-seed=%d -chaos=%v -chaos.lane=%s", *seed, *length, lane)
 	leaktest.Check(t)
 	released = make(chan struct{})
 	dir := t.TempDir()
@@ -56,7 +71,7 @@ func TestChaos(t *testing.T) {
 
 	log := newLog(t)
 	defer log.close()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second, Logger: slog.New(log)})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second, Lane: lanes[lane], Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}

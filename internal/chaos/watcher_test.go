@@ -97,6 +97,8 @@ func (w *watcher) take(e actor.Event) {
 		if errors.Is(e.Err, mailbox.ErrProtocol) {
 			w.fault("link from %s to %s: %v", e.Sender, e.Path, e.Err)
 		}
+	case actor.EventSocketLane:
+		w.fault("no rings from %s to %s: %v", e.Sender, e.Path, e.Err)
 	case actor.EventsDropped:
 		w.fault("the test was too slow for the events: %s", e.Detail)
 	case actor.EventGaveUp:

@@ -23,8 +23,9 @@ import (
 
 // What a handler may do to its own process: its caller is told, at once and
 // with the cause, and the next life serves.
-func TestHandlers(t *testing.T) {
-	w := newWorld(t)
+func TestHandlers(t *testing.T) { overLanes(t, handlers) }
+
+func handlers(t *testing.T, w *world) {
 	for what, c := range map[string]struct {
 		reason actor.Reason
 		says   string
@@ -91,8 +92,9 @@ func (w *world) begun(ref actor.Ref[victim]) {
 	}
 }
 
-func TestStopThatHangs(t *testing.T) {
-	w := newWorld(t)
+func TestStopThatHangs(t *testing.T) { overLanes(t, stopThatHangs) }
+
+func stopThatHangs(t *testing.T, w *world) {
 	i := w.launch("/stubborn", Victims.Blueprint("hang in stop", actor.MailboxCapacity(1, 0)))
 	f := VictimDo.Go(w.ctx, w.victim("/stubborn"), "loop")
 	w.begun(w.victim("/stubborn"))
@@ -235,8 +237,9 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 }
 
 // The same for a link between two others, which the root introduces.
-func TestLinkWithoutDescriptors(t *testing.T) {
-	w := newWorld(t)
+func TestLinkWithoutDescriptors(t *testing.T) { overLanes(t, linkWithoutDescriptors) }
+
+func linkWithoutDescriptors(t *testing.T, w *world) {
 	a := w.launch("/a", Victims.Blueprint(""))
 	for free := 0; free < 4; free++ {
 		path := fmt.Sprintf("/b%d", free)
@@ -259,15 +262,9 @@ func TestLinkWithoutDescriptors(t *testing.T) {
 
 // Descriptors that do not arrive harm the message they belong to, and no
 // other: in an actor that is out of them, and here.
-func TestDescriptorsLost(t *testing.T) {
-	// Not AutoLane, which makes rings in the midst of it.
-	for name, lane := range map[string]actor.Lane{"socket": actor.SocketLane, "ring": actor.RingLane} {
-		t.Run(name, func(t *testing.T) { testDescriptorsLost(t, lane) })
-	}
-}
+func TestDescriptorsLost(t *testing.T) { overLanes(t, descriptorsLost) }
 
-func testDescriptorsLost(t *testing.T, lane actor.Lane) {
-	w := newWorldOn(t, lane)
+func descriptorsLost(t *testing.T, w *world) {
 	i := w.launch("/v", Victims.Blueprint("", actor.Limit(actor.Limits{Files: 64})))
 	ref := w.victim("/v")
 	send := func() (float64, error) {
@@ -322,8 +319,9 @@ func testDescriptorsLost(t *testing.T, lane actor.Lane) {
 
 // Under a supervisor the same actor comes back, and what was not begun when it
 // died is done by its successor.
-func TestSupervisedAfterFaults(t *testing.T) {
-	w := newWorld(t)
+func TestSupervisedAfterFaults(t *testing.T) { overLanes(t, supervisedAfterFaults) }
+
+func supervisedAfterFaults(t *testing.T, w *world) {
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{
 		Intensity: 100, Period: time.Minute, Logger: w.sys.Logger(),
 		Children: []supervisor.Child{supervisor.Actor(Victims, "v", "")},

@@ -27,6 +27,9 @@ import (
 // after its root was killed.
 const rootTimeout = 2 * time.Second
 
+// envLane names the root's lane, if it is not to be the usual one.
+const envLane = "E2E_LANE"
+
 func init() {
 	// root is a service that is told what to do on its standard input, a line at
 	// a time, and answers each with a line.
@@ -46,6 +49,9 @@ func root() error {
 	}
 	children = append(children, supervisor.Actor(Victims, "nested", "parent"), supervisor.Actor(Foreigns, "foreign", foreignArgs{Role: "plain"}))
 	spec := supervisor.Spec{Children: children, Intensity: 100, Logger: slog.New(slog.DiscardHandler)}
+	if os.Getenv(envLane) == "ring" {
+		spec.Lane = actor.RingLane
+	}
 	if os.Getenv(envGroups) != "" {
 		spec.Cgroups = actor.CgroupsRequired
 	}
@@ -211,7 +217,14 @@ func (s *service) endsWithin(d time.Duration) {
 const minMembers = 11
 
 func TestRootKilled(t *testing.T) {
+	for _, lane := range []string{"usual", "ring"} {
+		t.Run(lane, func(t *testing.T) { rootKilled(t, lane) })
+	}
+}
+
+func rootKilled(t *testing.T, lane string) {
 	leaktest.Check(t)
+	t.Setenv(envLane, lane)
 	s := startRoot(t, self)
 	if got := s.members(); len(got) < minMembers {
 		t.Fatalf("%d processes, want at least %d", len(got), minMembers)

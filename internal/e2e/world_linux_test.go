@@ -44,13 +44,26 @@ func (l *eventLog) add(e actor.Event) {
 	l.more = make(chan struct{})
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	return newWorldOn(t, actor.AutoLane)
+// lanes are what messages travel by: the socket alone, and rings from a link's
+// first message on.
+var lanes = []struct {
+	name string
+	lane actor.Lane
+}{{"socket", actor.SocketLane}, {"ring", actor.RingLane}}
+
+// overLanes runs a test of links over each lane.
+func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
+	for _, l := range lanes {
+		t.Run(l.name, func(t *testing.T) { test(t, newWorldOver(t, l.lane)) })
+	}
 }
 
-// newWorldOn is newWorld whose messages travel by a given lane.
-func newWorldOn(t testing.TB, lane actor.Lane) *world {
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldOver(t, actor.AutoLane)
+}
+
+func newWorldOver(t testing.TB, lane actor.Lane) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
