@@ -241,7 +241,7 @@ func TestRingsOfALiar(t *testing.T) {
 // The one who is asked may lie as well.
 func TestRingsOfALyingAnswer(t *testing.T) {
 	for name, answer := range map[string]func(l *liar) []byte{
-		"nothing":    func(l *liar) []byte { return nil },
+		"nothing":    func(l *liar) []byte { return Params() },
 		"never sent": func(l *liar) []byte { return Params(7, 8) },
 		"no bell":    func(l *liar) []byte { return Params(l.sendFile(l.rings.File()), l.sendFile(l.rings.File())) },
 		"no memory":  func(l *liar) []byte { return Params(l.sendFile(l.bell.File()), l.sendFile(l.bell.File())) },
@@ -269,6 +269,28 @@ func TestRingsOfALyingAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nil is the answer of one who is ending: no lie, and no rings.
+func TestRingsOfAnEndingAnswer(t *testing.T) {
+	leaktest.Check(t)
+	fds := socketFDs(t)
+	e, l := newRingEnd(t, fds[0]), newLiar(t, fds[1])
+	e.peer.Start()
+	done := make(chan error, 2)
+	e.peer.OfferRings(e.bell, func(err error) { done <- err })
+	l.say(AppendResponse(nil, l.hear().ID, nil, nil, nil))
+	if err := <-done; !errors.Is(err, transport.ErrClosed) {
+		t.Errorf("offered: %v", err)
+	}
+	l.say(note(1)) // what it has to say still is heard
+	l.lane.Close()
+	<-e.closed
+	if e.last[0] != 1 {
+		t.Errorf("heard %d messages", e.last[0])
+	}
+	l.close()
+	e.bell.Close()
 }
 
 // One who offered numbers its messages first: an answerer that begins before is
