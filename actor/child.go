@@ -56,7 +56,8 @@ type child struct {
 	peer    *mailbox.Peer
 	link    *inLink
 	server  *controlServer
-	scanner *mailbox.Scanner // of the connection to the parent
+	scanner *mailbox.Scanner    // of the connection to the parent
+	early   []*mailbox.Incoming // requests that wait for the start; of the reader's goroutine
 
 	mu     sync.Mutex
 	h      *host
@@ -135,7 +136,20 @@ func (c *child) Control(m *mailbox.Incoming) {
 			c.link.Control(m)
 		}
 	default:
+		c.serve(m)
+	}
+}
+
+// serve answers what other processes ask. Before it knows its own place in the
+// tree, the child would send the question back to where it came from.
+func (c *child) serve(m *mailbox.Incoming) {
+	switch {
+	case c.host() != nil:
 		c.server.serve(m)
+	case len(c.early) < maxRequests:
+		c.early = append(c.early, m.Take())
+	case m.Call:
+		c.server.refuse(m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
 	}
 }
 
@@ -224,6 +238,11 @@ func (c *child) start(m *mailbox.Incoming) {
 	mainHost.Store(h)
 	id, src := m.ID, newSource(o.Args, segments, c.sys)
 	go c.life(h, src, id, segments)
+	for _, m := range c.early {
+		c.server.serve(m)
+		m.Drop()
+	}
+	c.early = nil
 }
 
 // life runs the actor and ends the process.

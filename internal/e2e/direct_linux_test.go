@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -164,19 +165,7 @@ func TestDirectLinkViolations(t *testing.T) {
 		if err := l.drain(); err != nil {
 			t.Errorf("%s: the link does not end: %v", name, err)
 		}
-		// The event comes over descriptor 3, with the sender and the cause.
-		for {
-			e, err := a.await("$/event")
-			if err != nil {
-				t.Fatalf("%s: no event: %v", name, err)
-			}
-			if s := text(e.Params); strings.Contains(s, "link lost") && strings.Contains(s, from) {
-				if !strings.Contains(s, "mailbox.ErrProtocol") {
-					t.Errorf("%s: the event has no cause: %s", name, s)
-				}
-				break
-			}
-		}
+		a.lost(name, from)
 		answers()
 	}
 	// Before hello nothing is accepted.
@@ -189,6 +178,24 @@ func TestDirectLinkViolations(t *testing.T) {
 	}
 	answers()
 	a.endsWell()
+}
+
+// lost waits for the event of a link's end. It comes over descriptor 3, with
+// the sender and the cause.
+func (a *rawActor) lost(name, from string) {
+	a.Helper()
+	for {
+		e, err := a.await("$/event")
+		if err != nil {
+			a.Fatalf("%s: no event: %v", name, err)
+		}
+		if s := text(e.Params); strings.Contains(s, "link lost") && strings.Contains(s, from) {
+			if !strings.Contains(s, "mailbox.ErrProtocol") {
+				a.Errorf("%s: the event has no cause: %s", name, s)
+			}
+			return
+		}
+	}
 }
 
 // endsWell stops the actor and demands an orderly end.
@@ -384,4 +391,43 @@ func TestBadParent(t *testing.T) {
 			a.done <- <-a.done // or the test times out
 		})
 	}
+}
+
+// What a parent asks before it has said what its child is to be is answered:
+// whom it concerns, nobody there knows.
+func TestRequestsBeforeTheStart(t *testing.T) {
+	leaktest.Check(t)
+	a := startRaw(t, nil)
+	order := list(map[string]any{"path": "/raw/child", "incarnation": uuid.NewString(), "kind": "victim", "from": "/"})
+	var ids []uint64
+	ask := func(method string, params []byte) {
+		id, err := a.request(method, params, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	ask("$/hello", list(helloMap(nil)))
+	for range 20 {
+		ask("$/obituary", order)
+		if _, err := a.request("$/introduce", order, nil); err != nil { // waits for the child
+			t.Fatal(err)
+		}
+	}
+	ask("$/start", list(startMap(nil)))
+	for left := len(ids); left > 0; {
+		e, err := a.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.Index(ids, e.ID)
+		if e.Type != mailbox.Response || i < 0 {
+			continue
+		}
+		left--
+		if known := i == 0 || i == len(ids)-1; known != (e.Err == nil) {
+			t.Errorf("answer %d: %s, %s", i, text(e.Result), text(e.Err))
+		}
+	}
+	a.endsWell()
 }
