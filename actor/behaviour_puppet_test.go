@@ -150,6 +150,8 @@ type relay struct {
 	Gate  string // of the first one
 	Then  string // of the last one
 	Route []actor.Ref[puppet]
+
+	Future bool // wait for futures
 }
 
 func (p *puppet) Relay(ctx context.Context, r relay) (string, error) {
@@ -158,7 +160,14 @@ func (p *puppet) Relay(ctx context.Context, r relay) (string, error) {
 	}
 	p.write(r.Note)
 	pass(r.Gate)
-	v, err := PuppetRelay.Call(ctx, r.Route[0], relay{Note: r.Note, Then: r.Then, Route: r.Route[1:]})
+	next := relay{Note: r.Note, Then: r.Then, Route: r.Route[1:], Future: r.Future}
+	var v string
+	var err error
+	if r.Future {
+		v, err = PuppetRelay.Go(ctx, r.Route[0], next).Result()
+	} else {
+		v, err = PuppetRelay.Call(ctx, r.Route[0], next)
+	}
 	if err != nil {
 		err = fmt.Errorf("relayed: %w", err)
 	}

@@ -139,6 +139,36 @@ func TestCrossedCalls(t *testing.T) {
 	})
 }
 
+// A circle of calls is found although one of them is begun, so that in the inbox
+// of its receiver nothing waits; and although handlers wait for futures.
+func TestCrossedCallsThroughOneThatIsBegun(t *testing.T) {
+	for name, future := range map[string]bool{"call": false, "future": true} {
+		t.Run(name, func(t *testing.T) { everywhere(t, func(b *bed) { crossThroughBegun(b, future) }) })
+	}
+}
+
+func crossThroughBegun(b *bed, future bool) {
+	b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage()), supervisor.Actor(Puppets, "r", b.stage()))
+	g := b.gate()
+	calls := []*actor.Future[string]{PuppetRelay.Go(b.ctx, b.ref("r"),
+		relay{Note: "r", Gate: g.path, Route: []actor.Ref[puppet]{b.ref("p")}, Future: future})}
+	b.diary.expect("r")
+	calls = append(calls, PuppetRelay.Go(b.ctx, b.ref("p"),
+		relay{Note: "in", Route: []actor.Ref[puppet]{b.ref("q"), b.ref("r")}, Future: future}))
+	b.diary.expect("in", "in") // p's and q's
+	g.open()
+	refused := 0
+	for _, c := range calls {
+		if _, err := c.Result(); err != nil {
+			b.is(err, actor.ErrCallCycle)
+			refused++
+		}
+	}
+	if refused != 1 {
+		b.Fatalf("%d of 2 calls were refused", refused)
+	}
+}
+
 // Handlers that merely wait long are left alone.
 func TestNoFalseDeadlock(t *testing.T) {
 	everywhere(t, func(b *bed) {

@@ -128,6 +128,7 @@ func (m *Method[K, Req, Resp]) Go(ctx context.Context, ref Ref[K], req Req) *Fut
 		close(f.done)
 		return f
 	}
+	f.inv, f.c, f.call = invocationOf(ctx), c, call
 	go func() {
 		defer close(f.done)
 		r, err := c.await(ctx, call)
@@ -145,6 +146,11 @@ type Future[Resp any] struct {
 	done chan struct{}
 	resp Resp
 	err  error
+
+	// For whom Result waits: whoever waits for that handler waits for the call.
+	inv  *invocation
+	c    *client
+	call *call
 }
 
 // Done is closed when the call has ended.
@@ -152,6 +158,10 @@ func (f *Future[Resp]) Done() <-chan struct{} { return f.done }
 
 // Result waits for the end of the call and returns what Call would.
 func (f *Future[Resp]) Result() (Resp, error) {
+	if f.inv != nil && !isDone(f.done) {
+		f.inv.waits(f.c, f.call)
+		defer f.inv.waited(f.call)
+	}
 	<-f.done
 	return f.resp, f.err
 }

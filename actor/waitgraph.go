@@ -17,7 +17,8 @@ import (
 // call waits too long asks along the calls that its handler waits for; a probe
 // that comes back to the handler it started from has found a cycle. The
 // handler with the highest invocation id in the cycle is the victim: its call
-// fails with ErrCallCycle. Actors with several slots do not pass probes on: a
+// fails with ErrCallCycle. It is told by a second round, because it may have been
+// reached by a call that is begun, and then nobody asks for it. Actors with several slots do not pass probes on: a
 // slot may come free.
 
 const (
@@ -30,20 +31,27 @@ const (
 // the probe comes by, wait for the origin?
 type probe struct {
 	Call   uint64   `msgpack:"call"`
-	Origin uint64   `msgpack:"origin"` // invocation that asks
-	Max    uint64   `msgpack:"max"`    // highest invocation on the way
-	Trail  []string `msgpack:"trail"`  // paths on the way
+	Origin uint64   `msgpack:"origin"`           // invocation that asks
+	Max    uint64   `msgpack:"max"`              // highest invocation on the way
+	Trail  []string `msgpack:"trail"`            // paths on the way
+	Victim uint64   `msgpack:"victim,omitempty"` // the cycle is found: this invocation's call is to fail
 }
 
 // waits notes that the handler ctx belongs to waits for a call.
 func waits(ctx context.Context, c *client, waited *call) *invocation {
 	inv := invocationOf(ctx)
-	if inv != nil {
-		inv.mu.Lock()
-		defer inv.mu.Unlock()
-		inv.out = append(inv.out, outgoing{waited, c})
-	}
+	inv.waits(c, waited)
 	return inv
+}
+
+// waits is waits of a handler that is known. It may be called on nil.
+func (inv *invocation) waits(c *client, waited *call) {
+	if inv == nil {
+		return
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.out = append(inv.out, outgoing{waited, c})
 }
 
 // outgoing is a call that a handler waits for.
@@ -127,13 +135,18 @@ func (l *inLink) probed(p probe) {
 			return
 		}
 	}
-	if inv.id != p.Origin {
+	switch {
+	case p.Victim == inv.id || p.Victim == 0 && p.Origin == inv.id && p.Max == inv.id:
+		h.resolve(inv, p)
+	case p.Origin != inv.id:
 		h.pass(inv, p)
-		return
+	case p.Victim == 0:
+		h.pass(inv, probe{Origin: inv.id, Max: p.Max, Victim: p.Max})
 	}
-	if p.Max != p.Origin {
-		return // another handler of the cycle is the victim, and will find out
-	}
+}
+
+// resolve fails the calls that inv waits for.
+func (h *host) resolve(inv *invocation, p probe) {
 	trail := strings.Join(append(p.Trail, h.path), " -> ")
 	err := fmt.Errorf("calls wait for each other (%s): %w", trail, ErrCallCycle)
 	h.sys.Emit(Event{Type: EventDeadlock, Path: h.path, Kind: h.kind.name, Incarnation: h.incarnation,

@@ -121,7 +121,7 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 		}
 		args = false
 	}
-	if !args && pointer && p.direct {
+	if !args && pointer && p.direct && !reflect.ValueOf(v).IsNil() { // the library makes nil of a nil pointer
 		return v.(msgpack.CustomEncoder).EncodeMsgpack(enc)
 	}
 	if !args && (pointer || !p.addressable) {

@@ -66,6 +66,11 @@ func TestCallsItself(t *testing.T) {
 	if err := codec.Decode(&Source{B: []byte{codeNil}}, &out); err != nil || out != (selfMade{}) {
 		t.Error(out, err)
 	}
+	var pointers Codec[*selfMade] // its plan is known by now, and a nil pointer has no methods to call
+	var none Buffer
+	if err := pointers.Encode(&none, new(*selfMade), false); err != nil || string(none.B) != "\xc0" {
+		t.Errorf("nil pointer: % x, %v", none.B, err)
+	}
 	n := 3
 	var moodyCodec Codec[moody]
 	var buf Buffer
