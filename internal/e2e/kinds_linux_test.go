@@ -36,6 +36,7 @@ var (
 	VictimSum    = actor.Handle(Victims, "sum", (*victim).Sum)
 	VictimMake   = actor.Handle(Victims, "make", (*victim).Make)
 	VictimAsk    = actor.Handle(Victims, "ask", (*victim).Ask)
+	VictimTrust  = actor.Handle(Victims, "trust", (*victim).Trust)
 	VictimStream = actor.HandleStream(Victims, "stream", (*victim).Stream)
 )
 
@@ -253,6 +254,11 @@ func (v *victim) Make(_ context.Context, n int) (shm.Array[float64], error) {
 // Ask counts on another victim, over a link of its own.
 func (v *victim) Ask(ctx context.Context, other actor.Ref[victim]) (int, error) {
 	return VictimCount.Call(ctx, other, 1)
+}
+
+// Trust calls a program of another make, over a link of its own.
+func (v *victim) Trust(ctx context.Context, other actor.Ref[foreign]) (string, error) {
+	return ForeignEcho.Call(ctx, other, "hello")
 }
 
 // Stream yields numbers until its reader leaves.
