@@ -14,12 +14,14 @@ import (
 // and then sleeps.
 
 const (
-	// DefaultSpin is the longest that a reader looks before it sleeps: about
-	// what to sleep and to be woken would cost both sides.
-	DefaultSpin = 40 * time.Microsecond
+	// DefaultSpin is the longest that a reader looks before it sleeps. It must be
+	// longer than to wake a core that sleeps takes, some 60 us in a virtual
+	// machine: else two that have once slept never meet awake again.
+	DefaultSpin = 100 * time.Microsecond
 
 	minSpin  = 2 * time.Microsecond // less is nothing
 	spinStep = time.Microsecond     // what each wait that looking spares, or would have spared, adds
+	tryEvery = 64                   // one that does not look any more tries it again after so many waits
 )
 
 // A Spinner decides how long one reader looks. It is adaptive: each wait that was
@@ -33,6 +35,8 @@ type Spinner struct {
 
 	budget time.Duration
 	begun  bool
+	asleep int  // waits since it last looked
+	trying bool // it looks this time to see whether it would pay again
 }
 
 func (s *Spinner) max() time.Duration {
@@ -50,16 +54,24 @@ func (s *Spinner) Budget() time.Duration {
 	if !s.begun {
 		s.begun, s.budget = true, s.max()
 	}
-	if s.budget < minSpin {
-		return 0
+	if s.budget >= minSpin {
+		return s.budget
 	}
-	return s.budget
+	if s.asleep++; s.asleep == tryEvery { // the other may be at it, too
+		s.asleep, s.trying = 0, true
+		return s.max()
+	}
+	return 0
 }
 
 // Waited says how long the reader had to wait altogether, awake and asleep.
 func (s *Spinner) Waited(d time.Duration) {
+	tried := s.trying
+	s.trying = false
 	switch limit := s.max(); {
 	case limit < 0:
+	case tried && d <= limit:
+		s.budget = limit / 2
 	case d > limit:
 		s.budget /= 2
 	default:
@@ -91,6 +103,7 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 	for range glance {
 		pause(1)
 		if w.Ready() {
+			s.Waited(0)
 			return true, 0
 		}
 	}

@@ -39,6 +39,36 @@ func TestSpinnerLearns(t *testing.T) {
 	}
 }
 
+// One that has given up tries it again after a while.
+func TestSpinnerTriesAgain(t *testing.T) {
+	for _, c := range []struct {
+		waited, want time.Duration
+	}{{time.Microsecond, 20 * time.Microsecond}, {time.Second, 0}} {
+		s := Spinner{Max: 40 * time.Microsecond}
+		s.Budget()
+		for range 6 {
+			s.Waited(time.Second)
+		}
+		for n := range 2 * tryEvery {
+			want := time.Duration(0)
+			if (n+1)%tryEvery == 0 {
+				want = s.Max
+			}
+			if got := s.Budget(); got != want {
+				t.Fatalf("the wait number %d: %v, want %v", n, got, want)
+			}
+			s.Waited(time.Second)
+		}
+		for range tryEvery {
+			s.Budget()
+		}
+		s.Waited(c.waited)
+		if got := s.Budget(); got != c.want {
+			t.Errorf("having waited %v when it tried: %v, want %v", c.waited, got, c.want)
+		}
+	}
+}
+
 // countdown is ready after so many looks.
 type countdown struct{ left, looks int }
 
