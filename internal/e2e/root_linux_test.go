@@ -49,8 +49,10 @@ func root() error {
 	}
 	children = append(children, supervisor.Actor(Victims, "nested", "parent"), supervisor.Actor(Foreigns, "foreign", foreignArgs{Role: "plain"}))
 	spec := supervisor.Spec{Children: children, Intensity: 100, Logger: slog.New(slog.DiscardHandler)}
-	if os.Getenv(envLane) == "ring" {
-		spec.Lane = actor.RingLane
+	for _, l := range lanes {
+		if l.name == os.Getenv(envLane) {
+			spec.Lane = l.lane
+		}
 	}
 	if os.Getenv(envGroups) != "" {
 		spec.Cgroups = actor.CgroupsRequired
@@ -86,12 +88,17 @@ func root() error {
 	fmt.Println("ready", tree.System().ID())
 
 	plain, err := Victims.Ref(tree, "plain")
-	if err != nil {
+	talker, err2 := Victims.Ref(tree, "grandparent")
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
-		switch commands.Text() {
+		what, arg, _ := strings.Cut(commands.Text(), " ")
+		switch what {
+		case "chat":
+			VictimChat.Go(ctx, plain, chat{With: talker, Diary: arg})
+			fmt.Println("they chat")
 		case "escape":
 			fmt.Println(VictimDo.Call(ctx, plain, "escape"))
 		case "restart":

@@ -23,6 +23,7 @@ type world struct {
 	testing.TB
 	ctx     context.Context
 	sys     *actor.System
+	lane    actor.Lane
 	healthy *actor.Instance
 	ref     actor.Ref[victim]
 
@@ -71,7 +72,7 @@ func newWorldOver(t testing.TB, lane actor.Lane) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, ctx: ctx, sys: sys, log: &eventLog{more: make(chan struct{})}}
+	w := &world{TB: t, ctx: ctx, sys: sys, lane: lane, log: &eventLog{more: make(chan struct{})}}
 	events := sys.Events(context.Background())
 	var reader sync.WaitGroup
 	reader.Go(func() {
