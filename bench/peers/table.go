@@ -77,7 +77,7 @@ func ours(o options) []harness.Row {
 	for _, l := range lanes {
 		suffix, words := "", ""
 		if l.name != "" {
-			suffix, words = "/"+l.name, ", "+l.name+" lane"
+			suffix, words = "/"+l.name, ", "+l.name
 		}
 		facts := harness.Facts{Language: "Go", Processes: 2, Codec: msgPack, Spins: l.spins, Role: harness.Ours}
 		rows = append(rows,
