@@ -125,7 +125,7 @@ func TestSentinelsOfAnEnd(t *testing.T) {
 	})
 }
 
-// A constructor that panics or hangs is the same error in both modes; one that
+// A constructor that panics or hangs is the same error in all modes; one that
 // ignores is none.
 func TestConstructorsThatEnd(t *testing.T) {
 	everywhere(t, func(b *bed) {
