@@ -151,6 +151,9 @@ func (p *Peer) takeRings(m *Incoming) error {
 	if err != nil {
 		mem.Close()
 		bell.Close()
+		if _, over := h.Bell(); over != nil {
+			err = over // it ended meanwhile, and its bell with it
+		}
 	} else {
 		err = t.Join(mem, bell)
 	}

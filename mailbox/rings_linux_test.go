@@ -24,6 +24,8 @@ type ringEnd struct {
 	peer   *Peer
 	bell   *transport.Bell
 	refuse atomic.Bool
+	ending atomic.Bool // its bell is taken away as soon as somebody has asked for it
+	ended  atomic.Bool
 	ringed chan struct{}
 	closed chan error
 
@@ -99,6 +101,13 @@ func (e *ringEnd) gone() error {
 func (e *ringEnd) Bell() (*transport.Bell, error) {
 	if e.refuse.Load() {
 		return nil, errors.New("not today")
+	}
+	if e.ended.Load() {
+		return nil, transport.ErrClosed
+	}
+	if e.ending.Load() {
+		e.ended.Store(true)
+		e.bell.Close()
 	}
 	return e.bell, nil
 }
@@ -301,6 +310,21 @@ func TestRingsRefused(t *testing.T) {
 		t.Errorf("offered again: %v", err)
 	}
 	_, _ = a.end(), b.end()
+}
+
+// Who is ending takes no rings, and that is not for want of anything: also in the
+// moment between the question for its bell and the sending of it.
+func TestRingsOfferedToOneWhoEnds(t *testing.T) {
+	leaktest.Check(t)
+	a, b := ringEnds(t)
+	b.ending.Store(true)
+	for range 2 { // in this moment, and afterwards
+		if err := a.offer(); !errors.Is(err, transport.ErrClosed) {
+			t.Errorf("offered: %v", err)
+		}
+	}
+	a.end()
+	b.gone()
 }
 
 // Of an offer that is under way when the connection ends, one hears once.
