@@ -101,6 +101,9 @@ func (g *Guests) Wait(ctx context.Context, w *Waiter, stuck func()) {
 		p.lead(ctx, g, bell, w, stuck)
 		stuck = nil
 		g.resign()
+		if p.gone.Load() {
+			runtime.Gosched() // for the goroutine that is about to say so: see Shut
+		}
 	}
 }
 
