@@ -28,25 +28,25 @@ func total(a picture) (sum float64) {
 func (g *gallery) Sum(_ context.Context, a picture) (float64, error) { return total(a), nil }
 
 // Keep keeps what it gets; Show says what it has.
-func (g *gallery) Keep(_ context.Context, a picture) (actor.NoArgs, error) {
+func (g *gallery) Keep(_ context.Context, a picture) (actor.None, error) {
 	g.kept = a.Keep()
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 // Forget holds on to what it gets without keeping it.
-func (g *gallery) Forget(_ context.Context, a picture) (actor.NoArgs, error) {
+func (g *gallery) Forget(_ context.Context, a picture) (actor.None, error) {
 	g.kept = a
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
-func (g *gallery) Show(context.Context, actor.NoArgs) (float64, error) {
+func (g *gallery) Show(context.Context, actor.None) (float64, error) {
 	if _, err := g.kept.Slice(); err != nil {
 		return 0, fmt.Errorf("%w (%v)", errReleased, err)
 	}
 	return total(g.kept), nil
 }
 
-func (g *gallery) Free(context.Context, actor.NoArgs) (int, error) {
+func (g *gallery) Free(context.Context, actor.None) (int, error) {
 	g.kept.Release()
 	runtime.GC()
 	return shm.Stats().Handles, nil
@@ -83,28 +83,28 @@ type forward struct {
 var errReleased = fmt.Errorf("the gallery's array is released: %w", shm.ErrReleased)
 
 var (
-	Galleries       = actor.Define("gallery", func(context.Context, actor.NoArgs) (*gallery, error) { return &gallery{}, nil }, actor.Sentinels(shm.ErrReleased))
-	GallerySum      = actor.Handle(Galleries, "sum", (*gallery).Sum)
-	GalleryKeep     = actor.Handle(Galleries, "keep", (*gallery).Keep)
-	GalleryForget   = actor.Handle(Galleries, "forget", (*gallery).Forget)
-	GalleryShow     = actor.Handle(Galleries, "show", (*gallery).Show)
-	GalleryFree     = actor.Handle(Galleries, "free", (*gallery).Free)
-	GalleryPaint    = actor.Handle(Galleries, "paint", (*gallery).Paint)
-	GalleryScribble = actor.Handle(Galleries, "scribble", (*gallery).Scribble)
+	Galleries       = actor.Define("gallery", func(context.Context, actor.None) (*gallery, error) { return &gallery{}, nil }, actor.KindOptions{Errors: []error{shm.ErrReleased}})
+	GallerySum      = actor.DefineMethod(Galleries, "sum", (*gallery).Sum)
+	GalleryKeep     = actor.DefineMethod(Galleries, "keep", (*gallery).Keep)
+	GalleryForget   = actor.DefineMethod(Galleries, "forget", (*gallery).Forget)
+	GalleryShow     = actor.DefineMethod(Galleries, "show", (*gallery).Show)
+	GalleryFree     = actor.DefineMethod(Galleries, "free", (*gallery).Free)
+	GalleryPaint    = actor.DefineMethod(Galleries, "paint", (*gallery).Paint)
+	GalleryScribble = actor.DefineMethod(Galleries, "scribble", (*gallery).Scribble)
 	GalleryForward  *actor.Method[gallery, forward, float64]
 )
 
-func init() { GalleryForward = actor.Handle(Galleries, "forward", (*gallery).Forward) }
+func init() { GalleryForward = actor.DefineMethod(Galleries, "forward", (*gallery).Forward) }
 
 func (b *bed) galleries(ids ...string) (refs []actor.Ref[gallery]) {
 	b.Helper()
 	var children []supervisor.Child
 	for _, id := range ids {
-		children = append(children, supervisor.Actor(Galleries, id, actor.NoArgs{}))
+		children = append(children, supervisor.Actor(Galleries, id, actor.None{}))
 	}
 	b.start(children...)
 	for _, id := range ids {
-		refs = append(refs, must(Galleries.Ref(b.tree, id)))
+		refs = append(refs, must(Galleries.Lookup(b.tree, id)))
 	}
 	return refs
 }
@@ -161,12 +161,12 @@ func TestReleaseOfReceivedArrays(t *testing.T) {
 		defer a.Release()
 		_, err := GalleryForget.Call(b.ctx, g, a)
 		b.must(err)
-		_, err = GalleryShow.Call(b.ctx, g, actor.NoArgs{})
+		_, err = GalleryShow.Call(b.ctx, g, actor.None{})
 		b.is(err, shm.ErrReleased)
 		_, err = GalleryKeep.Call(b.ctx, g, a)
 		b.must(err)
-		check(b, 10.0)(GalleryShow.Call(b.ctx, g, actor.NoArgs{}))
-		n, err := GalleryFree.Call(b.ctx, g, actor.NoArgs{})
+		check(b, 10.0)(GalleryShow.Call(b.ctx, g, actor.None{}))
+		n, err := GalleryFree.Call(b.ctx, g, actor.None{})
 		b.must(err)
 		if want := map[bool]int{true: 0, false: 1}[b.process]; n != want { // in-process, ours is one
 			b.Fatalf("%d handles, want %d", n, want)
@@ -204,8 +204,8 @@ func TestWritesToArrays(t *testing.T) {
 // messages that never will be are let go (the leak check says so).
 func TestArraysAcrossARestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Galleries, "g", actor.NoArgs{}))
-		g := must(Galleries.Ref(b.tree, "g"))
+		b.start(supervisor.Actor(Galleries, "g", actor.None{}))
+		g := must(Galleries.Lookup(b.tree, "g"))
 		a := filled(10, 1)
 		defer a.Release()
 		if b.process || runtime.GOOS == "linux" {
@@ -223,7 +223,7 @@ func TestArraysAcrossARestart(t *testing.T) {
 		b.must(b.tree.StopChild(b.ctx, "g"))
 		_, err := GallerySum.Call(b.ctx, g, a)
 		b.gone(err)
-		if n := b.tree.System().Stats().Unbegun; n != 0 {
+		if n := system(b.tree).Stats().Unbegun; n != 0 {
 			b.Fatalf("%d messages wait for nobody", n)
 		}
 	})

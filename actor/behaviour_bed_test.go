@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -65,7 +66,7 @@ func everywhere(t *testing.T, test func(b *bed)) {
 func inProcesses(t *testing.T, test func(b *bed)) {
 	for _, l := range lanes {
 		t.Run("process/"+l.name, func(t *testing.T) {
-			if runtime.GOOS != "linux" {
+			if goruntime.GOOS != "linux" {
 				t.Skip("process mode needs Linux")
 			}
 			test(newBed(t, true, l.lane))
@@ -129,7 +130,7 @@ func (b *bed) stage() stage { return stage{Diary: b.diary.path, Test: os.Getpid(
 
 func (b *bed) ref(id string) actor.Ref[puppet] {
 	b.Helper()
-	r, err := Puppets.Ref(b.tree, id)
+	r, err := Puppets.Lookup(b.tree, id)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func (b *bed) gone(err error) {
 // exit fails the test unless err is the end of an actor.
 func (b *bed) exit(err error) *actor.ExitError {
 	b.Helper()
-	x, ok := actor.IsExit(err)
+	x, ok := exitOf(err)
 	if !ok {
 		b.Fatalf("error %v is no ExitError", err)
 	}
@@ -410,3 +411,15 @@ func containsAll(s string, parts ...string) bool {
 	}
 	return true
 }
+
+// exitOf returns the end of an actor that err is about, if it is.
+func exitOf(err error) (x *actor.ExitError, ok bool) {
+	ok = errors.As(err, &x)
+	return x, ok
+}
+
+func blueprint[K, A any](k *actor.Kind[K, A], args A, opts ...actor.Option) runtime.Blueprint {
+	return runtime.NewBlueprint(k.With(args).Port(), opts...)
+}
+
+func system(s actor.Scope) *runtime.System { return runtime.SystemOf(s) }

@@ -27,12 +27,12 @@ func TestCallsAndCasts(t *testing.T) {
 		check(b, 10)(f.Result())
 		check(b, 10)(f.Result()) // as often as one likes
 		check(b, "x7")(PuppetWords.Call(b.ctx, p, wordy{A: "x", B: 7}))
-		pid, err := PuppetPID.Call(b.ctx, p, actor.NoArgs{})
+		pid, err := PuppetPID.Call(b.ctx, p, actor.None{})
 		b.must(err)
 		if own := pid == b.stage().Test; own == b.process {
 			b.Fatalf("it runs in process %d, the test in %d", pid, b.stage().Test)
 		}
-		me, err := PuppetMe.Call(b.ctx, p, actor.NoArgs{})
+		me, err := PuppetMe.Call(b.ctx, p, actor.None{})
 		b.must(err)
 		if me != p {
 			b.Fatalf("it calls itself %v, we %v", me, p)

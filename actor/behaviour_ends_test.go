@@ -60,17 +60,17 @@ func (l *leaver) Leave(_ context.Context, how string) (string, error) {
 	return how, nil
 }
 
-func (l *leaver) Strict(context.Context, actor.NoArgs) (bool, error) { return shm.Strict(), nil }
+func (l *leaver) Strict(context.Context, actor.None) (bool, error) { return shm.Strict(), nil }
 
 var (
-	Leavers      = actor.Define("leaver", newLeaver, actor.Sentinels(errLeft))
-	Leave        = actor.Handle(Leavers, "leave", (*leaver).Leave)
-	LeaverStrict = actor.Handle(Leavers, "strict", (*leaver).Strict)
+	Leavers      = actor.Define("leaver", newLeaver, actor.KindOptions{Errors: []error{errLeft}})
+	Leave        = actor.DefineMethod(Leavers, "leave", (*leaver).Leave)
+	LeaverStrict = actor.DefineMethod(Leavers, "strict", (*leaver).Strict)
 )
 
 func (b *bed) leaver(id string) actor.Ref[leaver] {
 	b.Helper()
-	ref, err := Leavers.Ref(b.tree, id)
+	ref, err := Leavers.Lookup(b.tree, id)
 	b.must(err)
 	return ref
 }
@@ -131,12 +131,12 @@ func TestConstructorsThatEnd(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start()
 		err := b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "p", "constructor panics"))
-		if x, ok := actor.IsExit(err); !ok || x.Reason != actor.ReasonPanic || x.Begun != actor.BegunNo || strings.Count(err.Error(), "panic: constructor") != 1 {
+		if x, ok := exitOf(err); !ok || x.Reason != actor.ReasonPanic || x.Begun != actor.BegunNo || strings.Count(err.Error(), "panic: constructor") != 1 {
 			b.Errorf("panic: %v", err)
 		}
 		if b.process { // a goroutine that hangs stays, and would be a leak
 			err = b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "h", "constructor hangs", supervisor.StartTimeout(50*time.Millisecond)))
-			if x, ok := actor.IsExit(err); !ok || x.Reason != actor.ReasonStartTimeout {
+			if x, ok := exitOf(err); !ok || x.Reason != actor.ReasonStartTimeout {
 				b.Errorf("start timeout: %v", err)
 			}
 		}
@@ -172,43 +172,43 @@ func TestSendsToAStoppedActor(t *testing.T) {
 func TestStrictInActors(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Leavers, "l", ""))
-		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.NoArgs{}))
+		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.None{}))
 	})
 }
 
 // landlord is an actor with a tree of its own.
 type landlord struct{ tree *supervisor.Tree }
 
-func newLandlord(ctx context.Context, _ actor.NoArgs) (*landlord, error) {
+func newLandlord(ctx context.Context, _ actor.None) (*landlord, error) {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(Leavers, "tenant", "")}})
 	return &landlord{tree}, err
 }
 
-func (l *landlord) Nameplate(ctx context.Context, _ actor.NoArgs) (string, error) {
-	tenant, err := Leavers.Ref(l.tree, "tenant")
+func (l *landlord) Nameplate(ctx context.Context, _ actor.None) (string, error) {
+	tenant, err := Leavers.Lookup(l.tree, "tenant")
 	if err != nil {
 		return "", err
 	}
-	return LeaverTitle.Call(ctx, tenant, actor.NoArgs{})
+	return LeaverTitle.Call(ctx, tenant, actor.None{})
 }
 
-func (*leaver) Title(context.Context, actor.NoArgs) (string, error) {
+func (*leaver) Title(context.Context, actor.None) (string, error) {
 	return strings.TrimRight(os.Args[0], " "), nil
 }
 
 var (
-	LeaverTitle = actor.Handle(Leavers, "title", (*leaver).Title)
+	LeaverTitle = actor.DefineMethod(Leavers, "title", (*leaver).Title)
 	Landlords   = actor.Define("landlord", newLandlord)
-	Nameplate   = actor.Handle(Landlords, "nameplate", (*landlord).Nameplate)
+	Nameplate   = actor.DefineMethod(Landlords, "nameplate", (*landlord).Nameplate)
 )
 
 // A process below another actor's is named after the program, not after its
 // parent's title.
 func TestTitlesBelowAnActor(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		b.start(supervisor.Actor(Landlords, "lord", actor.NoArgs{}))
-		lord, err := Landlords.Ref(b.tree, "lord")
+		b.start(supervisor.Actor(Landlords, "lord", actor.None{}))
+		lord, err := Landlords.Lookup(b.tree, "lord")
 		b.must(err)
-		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.NoArgs{}))
+		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.None{}))
 	})
 }

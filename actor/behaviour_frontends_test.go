@@ -13,6 +13,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -22,9 +23,9 @@ type Till struct{ _ int }
 var errNoMoney = errors.New("till: not enough money")
 
 var (
-	Tills    = actor.Declare[Till, int]("till", actor.Sentinels(errNoMoney))
-	TillTake = actor.NewMethod[int, int](Tills, "take")
-	TillList = actor.NewStream[actor.NoArgs, int](Tills, "list")
+	Tills    = actor.Declare[Till, int]("till", actor.KindOptions{Errors: []error{errNoMoney}})
+	TillTake = actor.DeclareMethod[int, int](Tills, "take")
+	TillList = actor.DeclareStream[actor.None, int](Tills, "list")
 )
 
 // till is the backend.
@@ -40,7 +41,7 @@ func (t *till) Take(_ context.Context, n int) (int, error) {
 	return t.money, nil
 }
 
-func (t *till) List(context.Context, actor.NoArgs) iter.Seq2[int, error] {
+func (t *till) List(context.Context, actor.None) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		for i := range t.money {
 			if !yield(i, nil) {
@@ -51,19 +52,19 @@ func (t *till) List(context.Context, actor.NoArgs) iter.Seq2[int, error] {
 }
 
 func init() {
-	actor.Implement(Tills, newTill, actor.On(TillTake, (*till).Take), actor.OnStream(TillList, (*till).List))
+	actor.Implement(Tills, newTill, actor.ImplementMethod(TillTake, (*till).Take), actor.ImplementStream(TillList, (*till).List))
 }
 
 // The split form: the frontend knows nothing of the backend.
 func TestSplitForm(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Tills, "t", 10))
-		r, err := Tills.Ref(b.tree, "t")
+		r, err := Tills.Lookup(b.tree, "t")
 		b.must(err)
 		check(b, 7)(TillTake.Call(b.ctx, r, 3))
 		_, err = TillTake.Call(b.ctx, r, 8)
 		b.is(err, errNoMoney)
-		check(b, 7)(drink(b, TillList.Open(b.ctx, r, actor.NoArgs{})))
+		check(b, 7)(drink(b, TillList.Open(b.ctx, r, actor.None{})))
 	})
 }
 
@@ -73,9 +74,9 @@ type Speller struct{ _ int }
 
 var (
 	Spellers    = actor.Declare[Speller, string]("speller")
-	SpellerAdd  = actor.NewMethod[operands, int](Spellers, "add")
-	SpellerFail = actor.NewMethod[actor.NoArgs, int](Spellers, "fail")
-	SpellerDie  = actor.NewMethod[actor.NoArgs, int](Spellers, "die")
+	SpellerAdd  = actor.DeclareMethod[operands, int](Spellers, "add")
+	SpellerFail = actor.DeclareMethod[actor.None, int](Spellers, "fail")
+	SpellerDie  = actor.DeclareMethod[actor.None, int](Spellers, "die")
 )
 
 type operands struct {
@@ -99,12 +100,12 @@ func foreignMain() {
 	case "plain":
 		speakPlain()
 	case "unbound":
-		actor.NewMethod[int, int](Tills, "forgotten")
+		actor.DeclareMethod[int, int](Tills, "forgotten")
 		actor.Main()
 	case "no main":
-		sys, err := actor.NewSystem(actor.SystemOptions{})
+		sys, err := runtime.NewSystem(runtime.SystemOptions{})
 		if err == nil {
-			i := sys.Launch("/t", Tills.Blueprint(1))
+			i := sys.Launch("/t", blueprint(Tills, 1))
 			<-i.Ready()
 			err = i.StartErr()
 			_ = sys.Close(context.Background())
@@ -153,16 +154,16 @@ func asInt(v any) int64 {
 func TestForeignPeer(t *testing.T) {
 	inProcesses(t, func(b *bed) {
 		b.start(supervisor.Actor(Spellers, "s", "plain"))
-		r, err := Spellers.Ref(b.tree, "s")
+		r, err := Spellers.Lookup(b.tree, "s")
 		b.must(err)
 		check(b, 5)(SpellerAdd.Call(b.ctx, r, operands{A: 2, B: 3}))
 		b.must(SpellerAdd.Cast(b.ctx, r, operands{A: 2, B: 3}))
-		_, err = SpellerFail.Call(b.ctx, r, actor.NoArgs{})
+		_, err = SpellerFail.Call(b.ctx, r, actor.None{})
 		var remote *actor.RemoteError
 		if !errors.As(err, &remote) || remote.Text != "no such word" {
 			b.Fatalf("%#v", err)
 		}
-		_, err = SpellerDie.Call(b.ctx, r, actor.NoArgs{})
+		_, err = SpellerDie.Call(b.ctx, r, actor.None{})
 		if x := b.exit(err); x.Begun != actor.BegunUnknown || x.Reason != actor.ReasonExitCode || x.Code != 3 || !strings.Contains(err.Error(), "spelled out") {
 			b.Fatalf("%#v", x)
 		}

@@ -36,13 +36,13 @@ func TestLanes(t *testing.T) {
 type mirror struct{ kept [][]byte }
 
 var (
-	Mirrors = actor.Define("mirror", func(context.Context, actor.NoArgs) (*mirror, error) { return &mirror{}, nil })
-	Keep    = actor.Handle(Mirrors, "keep", func(m *mirror, _ context.Context, b []byte) (int, error) {
+	Mirrors = actor.Define("mirror", func(context.Context, actor.None) (*mirror, error) { return &mirror{}, nil })
+	Keep    = actor.DefineMethod(Mirrors, "keep", func(m *mirror, _ context.Context, b []byte) (int, error) {
 		m.kept = append(m.kept, b)
 		return len(m.kept), nil
 	})
-	Kept  = actor.Handle(Mirrors, "kept", func(m *mirror, _ context.Context, i int) ([]byte, error) { return m.kept[i], nil })
-	Count = actor.HandleStream(Mirrors, "count", func(_ *mirror, _ context.Context, n int) iter.Seq2[int, error] {
+	Kept  = actor.DefineMethod(Mirrors, "kept", func(m *mirror, _ context.Context, i int) ([]byte, error) { return m.kept[i], nil })
+	Count = actor.DefineStream(Mirrors, "count", func(_ *mirror, _ context.Context, n int) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) {
 			for i := range n {
 				if !yield(i, nil) {
@@ -65,7 +65,7 @@ type look struct {
 
 // Flood casts to a puppet: the first when there is a link, the others without
 // waiting for room.
-var Flood = actor.Handle(Mirrors, "flood", func(_ *mirror, ctx context.Context, f flood) (int, error) {
+var Flood = actor.DefineMethod(Mirrors, "flood", func(_ *mirror, ctx context.Context, f flood) (int, error) {
 	err := PuppetAct.Cast(ctx, f.At, act{Note: "0"})
 	for i := 1; i < f.N && err == nil; i++ {
 		err = PuppetAct.TryCast(f.At, act{Note: fmt.Sprint(i)})
@@ -79,7 +79,7 @@ type flood struct {
 }
 
 func init() {
-	Look = actor.Handle(Mirrors, "look", func(_ *mirror, ctx context.Context, l look) (n int, err error) {
+	Look = actor.DefineMethod(Mirrors, "look", func(_ *mirror, ctx context.Context, l look) (n int, err error) {
 		write(l.Diary, l.Note)
 		pass(l.Gate)
 		for _, err := range Count.Open(ctx, l.At, 200) {
@@ -94,7 +94,7 @@ func init() {
 
 func (b *bed) mirror(id string) actor.Ref[mirror] {
 	b.Helper()
-	r, err := Mirrors.Ref(b.tree, id)
+	r, err := Mirrors.Lookup(b.tree, id)
 	b.must(err)
 	return r
 }
@@ -103,7 +103,7 @@ func (b *bed) mirror(id string) actor.Ref[mirror] {
 // cross.
 func TestStreamCycle(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Mirrors, "a", actor.NoArgs{}), supervisor.Actor(Mirrors, "z", actor.NoArgs{}))
+		b.start(supervisor.Actor(Mirrors, "a", actor.None{}), supervisor.Actor(Mirrors, "z", actor.None{}))
 		a, z := b.mirror("a"), b.mirror("z")
 		check[int](b, 200)(Look.Call(b.ctx, a, look{At: z}))
 		_, err := Look.Call(b.ctx, a, look{At: a})
@@ -132,7 +132,7 @@ func cmpOr(errs ...error) error {
 // likewise, however often the memory that it came in is used again.
 func TestBytesAreKept(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Mirrors, "m", actor.NoArgs{}))
+		b.start(supervisor.Actor(Mirrors, "m", actor.None{}))
 		m := b.mirror("m")
 		const n = 200
 		of := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i*7%900) }
@@ -215,7 +215,7 @@ func TestDrainOfHundreds(t *testing.T) {
 		if b.lane != actor.RingLane {
 			b.Skip("not promised")
 		}
-		b.start(supervisor.Actor(Puppets, "p", b.stage(), actor.Drain), supervisor.Actor(Mirrors, "m", actor.NoArgs{}))
+		b.start(supervisor.Actor(Puppets, "p", b.stage(), actor.Drain), supervisor.Actor(Mirrors, "m", actor.None{}))
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, b.ref("p"), act{Note: "first", Gate: g.path}))
 		b.diary.expect("first")
@@ -238,8 +238,8 @@ func TestDrainOfHundreds(t *testing.T) {
 
 // Choirs are puppets with many hands.
 var (
-	Choirs = actor.Define("choir", newPuppet, actor.Concurrent(voices))
-	Chant  = actor.Handle(Choirs, "sing", (*puppet).Act)
+	Choirs = actor.Define("choir", newPuppet, actor.KindOptions{Concurrent: voices})
+	Chant  = actor.DefineMethod(Choirs, "sing", (*puppet).Act)
 )
 
 const voices = 8
@@ -250,7 +250,7 @@ const voices = 8
 func TestNoSlotIsForgotten(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Choirs, "c", b.stage()))
-		c, err := Choirs.Ref(b.tree, "c")
+		c, err := Choirs.Lookup(b.tree, "c")
 		b.must(err)
 		for range 10 {
 			g := b.gate()
@@ -283,7 +283,7 @@ func TestRingsForAnEndingActor(t *testing.T) {
 		t.Skip("process mode needs Linux")
 	}
 	b := newBed(t, true, actor.AutoLane)
-	b.start(supervisor.Actor(Mirrors, "m", actor.NoArgs{}))
+	b.start(supervisor.Actor(Mirrors, "m", actor.None{}))
 	m, g := b.mirror("m"), b.gate()
 	held := Linger.Go(b.ctx, m, act{Gate: g.path, Note: b.diary.path})
 	b.diary.expect("in hand")
@@ -300,7 +300,7 @@ func TestRingsForAnEndingActor(t *testing.T) {
 }
 
 // Linger lasts longer than its ctx.
-var Linger = actor.Handle(Mirrors, "linger", func(_ *mirror, ctx context.Context, a act) (int, error) {
+var Linger = actor.DefineMethod(Mirrors, "linger", func(_ *mirror, ctx context.Context, a act) (int, error) {
 	write(a.Note, "in hand")
 	<-ctx.Done()
 	write(a.Note, "lingering")

@@ -48,11 +48,11 @@ func (s *singer) Stop(ctx context.Context) error {
 	return nil
 }
 
-func (s *singer) Sing(context.Context, actor.NoArgs) (string, error) { return "la", nil }
+func (s *singer) Sing(context.Context, actor.None) (string, error) { return "la", nil }
 
 var (
 	Singers = actor.Define("singer", func(_ context.Context, s song) (*singer, error) { return &singer{s}, nil })
-	Sing    = actor.Handle(Singers, "sing", (*singer).Sing)
+	Sing    = actor.DefineMethod(Singers, "sing", (*singer).Sing)
 )
 
 // Run's return ends the actor, and decides how; Stop is called in any case but
@@ -67,7 +67,7 @@ func TestRunAndStop(t *testing.T) {
 			g := b.gate()
 			b.start(supervisor.Actor(Singers, "s", song{Diary: b.diary.path, Gate: g.path, Run: c.run}, supervisor.Temporary))
 			b.diary.expect("run")
-			check(b, "la")(Sing.Call(b.ctx, must(Singers.Ref(b.tree, "s")), actor.NoArgs{})) // beside the loop
+			check(b, "la")(Sing.Call(b.ctx, must(Singers.Lookup(b.tree, "s")), actor.None{})) // beside the loop
 			g.open()
 			e := b.events.wait(actor.EventExited, "/s")
 			if e.Exit.Reason != c.reason || !errors.Is(e.Exit.Err, c.is) {

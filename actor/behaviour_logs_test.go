@@ -19,7 +19,7 @@ import (
 // chronicler logs wherever an actor's code can run.
 type chronicler struct{ ran chan struct{} }
 
-func newChronicler(ctx context.Context, _ actor.NoArgs) (*chronicler, error) {
+func newChronicler(ctx context.Context, _ actor.None) (*chronicler, error) {
 	actor.Logger(ctx).Info("in the constructor")
 	return &chronicler{make(chan struct{})}, nil
 }
@@ -36,7 +36,7 @@ func (c *chronicler) Stop(ctx context.Context) error {
 	return nil
 }
 
-func (c *chronicler) Stream(ctx context.Context, _ actor.NoArgs) iter.Seq2[int, error] {
+func (c *chronicler) Stream(ctx context.Context, _ actor.None) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		actor.Logger(ctx).Info("in the stream")
 		yield(0, nil)
@@ -49,7 +49,7 @@ type temperature float64
 func (t temperature) LogValue() slog.Value { return slog.Float64Value(float64(t)) }
 
 // Write logs one of everything.
-func (c *chronicler) Write(ctx context.Context, _ actor.NoArgs) (actor.NoArgs, error) {
+func (c *chronicler) Write(ctx context.Context, _ actor.None) (actor.None, error) {
 	l := actor.Logger(ctx)
 	l.Debug("a detail")
 	l.Log(ctx, slog.LevelInfo+2, "between two levels", "n", -1, "u", uint64(1), "f", 0.5, "b", true, "s", "text", "none", nil)
@@ -58,17 +58,17 @@ func (c *chronicler) Write(ctx context.Context, _ actor.NoArgs) (actor.NoArgs, e
 	g.Error("groups", "z", 3, slog.Group("", "inlined", 4), slog.Group("empty"))
 	g.Error("groups again") // of which one has nothing in it now
 	if l != actor.Logger(ctx) {
-		return actor.NoArgs{}, errors.New("it is not the same logger each time")
+		return actor.None{}, errors.New("it is not the same logger each time")
 	}
 	<-c.ran
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 var (
 	Chroniclers    = actor.Define("chronicler", newChronicler)
-	ChronicleAll   = actor.Handle(Chroniclers, "write", (*chronicler).Write)
-	ChronicleLevel = actor.Handle(Chroniclers, "level", (*chronicler).Level)
-	ChronicleMore  = actor.HandleStream(Chroniclers, "stream", (*chronicler).Stream)
+	ChronicleAll   = actor.DefineMethod(Chroniclers, "write", (*chronicler).Write)
+	ChronicleLevel = actor.DefineMethod(Chroniclers, "level", (*chronicler).Level)
+	ChronicleMore  = actor.DefineStream(Chroniclers, "stream", (*chronicler).Stream)
 )
 
 // logLines are the records of a system as lines of JSON, without the system's
@@ -132,11 +132,11 @@ func (l *logLines) nothing() {
 func TestLogger(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo)
-		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.NoArgs{})}})
-		c, err := Chroniclers.Ref(b.tree, "c")
+		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.None{})}})
+		c, err := Chroniclers.Lookup(b.tree, "c")
 		b.must(err)
-		check(b, actor.NoArgs{})(ChronicleAll.Call(b.ctx, c, actor.NoArgs{}))
-		check(b, 1)(drink(b, ChronicleMore.Open(b.ctx, c, actor.NoArgs{})))
+		check(b, actor.None{})(ChronicleAll.Call(b.ctx, c, actor.None{}))
+		check(b, 1)(drink(b, ChronicleMore.Open(b.ctx, c, actor.None{})))
 		pid := os.Getpid()
 		if b.process {
 			pid = b.pid("c")
@@ -188,16 +188,16 @@ func newTower(ctx context.Context, t tower) (*tower, error) {
 	return &t, nil
 }
 
-func (*tower) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+func (*tower) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
 var (
 	Towers   *actor.Kind[tower, tower]
-	TowerPID *actor.Method[tower, actor.NoArgs, int]
+	TowerPID *actor.Method[tower, actor.None, int]
 )
 
 func init() {
 	Towers = actor.Define("tower", newTower)
-	TowerPID = actor.Handle(Towers, "pid", (*tower).PID)
+	TowerPID = actor.DefineMethod(Towers, "pid", (*tower).PID)
 }
 
 // What comes from far below bears the name of whoever made it, and once,
@@ -207,9 +207,9 @@ func TestLogsFromBelow(t *testing.T) {
 		for _, attic := range []bool{false, true} {
 			log, logger := newLogLines(b, slog.LevelInfo)
 			b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Towers, "t", tower{3, attic})}})
-			top, err := Towers.Ref(b.tree, "t/up/up")
+			top, err := Towers.Lookup(b.tree, "t/up/up")
 			b.must(err)
-			pid, err := TowerPID.Call(b.ctx, top, actor.NoArgs{})
+			pid, err := TowerPID.Call(b.ctx, top, actor.None{})
 			b.must(err)
 			line := func(msg, attrs string) string {
 				return fmt.Sprintf(`{"level":"INFO","msg":"%s","path":"/t/up/up","pid":%d%s}`, msg, pid, attrs)
@@ -228,16 +228,16 @@ func TestLogsFromBelow(t *testing.T) {
 func TestLogLevel(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo+3)
-		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.NoArgs{})}})
-		c, err := Chroniclers.Ref(b.tree, "c")
+		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.None{})}})
+		c, err := Chroniclers.Lookup(b.tree, "c")
 		b.must(err)
-		check(b, 3)(ChronicleLevel.Call(b.ctx, c, actor.NoArgs{}))
+		check(b, 3)(ChronicleLevel.Call(b.ctx, c, actor.None{}))
 		log.nothing()
 	})
 }
 
 // Level is the lowest that the chronicler would be heard at.
-func (c *chronicler) Level(ctx context.Context, _ actor.NoArgs) (int, error) {
+func (c *chronicler) Level(ctx context.Context, _ actor.None) (int, error) {
 	level := slog.LevelDebug
 	for !actor.Logger(ctx).Enabled(ctx, level) {
 		level++

@@ -136,9 +136,9 @@ func TestSendsDuringRestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		g := b.gate()
 		b.start(supervisor.Actor(Slowpokes, "s", g.path))
-		r, err := Slowpokes.Ref(b.tree, "s")
+		r, err := Slowpokes.Lookup(b.tree, "s")
 		b.must(err)
-		down := SlowpokeEnd.Go(b.ctx, r, actor.NoArgs{})
+		down := SlowpokeEnd.Go(b.ctx, r, actor.None{})
 		_, err = down.Result()
 		b.exit(err)
 		// Its second life waits at the gate, in its constructor.
@@ -178,12 +178,12 @@ func (s *slowpoke) Say(_ context.Context, what string) (int, error) {
 	return len(s.said), nil
 }
 
-func (s *slowpoke) End(context.Context, actor.NoArgs) (int, error) { panic("end") }
+func (s *slowpoke) End(context.Context, actor.None) (int, error) { panic("end") }
 
 var (
 	Slowpokes   = actor.Define("slowpoke", newSlowpoke)
-	SlowpokeSay = actor.Handle(Slowpokes, "say", (*slowpoke).Say)
-	SlowpokeEnd = actor.Handle(Slowpokes, "end", (*slowpoke).End)
+	SlowpokeSay = actor.DefineMethod(Slowpokes, "say", (*slowpoke).Say)
+	SlowpokeEnd = actor.DefineMethod(Slowpokes, "end", (*slowpoke).End)
 )
 
 // Many goroutines of one process send side by side: each one's messages keep

@@ -99,20 +99,20 @@ type letter struct {
 	Act act
 }
 
-func (*poster) Post(ctx context.Context, l letter) (actor.NoArgs, error) {
-	return actor.NoArgs{}, PuppetAct.Cast(ctx, l.To, l.Act)
+func (*poster) Post(ctx context.Context, l letter) (actor.None, error) {
+	return actor.None{}, PuppetAct.Cast(ctx, l.To, l.Act)
 }
 
 var (
-	Posters = actor.Define("poster", func(context.Context, actor.NoArgs) (*poster, error) { return &poster{}, nil })
-	Post    = actor.Handle(Posters, "post", (*poster).Post)
+	Posters = actor.Define("poster", func(context.Context, actor.None) (*poster, error) { return &poster{}, nil })
+	Post    = actor.DefineMethod(Posters, "post", (*poster).Post)
 )
 
 // The events of casts that came to nothing name who sent them.
 func TestEventsNameTheSender(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Posters, "poster", actor.NoArgs{}), supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "gone", b.stage()))
-		poster, err := Posters.Ref(b.tree, "poster")
+		b.start(supervisor.Actor(Posters, "poster", actor.None{}), supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "gone", b.stage()))
+		poster, err := Posters.Lookup(b.tree, "poster")
 		b.must(err)
 		from := map[string]func(letter) error{
 			"/":       func(l letter) error { return PuppetAct.Cast(b.ctx, l.To, l.Act) },

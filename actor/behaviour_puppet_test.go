@@ -118,11 +118,11 @@ func (p *puppet) Act(ctx context.Context, a act) (string, error) {
 
 func (p *puppet) Add(_ context.Context, n int) (int, error) { p.sum += n; return p.sum, nil }
 
-func (p *puppet) Me(ctx context.Context, _ actor.NoArgs) (actor.Ref[puppet], error) {
+func (p *puppet) Me(ctx context.Context, _ actor.None) (actor.Ref[puppet], error) {
 	return actor.Self(ctx, Puppets), nil
 }
 
-func (p *puppet) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+func (p *puppet) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
 // Defer replies later; Release replies to all that wait.
 func (p *puppet) Defer(ctx context.Context, note string) (string, error) {
@@ -232,35 +232,35 @@ type echo struct {
 }
 
 var (
-	Puppets       = actor.Define("puppet", newPuppet, actor.Sentinels(errPuppet))
-	PuppetAct     = actor.Handle(Puppets, "act", (*puppet).Act)
-	PuppetAdd     = actor.Handle(Puppets, "add", (*puppet).Add)
-	PuppetPID     = actor.Handle(Puppets, "pid", (*puppet).PID)
-	PuppetDefer   = actor.Handle(Puppets, "defer", (*puppet).Defer)
-	PuppetRelease = actor.Handle(Puppets, "release", (*puppet).Release)
-	PuppetSwallow = actor.Handle(Puppets, "swallow", (*puppet).Swallow)
-	PuppetMisread = actor.Handle(Puppets, "misread", (*puppet).Misread)
-	PuppetWords   = actor.Handle(Puppets, "words", (*puppet).Words)
-	PuppetEcho    = actor.Handle(Puppets, "echo", (*puppet).Echo)
+	Puppets       = actor.Define("puppet", newPuppet, actor.KindOptions{Errors: []error{errPuppet}})
+	PuppetAct     = actor.DefineMethod(Puppets, "act", (*puppet).Act)
+	PuppetAdd     = actor.DefineMethod(Puppets, "add", (*puppet).Add)
+	PuppetPID     = actor.DefineMethod(Puppets, "pid", (*puppet).PID)
+	PuppetDefer   = actor.DefineMethod(Puppets, "defer", (*puppet).Defer)
+	PuppetRelease = actor.DefineMethod(Puppets, "release", (*puppet).Release)
+	PuppetSwallow = actor.DefineMethod(Puppets, "swallow", (*puppet).Swallow)
+	PuppetMisread = actor.DefineMethod(Puppets, "misread", (*puppet).Misread)
+	PuppetWords   = actor.DefineMethod(Puppets, "words", (*puppet).Words)
+	PuppetEcho    = actor.DefineMethod(Puppets, "echo", (*puppet).Echo)
 
 	// These refer to themselves and are set in init.
-	PuppetMe    *actor.Method[puppet, actor.NoArgs, actor.Ref[puppet]]
+	PuppetMe    *actor.Method[puppet, actor.None, actor.Ref[puppet]]
 	PuppetRelay *actor.Method[puppet, relay, string]
 
 	// Crowds are puppets with two hands.
-	Crowds   = actor.Define("crowd", newPuppet, actor.Concurrent(2))
-	CrowdAct = actor.Handle(Crowds, "act", (*puppet).Act)
+	Crowds   = actor.Define("crowd", newPuppet, actor.KindOptions{Concurrent: 2})
+	CrowdAct = actor.DefineMethod(Crowds, "act", (*puppet).Act)
 )
 
 func init() {
-	PuppetMe = actor.Handle(Puppets, "me", (*puppet).Me)
-	PuppetRelay = actor.Handle(Puppets, "relay", (*puppet).Relay)
-	actor.Handle(Crowds, "relay", (*puppet).Relay)
+	PuppetMe = actor.DefineMethod(Puppets, "me", (*puppet).Me)
+	PuppetRelay = actor.DefineMethod(Puppets, "relay", (*puppet).Relay)
+	actor.DefineMethod(Crowds, "relay", (*puppet).Relay)
 }
 
 // ghostMethod is declared by a frontend, in this process alone.
 var ghostMethod = sync.OnceValue(func() *actor.Method[puppet, int, int] {
-	return actor.NewMethod[int, int](Puppets, "ghost")
+	return actor.DeclareMethod[int, int](Puppets, "ghost")
 })
 
 func must[T any](v T, err error) T {

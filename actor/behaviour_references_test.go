@@ -31,7 +31,7 @@ func (d *director) Hire(ctx context.Context, names []string) ([]actor.Ref[puppet
 	}
 	var refs []actor.Ref[puppet]
 	for _, name := range names {
-		r, err := Puppets.Ref(tree, name)
+		r, err := Puppets.Lookup(tree, name)
 		if err != nil {
 			return nil, err
 		}
@@ -40,15 +40,15 @@ func (d *director) Hire(ctx context.Context, names []string) ([]actor.Ref[puppet
 	return refs, nil
 }
 
-func (d *director) End(context.Context, actor.NoArgs) (int, error) {
+func (d *director) End(context.Context, actor.None) (int, error) {
 	killSelf(d.stage.Test)
 	return 0, nil
 }
 
 var (
 	Directors    = actor.Define("director", func(_ context.Context, s stage) (*director, error) { return &director{s}, nil })
-	DirectorHire = actor.Handle(Directors, "hire", (*director).Hire)
-	DirectorEnd  = actor.Handle(Directors, "end", (*director).End)
+	DirectorHire = actor.DefineMethod(Directors, "hire", (*director).Hire)
+	DirectorEnd  = actor.DefineMethod(Directors, "end", (*director).End)
 )
 
 // A reference in a message is as good as one's own: the receiver calls the
@@ -56,7 +56,7 @@ var (
 func TestReferencesInMessages(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Directors, "d", b.stage()), supervisor.Actor(Directors, "e", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
-		d, e := must(Directors.Ref(b.tree, "d")), must(Directors.Ref(b.tree, "e"))
+		d, e := must(Directors.Lookup(b.tree, "d")), must(Directors.Lookup(b.tree, "e"))
 		in, err := DirectorHire.Call(b.ctx, d, []string{"x", "y"})
 		b.must(err)
 		other, err := DirectorHire.Call(b.ctx, e, []string{"z"})
@@ -80,7 +80,7 @@ func TestReferencesInMessages(t *testing.T) {
 		check(b, 0)(PuppetAdd.Call(b.ctx, z, 0)) // and it has a replacement
 		// The end of the process above is the end of those below; they come
 		// back only if somebody hires them again.
-		_, err = DirectorEnd.Call(b.ctx, d, actor.NoArgs{})
+		_, err = DirectorEnd.Call(b.ctx, d, actor.None{})
 		b.exit(err)
 		ctx, cancel := context.WithCancel(b.ctx)
 		defer cancel()
@@ -99,7 +99,7 @@ func TestReferencesInMessages(t *testing.T) {
 func TestSiblingsOfAStoppedParent(t *testing.T) {
 	inProcesses(t, func(b *bed) {
 		b.start(supervisor.Actor(Directors, "d", b.stage()))
-		in, err := DirectorHire.Call(b.ctx, must(Directors.Ref(b.tree, "d")), []string{"x", "y"})
+		in, err := DirectorHire.Call(b.ctx, must(Directors.Lookup(b.tree, "d")), []string{"x", "y"})
 		b.must(err)
 		there := relay{Note: "there", Route: []actor.Ref[puppet]{in[1]}}
 		check(b, "there")(PuppetRelay.Call(b.ctx, in[0], there)) // the introduction
@@ -158,7 +158,11 @@ func TestMonitor(t *testing.T) {
 		pinned := pin.Monitor(b.ctx)
 		go func() {
 			defer close(done)
-			for d := range downs {
+			for d, err := range downs {
+				if err != nil {
+					b.Error(err)
+					return
+				}
 				seen <- d
 			}
 		}()
@@ -183,7 +187,8 @@ func TestMonitor(t *testing.T) {
 			b.Fatalf("one more: %+v", <-seen)
 		}
 		n := 0
-		for d := range pinned { // one life, one end
+		for d, err := range pinned { // one life, one end
+			b.must(err)
 			if n++; d.Incarnation != lives[0] {
 				b.Fatalf("%+v", d)
 			}
@@ -198,7 +203,7 @@ func TestMonitor(t *testing.T) {
 func TestMonitorAcrossProcesses(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Directors, "d", b.stage()))
-		in, err := DirectorHire.Call(b.ctx, must(Directors.Ref(b.tree, "d")), []string{"x"})
+		in, err := DirectorHire.Call(b.ctx, must(Directors.Lookup(b.tree, "d")), []string{"x"})
 		b.must(err)
 		ctx, cancel := context.WithCancel(b.ctx)
 		downs := in[0].Monitor(ctx)
@@ -208,7 +213,11 @@ func TestMonitorAcrossProcesses(t *testing.T) {
 			check(b, 0)(PuppetAdd.Call(b.ctx, in[0], 0))
 		}
 		lives := make(map[actor.Incarnation]bool)
-		for d := range downs {
+		for d, err := range downs {
+			if err != nil {
+				b.is(err, context.Canceled)
+				break
+			}
 			if lives[d.Incarnation] || d.Reason != actor.ReasonPanic {
 				b.Fatalf("%+v", d)
 			}
@@ -226,8 +235,8 @@ func TestMonitorAcrossProcesses(t *testing.T) {
 // Inboxes: actors send to code that is none.
 func TestInbox(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Couriers, "c", actor.NoArgs{}))
-		c := must(Couriers.Ref(b.tree, "c"))
+		b.start(supervisor.Actor(Couriers, "c", actor.None{}))
+		c := must(Couriers.Lookup(b.tree, "c"))
 		in := actor.NewInbox[string](b.tree, 4)
 		defer in.Close()
 		check(b, "")(Deliver.Call(b.ctx, c, parcel{To: in.Ref(), N: 3}))
@@ -288,15 +297,15 @@ func (*courier) Deliver(ctx context.Context, p parcel) (string, error) {
 }
 
 var (
-	Couriers = actor.Define("courier", func(context.Context, actor.NoArgs) (*courier, error) { return &courier{}, nil })
-	Deliver  = actor.Handle(Couriers, "deliver", (*courier).Deliver)
+	Couriers = actor.Define("courier", func(context.Context, actor.None) (*courier, error) { return &courier{}, nil })
+	Deliver  = actor.DefineMethod(Couriers, "deliver", (*courier).Deliver)
 )
 
 // Timers: a message later, unless its actor has ended by then.
 func TestAfter(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Clocks, "c", b.stage(), supervisor.Transient))
-		c := must(Clocks.Ref(b.tree, "c"))
+		c := must(Clocks.Lookup(b.tree, "c"))
 		check(b, true)(ClockSet.Call(b.ctx, c, alarm{After: time.Millisecond, To: b.ref("p"), Note: "tick"}))
 		b.diary.expect("tick") // though the handler's ctx has ended
 		check(b, true)(ClockSet.Call(b.ctx, c, alarm{After: time.Hour, To: b.ref("p"), Note: "never", Stop: true}))
@@ -327,5 +336,5 @@ func (*clock) Set(ctx context.Context, a alarm) (bool, error) {
 
 var (
 	Clocks   = actor.Define("clock", func(context.Context, stage) (*clock, error) { return &clock{}, nil })
-	ClockSet = actor.Handle(Clocks, "set", (*clock).Set)
+	ClockSet = actor.DefineMethod(Clocks, "set", (*clock).Set)
 )

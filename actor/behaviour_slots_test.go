@@ -11,7 +11,7 @@ import (
 func TestConcurrent(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Crowds, "c", b.stage()))
-		c, err := Crowds.Ref(b.tree, "c")
+		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		first, second := b.gate(), b.gate()
 		calls := []*actor.Future[string]{
@@ -50,7 +50,7 @@ func TestConcurrent(t *testing.T) {
 func TestDeathOfACrowd(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Crowds, "c", b.stage()))
-		c, err := Crowds.Ref(b.tree, "c")
+		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		held := CrowdAct.Go(b.ctx, c, act{Note: "held", Then: "ctx"})
 		b.diary.expect("held")
@@ -90,7 +90,7 @@ func TestCallCycle(t *testing.T) {
 func TestCallCycleWithASlotToSpare(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(supervisor.Actor(Crowds, "c", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
-		c, err := Crowds.Ref(b.tree, "c")
+		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		p := b.ref("p")
 		check(b, "")(PuppetRelay.Call(b.ctx, c, relay{Route: []actor.Ref[puppet]{c}}))

@@ -72,19 +72,19 @@ type frame struct {
 	Pixels shm.Array[int32]
 }
 
-func (*faucet) Ping(context.Context, actor.NoArgs) (int, error) { return 1, nil }
+func (*faucet) Ping(context.Context, actor.None) (int, error) { return 1, nil }
 
 var (
-	Faucets = actor.Define("faucet", func(context.Context, actor.NoArgs) (*faucet, error) { return &faucet{}, nil })
-	Pour    = actor.HandleStream(Faucets, "pour", (*faucet).Pour)
-	Frames  = actor.HandleStream(Faucets, "frames", (*faucet).Frames)
-	Ping    = actor.Handle(Faucets, "ping", (*faucet).Ping)
+	Faucets = actor.Define("faucet", func(context.Context, actor.None) (*faucet, error) { return &faucet{}, nil })
+	Pour    = actor.DefineStream(Faucets, "pour", (*faucet).Pour)
+	Frames  = actor.DefineStream(Faucets, "frames", (*faucet).Frames)
+	Ping    = actor.DefineMethod(Faucets, "ping", (*faucet).Ping)
 )
 
 func (b *bed) faucet() actor.Ref[faucet] {
 	b.Helper()
-	b.start(supervisor.Actor(Faucets, "f", actor.NoArgs{}))
-	r, err := Faucets.Ref(b.tree, "f")
+	b.start(supervisor.Actor(Faucets, "f", actor.None{}))
+	r, err := Faucets.Lookup(b.tree, "f")
 	b.must(err)
 	return r
 }
@@ -123,7 +123,7 @@ func TestStreams(t *testing.T) {
 		cancel()
 		_, err = drink(b, Pour.Open(ctx, f, pour{N: 1}))
 		b.is(err, context.Canceled)
-		check(b, 1)(Ping.Call(b.ctx, f, actor.NoArgs{}))
+		check(b, 1)(Ping.Call(b.ctx, f, actor.None{}))
 	})
 }
 
@@ -142,7 +142,7 @@ func TestLeavingAStream(t *testing.T) {
 				break
 			}
 		}
-		check(b, 1)(Ping.Call(b.ctx, f, actor.NoArgs{})) // the slot is free
+		check(b, 1)(Ping.Call(b.ctx, f, actor.None{})) // the slot is free
 		// So does the end of its ctx, whoever ended it.
 		ctx, cancel := context.WithCancelCause(b.ctx)
 		defer cancel(nil)
@@ -156,7 +156,7 @@ func TestLeavingAStream(t *testing.T) {
 			last = err
 		}
 		b.is(last, cause)
-		check(b, 1)(Ping.Call(b.ctx, f, actor.NoArgs{}))
+		check(b, 1)(Ping.Call(b.ctx, f, actor.None{}))
 	})
 }
 
@@ -233,6 +233,6 @@ func TestStreamOfArrays(t *testing.T) {
 			v.Pixels.Release()
 			break
 		}
-		check(b, 1)(Ping.Call(b.ctx, f, actor.NoArgs{}))
+		check(b, 1)(Ping.Call(b.ctx, f, actor.None{}))
 	})
 }

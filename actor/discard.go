@@ -11,13 +11,13 @@ import (
 
 // discard does to a handler's result or item that nobody will get what sending
 // it would have done: the arrays in it, unless kept, are the handler's no more.
-func (inv *invocation) discard(v any) {
-	if v == nil || !encodesItself(reflect.TypeOf(v)) {
+func discard[T any](codec *mailbox.Codec[T], v *T) {
+	if codec.Plain() || !encodesItself(reflect.TypeFor[T]()) {
 		return
 	}
 	buf := mailbox.GetBuffer()
 	defer mailbox.PutBuffer(buf)
-	_ = mailbox.Encode(buf, v, true) // what cannot be encoded would not have been sent
+	_ = codec.Encode(buf, v, true) // what cannot be encoded would not have been sent
 	buf.AutoRelease()
 }
 

@@ -2,7 +2,6 @@ package actor
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -41,7 +40,7 @@ func (stoppedError) Unwrap() error { return ErrNotRunning }
 
 // RemoteError is an error value that a handler returned in another process.
 // Its text is the handler's. errors.Is finds context errors, io.EOF, the
-// fs.Err* values and the sentinels that the kind declares with [Sentinels].
+// fs.Err* values and the sentinels that the kind declares as its [KindOptions].Errors.
 type RemoteError struct {
 	Path   string
 	Method string
@@ -56,7 +55,3 @@ func (e *RemoteError) Error() string {
 
 // Unwrap gives errors.Is and errors.As the sentinels of the remote error.
 func (e *RemoteError) Unwrap() []error { return e.Causes }
-
-func sendError(what, method, path string, err error) error {
-	return fmt.Errorf("%s %s to %s: %w", what, method, path, err)
-}

@@ -55,20 +55,3 @@ type Down struct {
 	Incarnation Incarnation
 	ExitStatus
 }
-
-// PathState is what senders are told about a path.
-type PathState int
-
-const (
-	PathUnknown PathState = iota
-	PathStarting
-	PathRunning
-	PathRestarting
-	PathStopped // stopped on request: waiting messages fail with ErrStopped
-	PathGone    // ended and not coming back: ErrNotRunning
-)
-
-// String returns the state in words.
-func (s PathState) String() string {
-	return [...]string{"unknown", "starting", "running", "restarting", "stopped", "gone"}[s]
-}

@@ -25,7 +25,7 @@ func (l *ledger) Book(ctx context.Context, amount int) (int, error) {
 
 var (
 	ledgers = actor.Define("ledger", newLedger)
-	book    = actor.Handle(ledgers, "book", (*ledger).Book)
+	book    = actor.DefineMethod(ledgers, "book", (*ledger).Book)
 )
 
 // What an actor logs comes out of the system's logger, under its name, whether
@@ -51,7 +51,7 @@ func ExampleLogger() {
 	}
 	defer tree.Stop(ctx)
 	for _, id := range []string{"process", "goroutine"} {
-		ref, err := ledgers.Ref(tree, id)
+		ref, err := ledgers.Lookup(tree, id)
 		if err != nil {
 			panic(err)
 		}

@@ -40,16 +40,16 @@ func (g *greeter) Letters(_ context.Context, name string) iter.Seq2[string, erro
 	}
 }
 
-func (g *greeter) Die(context.Context, actor.NoArgs) (actor.NoArgs, error) {
+func (g *greeter) Die(context.Context, actor.None) (actor.None, error) {
 	panic("out of words")
 }
 
 // The frontend: the kind, and what callers may ask of it.
 var (
 	greeters = actor.Define("greeter", newGreeter)
-	greet    = actor.Handle(greeters, "greet", (*greeter).Greet)
-	letters  = actor.HandleStream(greeters, "letters", (*greeter).Letters)
-	die      = actor.Handle(greeters, "die", (*greeter).Die)
+	greet    = actor.DefineMethod(greeters, "greet", (*greeter).Greet)
+	letters  = actor.DefineStream(greeters, "letters", (*greeter).Letters)
+	die      = actor.DefineMethod(greeters, "die", (*greeter).Die)
 )
 
 // greeterTree starts one greeter under a supervisor, for the examples.
@@ -61,7 +61,7 @@ func greeterTree(ctx context.Context) (*supervisor.Tree, actor.Ref[greeter]) {
 	if err != nil {
 		panic(err)
 	}
-	ref, err := greeters.Ref(tree, "greeter")
+	ref, err := greeters.Lookup(tree, "greeter")
 	if err != nil {
 		panic(err)
 	}
@@ -89,7 +89,7 @@ func ExampleMethod_Call() {
 
 	// A panic ends the actor. Only the call in its hands fails, and the next
 	// one finds the replacement.
-	_, err = die.Call(ctx, ref, actor.NoArgs{})
+	_, err = die.Call(ctx, ref, actor.None{})
 	var end *actor.ExitError
 	if errors.As(err, &end) {
 		fmt.Println(end.Reason, end.Begun)
@@ -117,7 +117,7 @@ func ExampleMethod_Go() {
 }
 
 // Leaving the loop cancels the handler.
-func ExampleHandleStream() {
+func ExampleDefineStream() {
 	ctx := context.Background()
 	tree, ref := greeterTree(ctx)
 	defer tree.Stop(ctx)

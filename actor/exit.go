@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+
+	"github.com/understudy-go/understudy/internal/port"
 )
 
 // Reason is why an incarnation ended. The set is closed.
@@ -105,16 +107,11 @@ func (b Begun) String() string { return [...]string{"unknown", "yes", "no"}[b] }
 // ExitError is what a call gets when the actor ended while the call was in its
 // hands. errors.As finds it through every wrapper; Unwrap gives the cause.
 type ExitError struct {
+	ExitStatus
 	Path        string
-	PID         int
+	PID         int // 0 in-process
 	Incarnation Incarnation
-	Reason      Reason
-	Code        int
-	Signal      syscall.Signal
 	Begun       Begun
-	Stdout      []string // its last lines on standard output
-	Stderr      []string // its last lines on standard error
-	Err         error    // what the actor said, if anything
 }
 
 func (e *ExitError) Error() string {
@@ -123,24 +120,26 @@ func (e *ExitError) Error() string {
 	if e.PID != 0 {
 		fmt.Fprintf(&b, " (pid %d)", e.PID)
 	}
-	fmt.Fprintf(&b, " ended: %v; message begun: %v", ExitStatus{Reason: e.Reason, Code: e.Code, Signal: e.Signal, Err: e.Err}, e.Begun)
+	fmt.Fprintf(&b, " ended: %v; message begun: %v", e.ExitStatus, e.Begun)
 	var p *PanicError
 	if !errors.As(e.Err, &p) { // else it says why, and what it printed is the stack
-		b.WriteString(quote(e.Stdout, e.Stderr))
+		b.WriteString(port.Quote(e.Stdout, e.Stderr))
 	}
 	return b.String()
 }
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-func exitErrorOf(path string, pid int, inc Incarnation, x ExitStatus, begun Begun) *ExitError {
-	return &ExitError{Path: path, PID: pid, Incarnation: inc, Reason: x.Reason, Code: x.Code,
-		Signal: x.Signal, Begun: begun, Stdout: x.Stdout, Stderr: x.Stderr, Err: x.Err}
-}
-
-// IsExit reports whether err is the end of an actor, and returns it.
-func IsExit(err error) (*ExitError, bool) {
-	var e *ExitError
-	ok := errors.As(err, &e)
-	return e, ok
+// Exit ends the actor that it is called in and does not return. nil is a
+// normal end, any other error an abnormal one. A call whose handler calls Exit
+// gets an [*ExitError]; other handlers that run have the stop timeout to finish.
+// In an actor's process Exit may be called on any goroutine; an in-process actor
+// must call it on one of its own: a handler's, Run's, Stop's or the
+// constructor's.
+func Exit(err error) {
+	r := port.Installed()
+	if r == nil {
+		panic("actor.Exit: called outside of an actor")
+	}
+	r.Exit(err)
 }

@@ -7,17 +7,17 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Inbox receives messages in code that is not an actor. Its reference travels
 // in messages; its channel is for a select.
 type Inbox[T any] struct {
-	ref  InboxRef[T]
-	c    chan T
-	inst *Instance
-	once sync.Once
-	stop chan struct{}
+	ref   InboxRef[T]
+	c     chan T
+	inbox port.Inbox
+	once  sync.Once
 }
 
 // InboxRef is where messages to an inbox are sent: a small value, an ordinary
@@ -32,36 +32,35 @@ const (
 // NewInbox returns an inbox for up to capacity messages that nobody has
 // received yet; then its senders wait. Close it when it is no longer needed.
 // It panics if the scope's system is closed.
-func NewInbox[T any](sc Scope, capacity int) *Inbox[T] {
-	sys := sc.System()
-	in := &Inbox[T]{c: make(chan T, max(capacity, 0)), stop: make(chan struct{})}
-	k := &kindCore{name: inboxKind, concurrent: 1, backend: &backend{
-		construct: func(context.Context, *mailbox.Source) (any, error) { return in, nil },
-		handlers: map[string]handler{inboxMethod: {call: func(ctx context.Context, _ any, src *mailbox.Source) (any, error) {
-			var v T
-			if err := mailbox.DecodeArgs(src, &v); err != nil {
-				return nil, &decodeError{err}
-			}
-			src.Disown() // what is received belongs to whoever takes it off the channel
-			select {
-			case in.c <- v:
-				return nil, nil
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			}
-		}}},
-	}}
-	path := sys.uniqueName(sc.Path())
-	bp := Blueprint{kind: k, settings: Settings{InProcess: true, Capacity: max(capacity, 1)}, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, NoArgs{}, false)
-	}}
-	in.inst = sys.Launch(path, bp)
-	<-in.inst.Ready()
-	if err := in.inst.StartErr(); err != nil {
+func NewInbox[T any](scope Scope, capacity int) *Inbox[T] {
+	in := &Inbox[T]{c: make(chan T, max(capacity, 0))}
+	k := &port.Kind{Name: inboxKind, Concurrent: 1}
+	k.Implement(&port.Backend{
+		Construct: func(context.Context, *mailbox.Source) (any, error) { return in, nil },
+		Handlers:  map[string]port.Handler{inboxMethod: in.put},
+	})
+	var err error
+	if in.inbox, err = scope.System().OpenInbox(scope.Path(), max(capacity, 1), k); err != nil {
 		panic(fmt.Sprintf("actor.NewInbox: %v", err))
 	}
-	in.ref = InboxRef[T]{address{sys: sys, path: path, kind: inboxKind}}
+	in.ref = InboxRef[T]{address{to: scope.System().Target(in.inbox.Path(), inboxKind)}}
 	return in
+}
+
+// put is the inbox's one method.
+func (in *Inbox[T]) put(ctx context.Context, inv port.Invocation, _ any, src *mailbox.Source) {
+	var v T
+	if err := mailbox.DecodeArgs(src, &v); err != nil {
+		inv.Fail(&decodeError{err})
+		return
+	}
+	src.Disown() // what is received belongs to whoever takes it off the channel
+	select {
+	case in.c <- v:
+		answer(inv, &nothing, new(any), nil)
+	case <-ctx.Done():
+		inv.Fail(context.Cause(ctx))
+	}
 }
 
 // Ref returns the reference to send to.
@@ -72,30 +71,22 @@ func (in *Inbox[T]) C() <-chan T { return in.c }
 
 // Close ends the inbox: further messages fail with ErrNotRunning. It is
 // idempotent.
-func (in *Inbox[T]) Close() {
-	in.once.Do(func() {
-		in.inst.Stop(Forever)
-		<-in.inst.Done()
-		in.ref.to.sys.SetState(in.ref.to.path, PathGone)
-	})
-}
-
-var inboxMethods kindCore
+func (in *Inbox[T]) Close() { in.once.Do(in.inbox.Close) }
 
 // Send sends v, waiting for room until ctx ends.
 func (r InboxRef[T]) Send(ctx context.Context, v T) error {
-	m := Method[T, T, NoArgs]{kind: &inboxMethods, name: inboxMethod}
+	m := Method[T, T, None]{name: inboxMethod}
 	return m.Cast(ctx, Ref[T](r), v)
 }
 
 // TrySend sends v if there is room now, else it returns [ErrMailboxFull].
 func (r InboxRef[T]) TrySend(v T) error {
-	m := Method[T, T, NoArgs]{kind: &inboxMethods, name: inboxMethod}
+	m := Method[T, T, None]{name: inboxMethod}
 	return m.TryCast(Ref[T](r), v)
 }
 
 // Path returns the path of the inbox.
-func (r InboxRef[T]) Path() string { return r.to.path }
+func (r InboxRef[T]) Path() string { return r.to.target().Path() }
 
 // EncodeMsgpack makes the reference a field of any message.
 func (r InboxRef[T]) EncodeMsgpack(enc *msgpack.Encoder) error { return r.to.encode(enc) }

@@ -29,9 +29,9 @@ func (parrot) Repeat(_ context.Context, b []byte) iter.Seq2[[]byte, error] {
 }
 
 var (
-	Parrots = actor.Define("parrot", func(context.Context, actor.NoArgs) (*parrot, error) { return &parrot{}, nil })
-	Say     = actor.Handle(Parrots, "say", func(p *parrot, ctx context.Context, b []byte) ([]byte, error) { return p.Say(ctx, b) })
-	Repeat  = actor.HandleStream(Parrots, "repeat", func(p *parrot, ctx context.Context, b []byte) iter.Seq2[[]byte, error] { return p.Repeat(ctx, b) })
+	Parrots = actor.Define("parrot", func(context.Context, actor.None) (*parrot, error) { return &parrot{}, nil })
+	Say     = actor.DefineMethod(Parrots, "say", func(p *parrot, ctx context.Context, b []byte) ([]byte, error) { return p.Say(ctx, b) })
+	Repeat  = actor.DefineStream(Parrots, "repeat", func(p *parrot, ctx context.Context, b []byte) iter.Seq2[[]byte, error] { return p.Repeat(ctx, b) })
 )
 
 // TestLargeMessages: what does not fit inline travels all the same, as a
@@ -39,8 +39,8 @@ var (
 func TestLargeMessages(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		const limit = mailbox.DefaultInline * 2
-		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.NoArgs{})}})
-		polly, err := Parrots.Ref(b.tree, "polly")
+		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.None{})}})
+		polly, err := Parrots.Lookup(b.tree, "polly")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -69,22 +69,22 @@ type hoarder struct{ n int }
 
 func newHoarder(_ context.Context, b []byte) (*hoarder, error) { return &hoarder{len(b)}, nil }
 
-func (h *hoarder) Size(context.Context, actor.NoArgs) (int, error) { return h.n, nil }
+func (h *hoarder) Size(context.Context, actor.None) (int, error) { return h.n, nil }
 
 var (
 	Hoarders = actor.Define("hoarder", newHoarder)
-	Hoarded  = actor.Handle(Hoarders, "size", (*hoarder).Size)
+	Hoarded  = actor.DefineMethod(Hoarders, "size", (*hoarder).Size)
 )
 
 func TestLargeArguments(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		const size = mailbox.DefaultInline + 1<<20
 		b.start(supervisor.Actor(Hoarders, "h", make([]byte, size)))
-		h, err := Hoarders.Ref(b.tree, "h")
+		h, err := Hoarders.Lookup(b.tree, "h")
 		if err != nil {
 			b.Fatal(err)
 		}
-		if n, err := Hoarded.Call(b.ctx, h, actor.NoArgs{}); err != nil || n != size {
+		if n, err := Hoarded.Call(b.ctx, h, actor.None{}); err != nil || n != size {
 			b.Fatalf("constructed with %d bytes, it got %d: %v", size, n, err)
 		}
 	})

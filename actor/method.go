@@ -4,23 +4,23 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
 )
 
 // Method is a typed method of kind K: what callers may ask of it.
 type Method[K, Req, Resp any] struct {
-	kind *kindCore
+	kind *port.Kind
 	name string
 	req  mailbox.Codec[Req]
 	resp mailbox.Codec[Resp]
 }
 
-// NewMethod declares a method in the frontend of a kind: the split form.
-func NewMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
-	k.core.declare(name)
-	return &Method[K, Req, Resp]{kind: k.core, name: name}
+// DeclareMethod declares a method in the frontend of a kind: the split form.
+func DeclareMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
+	k.kind.Declare(name)
+	return &Method[K, Req, Resp]{kind: k.kind, name: name}
 }
 
 // Name returns the name of the method on the wire.
@@ -33,57 +33,53 @@ func (m *Method[K, Req, Resp]) Name() string { return m.name }
 // if it will not come back, [ErrCallCycle], or ctx's error.
 func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (Resp, error) {
 	var resp Resp
-	c, call, err := m.start(ctx, ref, req)
+	to := ref.to.target()
+	buf, id, err := m.begin(ctx, to, &req, true)
 	if err != nil {
-		return resp, sendError("call", m.name, ref.to.path, err)
+		return resp, sendError("call", m.name, to, err)
 	}
-	inv := waits(ctx, c, call)
-	r, err := c.await(ctx, call)
-	if inv != nil {
-		inv.waited(call)
-	} else {
-		call.recycle()
-	}
+	r, err := to.Call(ctx, m.name, id, buf, ref.to.pin)
 	if err != nil {
-		return resp, sendError("call", m.name, ref.to.path, err)
+		return resp, sendError("call", m.name, to, err)
 	}
-	err = m.decode(c, r, &resp)
+	err = m.decode(to, &r, &resp)
 	return resp, err
 }
 
-func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (*client, *call, error) {
-	if ref.to.sys == nil {
-		return nil, nil, ErrUnbound
-	}
-	if ctx.Err() != nil {
-		return nil, nil, contextError(ctx)
-	}
-	c := ref.to.sys.client(ref.to)
-	call := newCall()
-	msg, err := encode(ctx, c, m.name, &m.req, &req, call, ref.to.pin)
+// begin begins a message and encodes req.
+func (m *Method[K, Req, Resp]) begin(ctx context.Context, to port.Target, req *Req, answered bool) (*mailbox.Buffer, uint32, error) {
+	buf, id, arrays, err := to.Begin(ctx, m.name, answered)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
-	call.msg = msg
-	if err := c.send(ctx, msg, call, false); err != nil {
-		return nil, nil, err
+	if err := m.req.EncodeArgs(buf, req, arrays); err != nil {
+		mailbox.PutBuffer(buf)
+		return nil, 0, fmt.Errorf("encoding: %w", err)
 	}
-	return c, call, nil
+	return buf, id, nil
 }
 
-func (m *Method[K, Req, Resp]) decode(c *client, r mailbox.Reply, resp *Resp) error {
+func (m *Method[K, Req, Resp]) decode(to port.Target, r *mailbox.Reply, resp *Resp) error {
 	defer r.Drop()
 	if r.Err != nil {
-		return decodeRemote(m.kind, c.path, m.name, r.Err)
+		return to.RemoteError(m.kind, m.name, r.Err)
 	}
-	src := mailbox.GetSource()
-	defer mailbox.PutSource(src) // what was received is the caller's
-	src.B, src.Segments, src.Context = r.Result, r.Segments, c.sys
-	if err := m.resp.Decode(src, resp); err != nil {
-		src.AutoRelease()
-		return fmt.Errorf("call %s to %s: response: %w", m.name, c.path, err)
+	if err := decode(to, &m.resp, r.Result, r.Segments, resp); err != nil {
+		return fmt.Errorf("call %s to %s: response: %w", m.name, to.Path(), err)
 	}
 	return nil
+}
+
+// decode decodes what was received: it is the caller's.
+func decode[T any](to port.Target, codec *mailbox.Codec[T], raw []byte, segments []*shm.Segment, v *T) error {
+	src := mailbox.GetSource()
+	defer mailbox.PutSource(src)
+	src.B, src.Segments, src.Context = raw, segments, to.System()
+	err := codec.Decode(src, v)
+	if err != nil {
+		src.AutoRelease()
+	}
+	return err
 }
 
 // Cast sends req and does not wait for its handling. It waits for room in the
@@ -91,29 +87,23 @@ func (m *Method[K, Req, Resp]) decode(c *client, r mailbox.Reply, resp *Resp) er
 // sender's own bounded queue; should it get lost afterwards, an event of type
 // dead letter says so.
 func (m *Method[K, Req, Resp]) Cast(ctx context.Context, ref Ref[K], req Req) error {
-	return m.cast(ctx, ref, req, false)
+	return m.cast(ctx, ref.to, &req, false)
 }
 
 // TryCast is Cast without waiting: [ErrMailboxFull] if there is no room now.
-// Until the first link to the actor stands, the default capacity counts.
+// Until the first connection to the actor stands, the default capacity counts.
 func (m *Method[K, Req, Resp]) TryCast(ref Ref[K], req Req) error {
-	return m.cast(context.Background(), ref, req, true)
+	return m.cast(context.Background(), ref.to, &req, true)
 }
 
-func (m *Method[K, Req, Resp]) cast(ctx context.Context, ref Ref[K], req Req, try bool) error {
-	if ref.to.sys == nil {
-		return sendError("cast", m.name, ref.to.path, ErrUnbound)
-	}
-	if ctx.Err() != nil {
-		return sendError("cast", m.name, ref.to.path, contextError(ctx))
-	}
-	c := ref.to.sys.client(ref.to)
-	msg, err := encode(ctx, c, m.name, &m.req, &req, nil, ref.to.pin)
+func (m *Method[K, Req, Resp]) cast(ctx context.Context, a address, req *Req, try bool) error {
+	to := a.target()
+	buf, _, err := m.begin(ctx, to, req, false)
 	if err == nil {
-		err = c.send(ctx, msg, nil, try)
+		err = to.Cast(ctx, m.name, buf, a.pin, try)
 	}
 	if err != nil {
-		return sendError("cast", m.name, ref.to.path, err)
+		return sendError("cast", m.name, to, err)
 	}
 	return nil
 }
@@ -122,21 +112,24 @@ func (m *Method[K, Req, Resp]) cast(ctx context.Context, ref Ref[K], req Req, tr
 // waits for room in the mailbox until ctx ends; ctx also bounds the call.
 func (m *Method[K, Req, Resp]) Go(ctx context.Context, ref Ref[K], req Req) *Future[Resp] {
 	f := &Future[Resp]{done: make(chan struct{})}
-	c, call, err := m.start(ctx, ref, req)
+	to := ref.to.target()
+	buf, id, err := m.begin(ctx, to, &req, true)
+	if err == nil {
+		f.call, err = to.Go(ctx, m.name, id, buf, ref.to.pin)
+	}
 	if err != nil {
-		f.err = sendError("call", m.name, ref.to.path, err)
+		f.err = sendError("call", m.name, to, err)
 		close(f.done)
 		return f
 	}
-	f.inv, f.c, f.call = invocationOf(ctx), c, call
 	go func() {
 		defer close(f.done)
-		r, err := c.await(ctx, call)
+		r, err := f.call.Wait(ctx)
 		if err != nil {
-			f.err = sendError("call", m.name, ref.to.path, err)
+			f.err = sendError("call", m.name, to, err)
 			return
 		}
-		f.err = m.decode(c, r, &f.resp)
+		f.err = m.decode(to, &r, &f.resp)
 	}()
 	return f
 }
@@ -146,11 +139,7 @@ type Future[Resp any] struct {
 	done chan struct{}
 	resp Resp
 	err  error
-
-	// For whom Result waits: whoever waits for that handler waits for the call.
-	inv  *invocation
-	c    *client
-	call *call
+	call port.Call
 }
 
 // Done is closed when the call has ended.
@@ -158,59 +147,15 @@ func (f *Future[Resp]) Done() <-chan struct{} { return f.done }
 
 // Result waits for the end of the call and returns what Call would.
 func (f *Future[Resp]) Result() (Resp, error) {
-	if f.inv != nil && !isDone(f.done) {
-		f.inv.waits(f.c, f.call)
-		defer f.inv.waited(f.call)
+	select {
+	case <-f.done:
+	default:
+		defer f.call.Waits()() // whoever waits for the handler that called waits for this call
+		<-f.done
 	}
-	<-f.done
 	return f.resp, f.err
 }
 
-// encode makes the message: the same bytes whichever link carries it.
-func encode[Req any](ctx context.Context, c *client, method string, codec *mailbox.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
-	buf := c.sys.buffer()
-	defer mailbox.PutBuffer(buf)
-	msg := mailbox.GetMessage()
-	msg.Method, msg.Call = method, call != nil
-	if call != nil {
-		msg.ID = c.newID()
-		call.id = msg.ID
-		buf.B = mailbox.AppendRequestHead(buf.B, uint64(msg.ID), method)
-	} else {
-		buf.B = mailbox.AppendNotifyHead(buf.B, method)
-	}
-	if err := codec.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
-		return nil, fmt.Errorf("encoding: %w", err)
-	}
-	msg.TakeSegments(buf)
-	if pin != uuid.Nil {
-		msg.Pin = pin.String()
-	}
-	var meta mailbox.Meta
-	var chain [8]uint64
-	var ids [4]uint64
-	if call != nil {
-		meta.Deadline = deadlineOf(ctx)
-		meta.Chain = appendChain(chain[:0], ctx)
-		meta.Trace = Trace(ctx)
-		meta.Stream, meta.Window = call.items != nil, streamWindow
-	}
-	if len(msg.Segments) > 0 {
-		meta.Segments = mailbox.SegmentIDs(ids[:0], msg.Segments)
-	}
-	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
-		bare := len(buf.B)
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
-		msg.Meta = len(buf.B) - bare
-	}
-	if len(buf.B) > c.sys.opts.MaxMessage {
-		msg.Drop()
-		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, ErrTooLarge)
-	}
-	if len(buf.B) <= 16<<10 {
-		msg.SetBody(buf.B) // and the buffer serves the next
-	} else {
-		msg.Body, buf.B = buf.B, nil
-	}
-	return msg, nil
+func sendError(what, method string, to port.Target, err error) error {
+	return fmt.Errorf("%s %s to %s: %w", what, method, to.Path(), err)
 }

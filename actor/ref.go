@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -19,32 +20,41 @@ type Ref[K any] struct{ to address }
 
 // address is the untyped part of a reference.
 type address struct {
-	sys  *System
-	path string
-	kind string
-	pin  Incarnation // zero: whoever plays the role
+	to  port.Target // nil: nobody
+	pin Incarnation // zero: whoever plays the role
 }
 
-// Scope is where names are looked up: a system, a supervisor's tree, or, with
-// [ScopeOf], an actor.
-type Scope interface {
-	System() *System
-	Path() string
+// target is what to send to: never nil.
+func (a address) target() port.Target {
+	if a.to == nil {
+		return unbound{}
+	}
+	return a.to
 }
 
 // Ref returns a reference to the actor id of the scope: relative ("hits",
-// "media/decoder-1") or absolute ("/media/decoder-1"). It fails when the path
-// is known here to be of another kind, or unknown where it would have to be
-// known. Paths below another process are found out at the first send.
-func (k *Kind[K, A]) Ref(scope Scope, id string) (Ref[K], error) {
+// "media/decoder-1") or absolute ("/media/decoder-1"). An unknown path is
+// reported at the first send: see [Kind.Lookup].
+func (k *Kind[K, A]) Ref(scope Scope, id string) Ref[K] {
 	if scope == nil || scope.System() == nil {
+		return Ref[K]{address{to: unbound{joinPath("/", id), k.kind.Name}}}
+	}
+	return Ref[K]{address{to: scope.System().Target(joinPath(scope.Path(), id), k.kind.Name)}}
+}
+
+// Lookup is Ref for who wants to know now: it fails when the path is known here
+// to be of another kind, or unknown where it would have to be known. Paths below
+// another process are found out at the first send.
+func (k *Kind[K, A]) Lookup(scope Scope, id string) (Ref[K], error) {
+	r := k.Ref(scope, id)
+	sys := r.to.to.System()
+	if sys == nil {
 		return Ref[K]{}, fmt.Errorf("reference to %q: %w", id, ErrUnbound)
 	}
-	p := joinPath(scope.Path(), id)
-	if err := scope.System().checkPath(p, k.core.name); err != nil {
+	if err := sys.Check(r.Path(), k.kind.Name); err != nil {
 		return Ref[K]{}, err
 	}
-	return Ref[K]{address{sys: scope.System(), path: p, kind: k.core.name}}, nil
+	return r, nil
 }
 
 func joinPath(base, id string) string {
@@ -55,10 +65,10 @@ func joinPath(base, id string) string {
 }
 
 // Path returns the path of the actor.
-func (r Ref[K]) Path() string { return r.to.path }
+func (r Ref[K]) Path() string { return r.to.target().Path() }
 
 // IsZero reports whether r refers to nobody.
-func (r Ref[K]) IsZero() bool { return r.to.path == "" }
+func (r Ref[K]) IsZero() bool { return r.to.to == nil }
 
 // Pinned returns the incarnation that r is fixed to, if it is.
 func (r Ref[K]) Pinned() (Incarnation, bool) { return r.to.pin, r.to.pin != uuid.Nil }
@@ -66,30 +76,28 @@ func (r Ref[K]) Pinned() (Incarnation, bool) { return r.to.pin, r.to.pin != uuid
 // String returns the path, with the incarnation if it is pinned.
 func (r Ref[K]) String() string {
 	if r.to.pin != uuid.Nil {
-		return r.to.path + "@" + r.to.pin.String()
+		return r.Path() + "@" + r.to.pin.String()
 	}
-	return r.to.path
+	return r.Path()
 }
 
 // Pin returns a reference fixed to the incarnation that plays the role now,
 // waiting for one until ctx ends. Messages to it fail with ErrNotRunning when
 // that incarnation is gone.
 func (r Ref[K]) Pin(ctx context.Context) (Ref[K], error) {
-	if r.to.sys == nil {
-		return r, ErrUnbound
-	}
 	if r.to.pin != uuid.Nil {
 		return r, nil
 	}
-	inc, err := r.to.sys.client(r.to).incarnation(ctx)
+	inc, err := r.to.target().Incarnation(ctx)
 	if err != nil {
-		return r, fmt.Errorf("pinning %s: %w", r.to.path, err)
+		return r, fmt.Errorf("pinning %s: %w", r.Path(), err)
 	}
 	r.to.pin = inc
 	return r, nil
 }
 
-// wireRef is a reference on the wire: [path, kind, incarnation or ""].
+// EncodeMsgpack makes the reference a field of any message: [path, kind,
+// incarnation or ""].
 func (r Ref[K]) EncodeMsgpack(enc *msgpack.Encoder) error { return r.to.encode(enc) }
 
 // DecodeMsgpack binds the reference to the system that the message came by.
@@ -101,7 +109,7 @@ var (
 )
 
 func (a address) encode(enc *msgpack.Encoder) error {
-	if a.path == "" {
+	if a.to == nil {
 		return enc.EncodeNil()
 	}
 	if err := enc.EncodeArrayLen(3); err != nil {
@@ -111,7 +119,7 @@ func (a address) encode(enc *msgpack.Encoder) error {
 	if a.pin != uuid.Nil {
 		pin = a.pin.String()
 	}
-	for _, s := range [...]string{a.path, a.kind, pin} {
+	for _, s := range [...]string{a.to.Path(), a.to.Kind(), pin} {
 		if err := enc.EncodeString(s); err != nil {
 			return err
 		}
@@ -140,15 +148,18 @@ func (a *address) decode(dec *msgpack.Decoder) error {
 	if !strings.HasPrefix(s[0], "/") || len(s[0]) > maxPath || path.Clean(s[0]) != s[0] {
 		return fmt.Errorf("reference to %.80q: not a path", s[0])
 	}
-	a.path, a.kind = s[0], s[1]
 	if s[2] != "" {
 		if a.pin, err = uuid.Parse(s[2]); err != nil {
 			return fmt.Errorf("reference to %s: %w", s[0], err)
 		}
 	}
 	if src, ok := dec.Buffered().(*mailbox.Source); ok {
-		a.sys, _ = src.Context.(*System)
+		if sys, ok := src.Context.(port.System); ok {
+			a.to = sys.Target(s[0], s[1])
+			return nil
+		}
 	}
+	a.to = unbound{s[0], s[1]}
 	return nil
 }
 

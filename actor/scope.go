@@ -2,81 +2,55 @@ package actor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/port"
 )
 
-// scope is an actor as a place where names are looked up and children live.
-type scope struct{ h *host }
-
-func (s scope) System() *System { return s.h.sys }
-func (s scope) Path() string    { return s.h.path }
-
-type ctxKey struct{}
-
-// fromContext returns the actor and the message that ctx belongs to: both nil
-// outside of actors, the message alone outside of handlers.
-func fromContext(ctx context.Context) (*host, *invocation) {
-	switch v := ctx.Value(ctxKey{}).(type) {
-	case *invocation:
-		return v.h, v
-	case *host:
-		return v, nil
-	}
-	return nil, nil
+// Scope is where names are looked up: a supervisor's tree, or, with [ScopeOf],
+// an actor. Only this library implements it.
+type Scope interface {
+	// Path returns the path of the supervisor or the actor.
+	Path() string
+	// System leads to what carries the messages.
+	System() port.System
 }
 
-// invocationOf returns the message that ctx belongs to, if any.
-func invocationOf(ctx context.Context) *invocation {
-	_, inv := fromContext(ctx)
-	return inv
+// actorOf returns the actor that ctx belongs to, or whose process this is, or
+// nil.
+func actorOf(ctx context.Context) port.Actor {
+	switch v := ctx.Value(port.ContextKey{}).(type) {
+	case port.Invocation:
+		return v.Actor()
+	case port.Actor:
+		return v
+	}
+	if r := port.Installed(); r != nil {
+		return r.Self()
+	}
+	return nil
 }
 
 // ScopeOf returns the actor that ctx belongs to; in an actor's process, the
 // actor itself whatever ctx is. It is false outside of actors.
 func ScopeOf(ctx context.Context) (Scope, bool) {
-	if h, _ := fromContext(ctx); h != nil {
-		return scope{h}, true
-	}
-	if h := mainHost.Load(); h != nil {
-		return scope{h}, true
+	if a := actorOf(ctx); a != nil {
+		return a, true
 	}
 	return nil, false
-}
-
-// contextError is ctx's error together with its cause, if that says more.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Self returns the reference to the actor that ctx belongs to. It panics
 // outside of an actor, or in an actor of another kind.
 func Self[K, A any](ctx context.Context, k *Kind[K, A]) Ref[K] {
-	s, ok := ScopeOf(ctx)
-	if !ok {
+	a := actorOf(ctx)
+	if a == nil {
 		panic("actor.Self: the context does not belong to an actor")
 	}
-	h := s.(scope).h
-	if h.kind != k.core {
-		panic("actor.Self: actor " + h.path + " is of kind " + h.kind.name + ", not " + k.core.name)
+	if a.Kind() != k.kind {
+		panic("actor.Self: actor " + a.Path() + " is of kind " + a.Kind().Name + ", not " + k.kind.Name)
 	}
-	return Ref[K]{address{sys: h.sys, path: h.path, kind: h.kind.name}}
-}
-
-// Attach has stop called, before the actor of the scope ends, with a context
-// that ends with the actor's stop timeout. Supervisors that an actor starts
-// hang on it in this way. The function returned detaches.
-func Attach(s Scope, stop func(context.Context)) (detach func()) {
-	sc, ok := s.(scope)
-	if !ok {
-		return func() {}
-	}
-	return sc.h.attach(stop)
+	return Ref[K]{address{to: a.System().Target(a.Path(), k.kind.Name)}}
 }
 
 // Timer is a message to be sent later.
@@ -89,8 +63,8 @@ func (t *Timer) Stop() bool { return t.t.Stop() }
 // After casts v to ref when d has passed, unless the actor that ctx belongs to
 // has ended by then. The end of a handler's ctx does not matter.
 func After[K, Req, Resp any](ctx context.Context, d time.Duration, ref Ref[K], m *Method[K, Req, Resp], v Req) *Timer {
-	if s, ok := ScopeOf(ctx); ok {
-		ctx = s.(scope).h.ctx
+	if a := actorOf(ctx); a != nil {
+		ctx = a.Context()
 	} else {
 		ctx = context.WithoutCancel(ctx)
 	}

@@ -172,3 +172,18 @@ func (s *Settings) Check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Lane is a way for messages to travel between two processes.
+type Lane int
+
+const (
+	// AutoLane is shared memory (rings) for small messages of links that are
+	// used, and the socket for all else. Where the kernel cannot make rings it
+	// is the socket alone, and an event of type socket lane says so.
+	AutoLane Lane = iota
+	// SocketLane is the socket alone.
+	SocketLane
+	// RingLane is AutoLane for links that are known to be used: they get their
+	// rings before the first message, and not after a few.
+	RingLane
+)

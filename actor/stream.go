@@ -3,28 +3,21 @@ package actor
 import (
 	"context"
 	"iter"
-	"sync"
 
-	"github.com/vmihailenco/msgpack/v5"
-
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/port"
 )
-
-// streamWindow is how many items a writer may be ahead of its reader.
-const streamWindow = 64
 
 // Stream is a typed method of kind K that answers with a sequence of items.
 type Stream[K, Req, Item any] struct {
-	kind *kindCore
 	name string
 	as   Method[K, Req, Item] // the call that opens it
 }
 
-// NewStream declares a stream in the frontend of a kind: the split form.
-func NewStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
-	k.core.declare(name)
-	s := &Stream[K, Req, Item]{kind: k.core, name: name}
-	s.as.kind, s.as.name = k.core, name
+// DeclareStream declares a stream in the frontend of a kind: the split form.
+func DeclareStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
+	k.kind.Declare(name)
+	s := &Stream[K, Req, Item]{name: name}
+	s.as.kind, s.as.name = k.kind, name
 	return s
 }
 
@@ -37,191 +30,42 @@ func (s *Stream[K, Req, Item]) Name() string { return s.name }
 func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		var zero Item
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		call := newCall()
-		call.items = &itemQueue{changed: make(chan struct{}, 1)}
-		call.items.wait = mailbox.Waiter{For: call.items, Changed: call.items.changed}
-		c, err := s.as.open(ctx, ref, req, call)
+		to := ref.to.target()
+		items, err := s.open(ctx, to, ref, &req)
 		if err != nil {
-			yield(zero, sendError("stream", s.name, ref.to.path, err))
+			yield(zero, sendError("stream", s.name, to, err))
 			return
 		}
-		inv := waits(ctx, c, call)
-		defer func() {
-			inv.waited(call)
-			cancel()
-			if r, err := c.await(ctx, call); err == nil {
-				r.Drop()
-			}
-			call.items.drop()
-		}()
-		taken := 0
+		defer items.Close()
 		for {
-			in, err := call.items.next(ctx, c)
+			value, m, err := items.Next(ctx)
 			if err != nil {
-				yield(zero, sendError("stream", s.name, ref.to.path, err))
+				yield(zero, sendError("stream", s.name, to, err))
 				return
 			}
-			if in == nil {
+			if m == nil {
 				break
 			}
-			item, err := decodeItem(c, &s.as.resp, in)
+			var item Item
+			err = decode(to, &s.as.resp, value, m.Segments, &item)
+			m.Drop()
 			if !yield(item, err) || err != nil {
 				return
 			}
-			if taken++; taken == streamWindow/2 {
-				c.more(call, taken)
-				taken = 0
-			}
+			items.Taken()
 		}
-		res := call.result()
-		if res.err != nil {
-			yield(zero, sendError("stream", s.name, ref.to.path, res.err))
-		} else if res.reply.Err != nil {
-			yield(zero, decodeRemote(s.kind, c.path, s.name, res.reply.Err))
+		if raw, err := items.End(); err != nil {
+			yield(zero, sendError("stream", s.name, to, err))
+		} else if raw != nil {
+			yield(zero, to.RemoteError(s.as.kind, s.name, raw))
 		}
 	}
 }
 
-func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, call *call) (*client, error) {
-	if ref.to.sys == nil {
-		return nil, ErrUnbound
-	}
-	if ctx.Err() != nil {
-		return nil, contextError(ctx)
-	}
-	c := ref.to.sys.client(ref.to)
-	msg, err := encode(ctx, c, m.name, &m.req, &req, call, ref.to.pin)
+func (s *Stream[K, Req, Item]) open(ctx context.Context, to port.Target, ref Ref[K], req *Req) (port.Stream, error) {
+	buf, id, err := s.as.begin(ctx, to, req, true)
 	if err != nil {
 		return nil, err
 	}
-	call.msg = msg
-	return c, c.send(ctx, msg, call, false)
-}
-
-func decodeItem[Item any](c *client, codec *mailbox.Codec[Item], in *mailbox.Incoming) (item Item, err error) {
-	defer in.Drop()
-	if in.Err != nil {
-		return item, in.Err
-	}
-	var frame itemFrame
-	if err := mailbox.DecodeControl(in.Params, &frame); err != nil {
-		return item, err
-	}
-	src := mailbox.GetSource()
-	defer mailbox.PutSource(src)
-	src.B, src.Segments, src.Context = frame.Value, in.Segments, c.sys
-	if err := codec.Decode(src, &item); err != nil {
-		src.AutoRelease()
-		return item, err
-	}
-	return item, nil
-}
-
-// itemFrame is one item on the wire.
-type itemFrame struct {
-	ID    uint64             `msgpack:"id"`
-	Value msgpack.RawMessage `msgpack:"value"`
-}
-
-// item takes one item off a link.
-func (c *client) item(m *mailbox.Incoming) {
-	var frame struct {
-		ID uint64 `msgpack:"id"`
-	}
-	if mailbox.DecodeControl(m.Params, &frame) != nil {
-		return
-	}
-	c.mu.Lock()
-	call := c.calls[uint32(frame.ID)]
-	c.mu.Unlock()
-	if call != nil && call.items != nil {
-		call.items.put(m.Take())
-		c.guests.Wake()
-	}
-}
-
-// more lets the writer send n further items.
-func (c *client) more(call *call, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		_ = c.link.peer.Notify(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
-	}
-}
-
-// itemQueue holds the items that the reader has not taken: at most a window.
-type itemQueue struct {
-	mu      sync.Mutex
-	items   []*mailbox.Incoming
-	ended   bool
-	dropped bool
-	changed chan struct{}
-	wait    mailbox.Waiter
-}
-
-// Over reports whether there is something to take.
-func (q *itemQueue) Over() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ended || len(q.items) > 0
-}
-
-func (q *itemQueue) put(m *mailbox.Incoming) {
-	q.mu.Lock()
-	if q.dropped || q.ended || len(q.items) >= streamWindow {
-		m.Drop() // a writer that ignores its credit loses what is too much
-	} else {
-		q.items = append(q.items, m)
-	}
-	q.mu.Unlock()
-	q.wake()
-}
-
-func (q *itemQueue) wake() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
-	}
-}
-
-func (q *itemQueue) end() {
-	q.mu.Lock()
-	q.ended = true
-	q.mu.Unlock()
-	q.wake()
-}
-
-// next returns the next item; nil at the end.
-func (q *itemQueue) next(ctx context.Context, c *client) (*mailbox.Incoming, error) {
-	for {
-		q.mu.Lock()
-		if len(q.items) > 0 {
-			m := q.items[0]
-			q.items[0] = nil
-			q.items = q.items[1:]
-			q.mu.Unlock()
-			return m, nil
-		}
-		ended := q.ended
-		q.mu.Unlock()
-		if ended {
-			return nil, nil
-		}
-		if ctx.Err() != nil {
-			return nil, contextError(ctx)
-		}
-		c.guests.Wait(ctx, &q.wait, c.stuck(ctx))
-	}
-}
-
-func (q *itemQueue) drop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.dropped = true
-	for _, m := range q.items {
-		m.Drop()
-	}
-	q.items = nil
+	return to.Open(ctx, s.name, id, buf, ref.to.pin)
 }

@@ -6,27 +6,28 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 type tracer struct{}
 
 var (
-	tracers    = actor.Define("tracer", func(context.Context, actor.NoArgs) (*tracer, error) { return &tracer{}, nil })
-	traceOf    = actor.Handle(tracers, "trace", (*tracer).Trace)
-	traceThere = actor.Handle(tracers, "forward", (*tracer).Forward)
+	tracers    = actor.Define("tracer", func(context.Context, actor.None) (*tracer, error) { return &tracer{}, nil })
+	traceOf    = actor.DefineMethod(tracers, "trace", (*tracer).Trace)
+	traceThere = actor.DefineMethod(tracers, "forward", (*tracer).Forward)
 )
 
-func (*tracer) Trace(ctx context.Context, _ actor.NoArgs) (map[string]string, error) {
+func (*tracer) Trace(ctx context.Context, _ actor.None) (map[string]string, error) {
 	return actor.Trace(ctx), nil
 }
 
 // Forward asks another tracer under the same context.
 func (*tracer) Forward(ctx context.Context, to actor.Ref[tracer]) (map[string]string, error) {
-	return traceOf.Call(ctx, to, actor.NoArgs{})
+	return traceOf.Call(ctx, to, actor.None{})
 }
 
 func TestTraceTravelsAlongCalls(t *testing.T) {
-	sys, err := actor.NewSystem(actor.SystemOptions{})
+	sys, err := runtime.NewSystem(runtime.SystemOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +35,9 @@ func TestTraceTravelsAlongCalls(t *testing.T) {
 	defer sys.Close(context.Background())
 	var refs []actor.Ref[tracer]
 	for _, id := range []string{"a", "b"} {
-		i := sys.Launch("/"+id, tracers.Blueprint(actor.NoArgs{}, actor.InProcess()))
+		i := sys.Launch("/"+id, blueprint(tracers, actor.None{}, actor.InProcess()))
 		<-i.Ready()
-		ref, err := tracers.Ref(sys, id)
+		ref, err := tracers.Lookup(sys, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +48,7 @@ func TestTraceTravelsAlongCalls(t *testing.T) {
 	if err != nil || !maps.Equal(got, want) {
 		t.Fatalf("trace %v (%v), want %v", got, err, want)
 	}
-	if got, err := traceOf.Call(ctx, refs[0], actor.NoArgs{}); err != nil || len(got) != 0 {
+	if got, err := traceOf.Call(ctx, refs[0], actor.None{}); err != nil || len(got) != 0 {
 		t.Fatalf("trace %v (%v) of a call without one", got, err)
 	}
 }

@@ -27,7 +27,7 @@ type subject struct {
 	profile *os.File
 }
 
-func newSubject(context.Context, actor.NoArgs) (*subject, error) { return &subject{}, nil }
+func newSubject(context.Context, actor.None) (*subject, error) { return &subject{}, nil }
 
 // Change sends a note back, changed.
 func (s *subject) Change(_ context.Context, n note) (note, error) {
@@ -36,13 +36,13 @@ func (s *subject) Change(_ context.Context, n note) (note, error) {
 }
 
 // Count counts a note.
-func (s *subject) Count(_ context.Context, _ note) (actor.NoArgs, error) {
+func (s *subject) Count(_ context.Context, _ note) (actor.None, error) {
 	s.casts++
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 // Counted returns how many were counted since it was last asked.
-func (s *subject) Counted(context.Context, actor.NoArgs) (int, error) {
+func (s *subject) Counted(context.Context, actor.None) (int, error) {
 	n := s.casts
 	s.casts = 0
 	return n, nil
@@ -64,15 +64,15 @@ func (s *subject) Look(_ context.Context, b block) (bool, error) {
 }
 
 // PID tells one incarnation from another.
-func (s *subject) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+func (s *subject) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
 // The name of the method is part of each message, and so of the floor's, too.
 var (
 	subjects = actor.Define("subject", newSubject)
-	change   = actor.Handle(subjects, "change", (*subject).Change)
-	count    = actor.Handle(subjects, "count", (*subject).Count)
-	counted  = actor.Handle(subjects, "counted", (*subject).Counted)
-	echo     = actor.Handle(subjects, "echo", (*subject).Echo)
-	look     = actor.Handle(subjects, "look", (*subject).Look)
-	pid      = actor.Handle(subjects, "pid", (*subject).PID)
+	change   = actor.DefineMethod(subjects, "change", (*subject).Change)
+	count    = actor.DefineMethod(subjects, "count", (*subject).Count)
+	counted  = actor.DefineMethod(subjects, "counted", (*subject).Counted)
+	echo     = actor.DefineMethod(subjects, "echo", (*subject).Echo)
+	look     = actor.DefineMethod(subjects, "look", (*subject).Look)
+	pid      = actor.DefineMethod(subjects, "pid", (*subject).PID)
 )

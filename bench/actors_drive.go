@@ -43,21 +43,21 @@ func (s *subject) Press(ctx context.Context, e errand) (calls int, err error) {
 const familiarity = 32
 
 // Meet makes the acquaintance of others: it calls each some times.
-func (s *subject) Meet(ctx context.Context, all []actor.Ref[subject]) (actor.NoArgs, error) {
+func (s *subject) Meet(ctx context.Context, all []actor.Ref[subject]) (actor.None, error) {
 	for _, to := range all {
 		for range familiarity {
 			if err := callSmall(ctx, to); err != nil {
-				return actor.NoArgs{}, err
+				return actor.None{}, err
 			}
 		}
 	}
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 var (
-	drive = actor.Handle(subjects, "drive", (*subject).Drive)
-	press = actor.Handle(subjects, "press", (*subject).Press)
-	meet  = actor.Handle(subjects, "meet", (*subject).Meet)
+	drive = actor.DefineMethod(subjects, "drive", (*subject).Drive)
+	press = actor.DefineMethod(subjects, "press", (*subject).Press)
+	meet  = actor.DefineMethod(subjects, "meet", (*subject).Meet)
 )
 
 // driver is a player whose operations are made by an actor.
@@ -78,7 +78,7 @@ func (d driver) turn(w *work) error {
 // driverOf has the actor call the other one.
 func driverOf(ctx context.Context, ref, to actor.Ref[subject]) (driver, error) {
 	d := driver{ctx: ctx, ref: ref, errand: errand{To: to}}
-	n, err := pid.Call(ctx, to, actor.NoArgs{})
+	n, err := pid.Call(ctx, to, actor.None{})
 	d.Peer = n
 	return d, err
 }

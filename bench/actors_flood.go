@@ -45,15 +45,15 @@ type listNote struct {
 }
 
 // CountOwn counts a note that decoded itself.
-func (s *subject) CountOwn(context.Context, ownNote) (actor.NoArgs, error) {
+func (s *subject) CountOwn(context.Context, ownNote) (actor.None, error) {
 	s.casts++
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 // CountList counts a note with a list.
-func (s *subject) CountList(context.Context, listNote) (actor.NoArgs, error) {
+func (s *subject) CountList(context.Context, listNote) (actor.None, error) {
 	s.casts++
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 // Tell is a stream of so many notes.
@@ -68,7 +68,7 @@ func (s *subject) Tell(_ context.Context, n int) iter.Seq2[note, error] {
 }
 
 // Mallocs is how many objects this process has put on the heap so far.
-func (s *subject) Mallocs(context.Context, actor.NoArgs) (uint64, error) { return mallocsHere(), nil }
+func (s *subject) Mallocs(context.Context, actor.None) (uint64, error) { return mallocsHere(), nil }
 
 func mallocsHere() uint64 {
 	var m runtime.MemStats
@@ -77,8 +77,8 @@ func mallocsHere() uint64 {
 }
 
 var (
-	countOwn  = actor.Handle(subjects, "count own", (*subject).CountOwn)
-	countList = actor.Handle(subjects, "count list", (*subject).CountList)
-	tell      = actor.HandleStream(subjects, "tell", (*subject).Tell)
-	mallocs   = actor.Handle(subjects, "mallocs", (*subject).Mallocs)
+	countOwn  = actor.DefineMethod(subjects, "count own", (*subject).CountOwn)
+	countList = actor.DefineMethod(subjects, "count list", (*subject).CountList)
+	tell      = actor.DefineStream(subjects, "tell", (*subject).Tell)
+	mallocs   = actor.DefineMethod(subjects, "mallocs", (*subject).Mallocs)
 )

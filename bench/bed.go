@@ -67,13 +67,13 @@ func openStage(ctx context.Context, l lane) (*stage, error) {
 	if l == localLane {
 		opts = append(opts, actor.InProcess())
 	}
-	tree, err := startTree(ctx, l, supervisor.Actor(subjects, "subject", actor.NoArgs{}, opts...))
+	tree, err := startTree(ctx, l, supervisor.Actor(subjects, "subject", actor.None{}, opts...))
 	if err != nil {
 		return nil, err
 	}
 	s := &stage{tree: tree}
-	if s.ref, err = subjects.Ref(tree, "subject"); err == nil {
-		s.pid, err = pid.Call(ctx, s.ref, actor.NoArgs{})
+	if s.ref, err = subjects.Lookup(tree, "subject"); err == nil {
+		s.pid, err = pid.Call(ctx, s.ref, actor.None{})
 	}
 	if err == nil && (l == localLane) != (s.pid == os.Getpid()) {
 		err = fmt.Errorf("the actor of lane %s is in process %d", l, s.pid)

@@ -18,7 +18,7 @@ type flood struct {
 }
 
 // floodOf is casts of a value by a method that counts it.
-func floodOf[T any](name string, l lane, spins bool, method *actor.Method[subject, T, actor.NoArgs], v T) flood {
+func floodOf[T any](name string, l lane, spins bool, method *actor.Method[subject, T, actor.None], v T) flood {
 	return flood{name: name, lane: l, spins: spins,
 		size: func() (int, error) { return castSize(method.Name(), &v) },
 		cast: func(ctx context.Context, to actor.Ref[subject]) error { return method.Cast(ctx, to, v) },
@@ -86,7 +86,7 @@ func (f flood) send(ctx context.Context, s *stage, n int) error {
 			return err
 		}
 	}
-	got, err := counted.Call(ctx, s.ref, actor.NoArgs{})
+	got, err := counted.Call(ctx, s.ref, actor.None{})
 	if err == nil && got != n {
 		err = fmt.Errorf("casts: %d of %d were handled", got, n)
 	}

@@ -63,7 +63,7 @@ type spent struct {
 }
 
 func (s *stage) spent(ctx context.Context) (t spent, err error) {
-	if t.actor, err = mallocs.Call(ctx, s.ref, actor.NoArgs{}); err != nil {
+	if t.actor, err = mallocs.Call(ctx, s.ref, actor.None{}); err != nil {
 		return t, err
 	}
 	t.caller = mallocsHere()

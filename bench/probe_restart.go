@@ -13,7 +13,7 @@ import (
 // openRestart measures what a caller sees of a crash: from SIGKILL to the reply
 // of the replacement, to a call that was made at once and waited for it.
 func openRestart(ctx context.Context, b *bed) (session, error) {
-	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "victim", actor.NoArgs{})
+	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "victim", actor.None{})
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func openRestart(ctx context.Context, b *bed) (session, error) {
 }
 
 func killAndCall(ctx context.Context, ref actor.Ref[subject]) (time.Duration, error) {
-	old, err := pid.Call(ctx, ref, actor.NoArgs{})
+	old, err := pid.Call(ctx, ref, actor.None{})
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +46,7 @@ func killAndCall(ctx context.Context, ref actor.Ref[subject]) (time.Duration, er
 		return 0, fmt.Errorf("killing process %d: %w", old, err)
 	}
 	for {
-		now, err := pid.Call(ctx, ref, actor.NoArgs{})
+		now, err := pid.Call(ctx, ref, actor.None{})
 		var died *actor.ExitError
 		switch {
 		case errors.As(err, &died): // it had begun the call: what is in hand at a crash is not repeated

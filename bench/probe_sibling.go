@@ -10,7 +10,7 @@ import (
 // openSibling measures an actor that calls its sibling, beside the call that
 // their parent makes to the same actor.
 func openSibling(ctx context.Context, b *bed) (session, error) {
-	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "sibling", actor.NoArgs{})
+	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "sibling", actor.None{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,24 +12,24 @@ import (
 )
 
 // StartProfile writes a CPU profile of the actor's process into a file.
-func (s *subject) StartProfile(_ context.Context, path string) (actor.NoArgs, error) {
+func (s *subject) StartProfile(_ context.Context, path string) (actor.None, error) {
 	f, err := startProfile(path)
 	s.profile = f
-	return actor.NoArgs{}, err
+	return actor.None{}, err
 }
 
 // StopProfile ends it.
-func (s *subject) StopProfile(context.Context, actor.NoArgs) (actor.NoArgs, error) {
+func (s *subject) StopProfile(context.Context, actor.None) (actor.None, error) {
 	if s.profile == nil {
-		return actor.NoArgs{}, errors.New("no profile was started")
+		return actor.None{}, errors.New("no profile was started")
 	}
 	pprof.StopCPUProfile()
-	return actor.NoArgs{}, s.profile.Close()
+	return actor.None{}, s.profile.Close()
 }
 
 var (
-	profileOn  = actor.Handle(subjects, "start profile", (*subject).StartProfile)
-	profileOff = actor.Handle(subjects, "stop profile", (*subject).StopProfile)
+	profileOn  = actor.DefineMethod(subjects, "start profile", (*subject).StartProfile)
+	profileOff = actor.DefineMethod(subjects, "stop profile", (*subject).StopProfile)
 )
 
 func startProfile(path string) (*os.File, error) {
@@ -65,7 +65,7 @@ func (b *bed) startProfile(ctx context.Context, dir string) (stop func() error, 
 	}
 	return func() error {
 		pprof.StopCPUProfile()
-		_, err := profileOff.Call(context.WithoutCancel(ctx), b.ref, actor.NoArgs{})
+		_, err := profileOff.Call(context.WithoutCancel(ctx), b.ref, actor.None{})
 		return errors.Join(err, f.Close())
 	}, nil
 }

@@ -95,7 +95,7 @@ func TestGiveUpOfActors(t *testing.T) {
 	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
 		tree := start(t, ctx, supervisor.Spec{Intensity: supervisor.NoRestarts, Defaults: defaults, Children: []supervisor.Child{
 			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", 0)}})
-		other, err := pid.Call(ctx, ref(t, tree, "a"), actor.NoArgs{})
+		other, err := pid.Call(ctx, ref(t, tree, "a"), actor.None{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func TestTreeOfAnActor(t *testing.T) {
 		for _, path := range []string{"a/sub", "a/named/sub"} {
 			must(t, 43)(add.Call(ctx, ref(t, tree, path), 1)) // from the root, too
 		}
-		sub, err := pid.Call(ctx, ref(t, tree, "a/named/sub"), actor.NoArgs{})
+		sub, err := pid.Call(ctx, ref(t, tree, "a/named/sub"), actor.None{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +241,7 @@ func TestStopFromInside(t *testing.T) {
 	ctx := bounded(t)
 	theTree = start(t, ctx, supervisor.Spec{Defaults: []actor.Option{actor.InProcess()}, Children: []supervisor.Child{
 		supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", 0)}})
-	if err := stopTree.Cast(ctx, ref(t, theTree, "b"), actor.NoArgs{}); err != nil {
+	if err := stopTree.Cast(ctx, ref(t, theTree, "b"), actor.None{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := theTree.Wait(ctx); err != nil {

@@ -29,7 +29,7 @@ func Spawn[K, A any](ctx context.Context, t *Tree, kind *actor.Kind[K, A], id st
 	if err := t.StartChild(ctx, Actor(kind, id, args, opts...)); err != nil {
 		return actor.Ref[K]{}, err
 	}
-	return kind.Ref(t, id)
+	return kind.Lookup(t, id)
 }
 
 // StopChild stops a child, or ends its restarting, for good. It is nil, too, if

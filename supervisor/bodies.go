@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // instance is one incarnation of a child, as the runner sees it:
-// [*actor.Instance], or a nested supervisor.
+// [*runtime.Instance], or a nested supervisor.
 type instance interface {
 	Ready() <-chan struct{} // closed when the outcome of the start is known
 	StartErr() error        // after Ready: nil if it is ready; otherwise it is being reaped
@@ -21,25 +22,25 @@ type instance interface {
 	Incarnation() actor.Incarnation
 }
 
-var _ instance = (*actor.Instance)(nil)
+var _ instance = (*runtime.Instance)(nil)
 
 // actorBody is a child that is an actor.
-type actorBody struct{ blueprint actor.Blueprint }
+type actorBody struct{ blueprint runtime.Blueprint }
 
-func (b actorBody) kind() string { return b.blueprint.Kind() }
+func (b actorBody) kind() string { return b.blueprint.Kind.Name }
 
 func (b actorBody) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
 	bp := b.blueprint.With(defaults, opts)
-	return actorLauncher{bp}, *bp.Settings(), bp.Validate()
+	return actorLauncher{bp}, bp.Settings, bp.Validate()
 }
 
-type actorLauncher struct{ blueprint actor.Blueprint }
+type actorLauncher struct{ blueprint runtime.Blueprint }
 
 func (l actorLauncher) launch(parent *Tree, path string) instance {
-	return parent.System().Launch(path, l.blueprint)
+	return parent.system.Launch(path, l.blueprint)
 }
 
-func (l actorLauncher) tell(h host, path string, st actor.PathState) { h.SetState(path, st) }
+func (l actorLauncher) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
 // nestedBody is a child that is a supervisor in the same process.
 type nestedBody struct{ spec Spec }
@@ -77,9 +78,9 @@ func (l nestedLauncher) launch(parent *Tree, path string) instance {
 
 // tell: when a supervisor is up, what its children are, it says itself.
 // Otherwise senders to them must be told by its parent, as it does not exist.
-func (l nestedLauncher) tell(h host, path string, st actor.PathState) {
+func (l nestedLauncher) tell(h host, path string, st runtime.PathState) {
 	h.SetState(path, st)
-	if st != actor.PathRunning {
+	if st != runtime.PathRunning {
 		l.plan.tell(h, path, st)
 	}
 }

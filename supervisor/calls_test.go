@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // "StartChild: id running -> ErrAlreadyStarted; id known but not running ->
@@ -50,7 +51,7 @@ func TestStopChild(t *testing.T) {
 		w.expectReply(w.call(verbStop, "nobody"), actor.ErrNotFound)
 		w.expectLog("-a -b")
 		w.expect("a:stopped c:running")
-		if w.told["a"] != actor.PathStopped || w.told["b"] != actor.PathGone {
+		if w.told["a"] != runtime.PathStopped || w.told["b"] != runtime.PathGone {
 			t.Fatalf("told %v", w.told)
 		}
 	}
@@ -80,7 +81,7 @@ func TestDeleteChild(t *testing.T) {
 	w.call(verbStop, "a")
 	w.expectReply(w.call(verbDelete, "a"), nil)
 	w.expect("b:running")
-	if w.told["a"] != actor.PathGone {
+	if w.told["a"] != runtime.PathGone {
 		t.Fatalf("senders to a were told %v", w.told["a"])
 	}
 	w.expectReply(w.call(verbStart, "a", kid("a")), nil)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // chaos is a world in which anything may happen in any order: starts and stops
@@ -182,7 +183,7 @@ func (c *chaos) check() {
 				c.t.Fatalf("the end of %s is not dealt with", k.id)
 			}
 		case idle:
-			if c.s.op.kind == opNone && !waiting && k.told != actor.PathStopped {
+			if c.s.op.kind == opNone && !waiting && k.told != runtime.PathStopped {
 				c.t.Fatalf("senders to %s wait for ever: told %v", k.id, k.told)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // The core of a supervisor is one pure function,
@@ -62,7 +63,7 @@ type child struct {
 
 	phase phase
 	inc   int // the last incarnation, unique within the supervisor; 0: none yet
-	told  actor.PathState
+	told  runtime.PathState
 
 	retry   int  // names the armed timer; an older timer that still fires is ignored
 	counted bool // the restart that the timer will make is counted already
@@ -190,13 +191,13 @@ func (s *state) enter(id string, p phase) *child {
 // drop forgets the child's spec.
 func (s *state) drop(id string) {
 	c := s.enter(id, idle) // for the bookkeeping of phases
-	s.tell(c, actor.PathGone)
+	s.tell(c, runtime.PathGone)
 	i := s.index(id)
 	s.children = slices.Delete(s.children, i, i+1)
 }
 
 // tell lets senders know the state of the child's path, if it is news.
-func (s *state) tell(c *child, p actor.PathState) {
+func (s *state) tell(c *child, p runtime.PathState) {
 	if c.told != p {
 		c.told = p
 		s.do(setPath{id: c.id, state: p, spec: c.spec})
@@ -244,10 +245,10 @@ func (s *state) tellIdle() {
 		}
 	}
 	for i, c := range s.children {
-		want := actor.PathStopped
+		want := runtime.PathStopped
 		switch {
 		case c.phase == restarting, c.phase == idle && i >= from:
-			want = actor.PathRestarting
+			want = runtime.PathRestarting
 		case c.phase != idle:
 			continue
 		}

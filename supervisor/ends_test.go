@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // The table "A child ends by itself", every cell of it, under every strategy.
@@ -60,13 +61,13 @@ func TestEndByItself(t *testing.T) {
 						// to be restarted.
 						w.expect("a:running b:stopped c:running")
 						w.expectLog("")
-						if w.told["b"] != actor.PathStopped {
+						if w.told["b"] != runtime.PathStopped {
 							t.Fatalf("senders to b were told %v", w.told["b"])
 						}
 					case removed:
 						w.expect("a:running c:running")
 						w.expectLog("")
-						if w.told["b"] != actor.PathGone {
+						if w.told["b"] != runtime.PathGone {
 							t.Fatalf("senders to b were told %v", w.told["b"])
 						}
 					}

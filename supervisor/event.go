@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // event is what can happen to a supervisor. The set is closed.
@@ -121,7 +122,7 @@ type (
 	// setPath is what senders are to know about the child's path.
 	setPath struct {
 		id    string
-		state actor.PathState
+		state runtime.PathState
 		spec  any
 	}
 	// emit reports something. An empty id is the supervisor itself.

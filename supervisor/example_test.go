@@ -24,7 +24,7 @@ func (c *clerk) Stamp(_ context.Context, form string) (string, error) {
 
 var (
 	clerks = actor.Define("clerk", newClerk)
-	stamp  = actor.Handle(clerks, "stamp", (*clerk).Stamp)
+	stamp  = actor.DefineMethod(clerks, "stamp", (*clerk).Stamp)
 )
 
 // A tree of two processes below a nested supervisor: when the first has to be
@@ -49,7 +49,7 @@ func ExampleStart() {
 	}
 	defer tree.Stop(ctx)
 
-	front, err := clerks.Ref(tree, "office/front")
+	front, err := clerks.Lookup(tree, "office/front")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -57,8 +57,8 @@ func ExampleStart() {
 	fmt.Println(stamp.Call(ctx, front, "A 38"))
 
 	_, err = stamp.Call(ctx, front, "") // it ends, and the call with it
-	end, ok := actor.IsExit(err)
-	fmt.Println(ok, end.Reason, end.Begun)
+	var end *actor.ExitError
+	fmt.Println(errors.As(err, &end), end.Reason, end.Begun)
 
 	fmt.Println(stamp.Call(ctx, front, "B 52")) // waits for the replacement
 	// Output:

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // stage is a system without actors: it keeps what it is told, and has fakes
@@ -17,7 +18,7 @@ import (
 type stage struct {
 	mu     sync.Mutex
 	log    []string // "+/a" launched, "-/a" asked to stop, "!/a" killed
-	states map[string]actor.PathState
+	states map[string]runtime.PathState
 	events []actor.Event
 	alive  map[string]*fake
 	next   map[string][]script // of the next incarnations of a path
@@ -51,10 +52,10 @@ type fake struct {
 }
 
 func newStage() *stage {
-	return &stage{states: map[string]actor.PathState{}, alive: map[string]*fake{}, next: map[string][]script{}, usual: map[string]script{}}
+	return &stage{states: map[string]runtime.PathState{}, alive: map[string]*fake{}, next: map[string][]script{}, usual: map[string]script{}}
 }
 
-func (st *stage) SetState(path string, s actor.PathState) {
+func (st *stage) SetState(path string, s runtime.PathState) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.states[path] = s
@@ -66,7 +67,7 @@ func (st *stage) Emit(e actor.Event) {
 	st.events = append(st.events, e)
 }
 
-func (st *stage) state(path string) actor.PathState {
+func (st *stage) state(path string) runtime.PathState {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.states[path]
@@ -103,7 +104,7 @@ func (p part) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.
 	return p, s, s.Check()
 }
 
-func (p part) tell(h host, path string, st actor.PathState) { h.SetState(path, st) }
+func (p part) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
 func (p part) launch(_ *Tree, path string) instance {
 	st := p.st
@@ -136,7 +137,7 @@ func (f *fake) play() {
 			f.err = f.s.startErr
 			f.mu.Unlock()
 			if f.err == nil {
-				f.st.SetState(f.path, actor.PathRunning)
+				f.st.SetState(f.path, runtime.PathRunning)
 				close(f.ready)
 			} else {
 				close(f.ready)
@@ -267,7 +268,7 @@ func (st *stage) gone(t *testing.T) {
 		t.Errorf("alive after the end: %v", st.alive)
 	}
 	for path, s := range st.states {
-		if s != actor.PathGone && path != "/" {
+		if s != runtime.PathGone && path != "/" {
 			t.Errorf("senders to %s were told %v at the end", path, s)
 		}
 	}

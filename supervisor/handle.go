@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // handle does what one event asks for. What cannot be done while an operation
@@ -13,7 +14,7 @@ func (s *state) handle(ev event) {
 	switch ev := ev.(type) {
 	case begin:
 		for _, c := range s.children {
-			s.tell(s.edit(c.id), actor.PathStarting)
+			s.tell(s.edit(c.id), runtime.PathStarting)
 		}
 		s.run(operation{kind: opStart, start: s.ids()})
 	case childReady:
@@ -60,9 +61,9 @@ func (s *state) ready(ev childReady) {
 	c := s.enter(ev.id, running)
 	c.readyAt = s.now
 	if c.supervisor {
-		s.tell(c, actor.PathRunning)
+		s.tell(c, runtime.PathRunning)
 	}
-	c.told = actor.PathRunning // an actor's launch itself says so
+	c.told = runtime.PathRunning // an actor's launch itself says so
 	s.do(emit{what: actor.EventReady, id: c.id, inc: c.inc})
 	s.launchedOver(ev.id)
 }

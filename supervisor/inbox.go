@@ -1,6 +1,8 @@
 package supervisor
 
-import "sync"
+import (
+	"sync"
+)
 
 // inbox is the queue of events that a runner works off. Posting never blocks:
 // those who post are timers, instances and callers, and the runner must not be

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // "In list order; child n+1 is not started before n is ready."
@@ -13,7 +14,7 @@ func TestStartInOrder(t *testing.T) {
 	w.slow["b"] = true
 	w.send(begin{})
 	w.expectLog("+a +b")
-	if w.told["c"] != actor.PathStarting {
+	if w.told["c"] != runtime.PathStarting {
 		t.Fatalf("senders to c were told %v: they have to wait for it", w.told["c"])
 	}
 	w.send(childReady{"b", w.live["b"]})
@@ -201,7 +202,7 @@ func TestStopMeanwhile(t *testing.T) {
 		w.expectReply(queued, actor.ErrStopping)
 		w.expectLog("+x -x -b -a")
 		w.expectEnd(endStopped)
-		if w.told["x"] != actor.PathGone {
+		if w.told["x"] != runtime.PathGone {
 			t.Fatalf("senders to x were told %v", w.told["x"])
 		}
 	})

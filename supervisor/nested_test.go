@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // The parent of a supervisor that gave up: "its parent restarts it if it is
@@ -19,11 +20,11 @@ func TestNestedGivesUp(t *testing.T) {
 		restart actor.Option
 		did     string
 		show    string
-		told    actor.PathState
+		told    runtime.PathState
 	}{
-		{Permanent, "-/m/x +/m/x +/m/y", "a:running m:running", actor.PathRunning},
-		{Transient, "-/m/x", "a:running m:stopped", actor.PathStopped},
-		{Temporary, "-/m/x", "a:running", actor.PathGone},
+		{Permanent, "-/m/x +/m/x +/m/y", "a:running m:running", runtime.PathRunning},
+		{Transient, "-/m/x", "a:running m:stopped", runtime.PathStopped},
+		{Temporary, "-/m/x", "a:running", runtime.PathGone},
 	} {
 		onStage(t, func(t *testing.T, st *stage) {
 			tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"),
@@ -91,8 +92,8 @@ func TestRestartOfSubtree(t *testing.T) {
 		st.did()
 		st.crash(t, "/a")
 		mustDid(t, st, "-/m/added -/m/n/added -/m/n/c +/a +/m/b +/m/n/c")
-		for path, want := range map[string]actor.PathState{"/m/added": actor.PathGone, "/m/n/added": actor.PathGone,
-			"/m/b": actor.PathRunning, "/m/n/c": actor.PathRunning} {
+		for path, want := range map[string]runtime.PathState{"/m/added": runtime.PathGone, "/m/n/added": runtime.PathGone,
+			"/m/b": runtime.PathRunning, "/m/n/c": runtime.PathRunning} {
 			if got := st.state(path); got != want {
 				t.Fatalf("senders to %s were told %v, want %v", path, got, want)
 			}

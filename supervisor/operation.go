@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // opKind is what an operation is for.
@@ -108,7 +109,7 @@ func (s *state) halted(c *child) {
 			s.drop(c.id)
 			return
 		}
-		s.tell(c, actor.PathRestarting)
+		s.tell(c, runtime.PathRestarting)
 	case opAdd:
 		s.drop(c.id)
 	default:
@@ -127,9 +128,9 @@ func (s *state) launch(id string) {
 	s.incs++
 	c.inc = s.incs
 	if c.supervisor {
-		s.tell(c, actor.PathStarting)
+		s.tell(c, runtime.PathStarting)
 	}
-	c.told = actor.PathStarting // an actor's launch itself says so
+	c.told = runtime.PathStarting // an actor's launch itself says so
 	s.op.launched = id
 	s.do(launch{id: id, inc: c.inc, spec: c.spec})
 }
@@ -174,7 +175,7 @@ func (s *state) delayOrStart() {
 func (s *state) arm(c *child, counted bool) {
 	s.retries++
 	c.retry, c.counted = s.retries, counted
-	s.tell(c, actor.PathRestarting)
+	s.tell(c, runtime.PathRestarting)
 	s.do(armRetry{id: c.id, retry: c.retry, delay: c.delay(), jitter: c.backoff.Jitter})
 }
 
@@ -216,7 +217,7 @@ func (s *state) finish() {
 	s.done = true
 	for _, c := range s.children {
 		if c.dynamic {
-			s.tell(s.edit(c.id), actor.PathGone)
+			s.tell(s.edit(c.id), runtime.PathGone)
 		}
 	}
 	what := actor.EventStopped

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // Kind is a kind of supervisor that runs in a process of its own: see [Define].
@@ -37,7 +38,7 @@ func (k *Kind[A]) Name() string { return k.kind.Name() }
 // Its children's paths are below its own. As for every supervisor, there is no
 // time limit for its start and stop unless an option says so.
 func OwnProcess[A any](kind *Kind[A], id string, args A, opts ...actor.Option) Child {
-	return Child{id: id, opts: opts, body: ownBody{kind.kind.Blueprint(args)}}
+	return Child{id: id, opts: opts, body: ownBody{runtime.NewBlueprint(kind.kind.With(args).Port())}}
 }
 
 // role is the actor that is a supervisor.
@@ -54,9 +55,9 @@ func (r *role) Run(ctx context.Context) error {
 	}
 }
 
-type ownBody struct{ blueprint actor.Blueprint }
+type ownBody struct{ blueprint runtime.Blueprint }
 
-func (b ownBody) kind() string { return b.blueprint.Kind() }
+func (b ownBody) kind() string { return b.blueprint.Kind.Name }
 
 func (b ownBody) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
 	// Of the defaults for actors only those of its process are meant for it.
@@ -66,17 +67,17 @@ func (b ownBody) prepare(_ string, defaults, opts []actor.Option) (launcher, act
 		s.StopTimeout, s.StartTimeout = &forever, time.Duration(math.MaxInt64)
 	}
 	bp := b.blueprint.With(append(defaults[:len(defaults):len(defaults)], forSupervisors), opts)
-	return ownLauncher{actorLauncher{bp}}, *bp.Settings(), bp.Validate()
+	return ownLauncher{actorLauncher{bp}}, bp.Settings, bp.Validate()
 }
 
 type ownLauncher struct{ actorLauncher }
 
 func (l ownLauncher) launch(parent *Tree, path string) instance {
-	return ownProcess{parent.System().Launch(path, l.blueprint)}
+	return ownProcess{parent.system.Launch(path, l.blueprint)}
 }
 
 // ownProcess is an incarnation of a supervisor's process.
-type ownProcess struct{ *actor.Instance }
+type ownProcess struct{ *runtime.Instance }
 
 // Exit reports the end as a supervisor's. That its tree gave up, or shut down
 // by itself, the process has said with the error, or without one, that Run

@@ -95,7 +95,7 @@ func TestOwnProcess(t *testing.T) {
 				}
 			}
 		}
-		member, err := pid.Call(ctx, ref(t, tree, "t/first"), actor.NoArgs{})
+		member, err := pid.Call(ctx, ref(t, tree, "t/first"), actor.None{})
 		if err != nil {
 			t.Fatal(err)
 		}

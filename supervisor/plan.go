@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // ErrBadSpec is wrapped by the errors of specs that cannot be meant.
@@ -32,7 +33,7 @@ type launcher interface {
 	launch(parent *Tree, path string) instance
 	// tell sets the state of the child's path, and of those below it that its
 	// spec makes for certain.
-	tell(h host, path string, st actor.PathState)
+	tell(h host, path string, st runtime.PathState)
 }
 
 // makePlan checks all of a spec and reports every fault of it, joined.
@@ -134,12 +135,12 @@ func (sp Spec) checkNotRoot(at string) error {
 }
 
 // checkFree reports paths that another tree of the same actor has.
-func (p *plan) checkFree(sys *actor.System, at string) error {
+func (p *plan) checkFree(sys *runtime.System, at string) error {
 	var errs []error
 	for _, s := range p.specs {
 		path := join(at, s.id)
 		switch sys.State(path) {
-		case actor.PathStarting, actor.PathRunning, actor.PathRestarting, actor.PathStopped:
+		case runtime.PathStarting, runtime.PathRunning, runtime.PathRestarting, runtime.PathStopped:
 			errs = append(errs, fmt.Errorf("%w: supervisor %s: %s belongs to another tree: give one a Name: %w", ErrBadSpec, at, path, actor.ErrNameTaken))
 		}
 	}
@@ -155,7 +156,7 @@ func badRune(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
 func join(base, id string) string { return path.Join("/", base, id) }
 
 // tell sets the state of all paths that the plan makes for certain.
-func (p *plan) tell(h host, at string, st actor.PathState) {
+func (p *plan) tell(h host, at string, st runtime.PathState) {
 	for _, s := range p.specs {
 		s.launch.(launcher).tell(h, join(at, s.id), st)
 	}

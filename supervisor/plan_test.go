@@ -149,7 +149,7 @@ func TestDefaultsOfOwnProcess(t *testing.T) {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
 	bp := p.specs[0].launch.(ownLauncher).blueprint
-	if s := bp.Settings(); *s.StopTimeout != actor.Forever || s.StartTimeout < 24*time.Hour || s.Dir != "/" {
+	if s := bp.Settings; *s.StopTimeout != actor.Forever || s.StartTimeout < 24*time.Hour || s.Dir != "/" {
 		t.Fatalf("%+v", s)
 	}
 }

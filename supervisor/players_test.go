@@ -45,7 +45,7 @@ func newPlayer(ctx context.Context, start int) (*player, error) {
 
 func (p *player) Add(_ context.Context, n int) (int, error) { p.n += n; return p.n, nil }
 
-func (p *player) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+func (p *player) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
 func (p *player) End(_ context.Context, how string) (int, error) {
 	switch how {
@@ -65,7 +65,7 @@ func (p *player) Spawn(ctx context.Context, name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	sub, err := players.Ref(tree, "sub")
+	sub, err := players.Lookup(tree, "sub")
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +73,7 @@ func (p *player) Spawn(ctx context.Context, name string) (int, error) {
 }
 
 // StopTree stops the tree that the actor is part of.
-func (p *player) StopTree(ctx context.Context, _ actor.NoArgs) (int, error) {
+func (p *player) StopTree(ctx context.Context, _ actor.None) (int, error) {
 	return 0, theTree.Stop(ctx)
 }
 
@@ -81,11 +81,11 @@ var theTree *supervisor.Tree
 
 var (
 	players  = actor.Define("player", newPlayer)
-	add      = actor.Handle(players, "add", (*player).Add)
-	pid      = actor.Handle(players, "pid", (*player).PID)
-	endBy    = actor.Handle(players, "end", (*player).End)
-	spawn    = actor.Handle(players, "spawn", (*player).Spawn)
-	stopTree = actor.Handle(players, "stop tree", (*player).StopTree)
+	add      = actor.DefineMethod(players, "add", (*player).Add)
+	pid      = actor.DefineMethod(players, "pid", (*player).PID)
+	endBy    = actor.DefineMethod(players, "end", (*player).End)
+	spawn    = actor.DefineMethod(players, "spawn", (*player).Spawn)
+	stopTree = actor.DefineMethod(players, "stop tree", (*player).StopTree)
 )
 
 // leaks: what a test may leave behind. The thread that spawns processes is one
@@ -129,7 +129,7 @@ func start(t *testing.T, ctx context.Context, spec supervisor.Spec) *supervisor.
 
 func ref(t *testing.T, tree *supervisor.Tree, path string) actor.Ref[player] {
 	t.Helper()
-	r, err := players.Ref(tree, path)
+	r, err := players.Lookup(tree, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // restart begins the restart of a child that ended by itself: it is counted,
@@ -15,7 +16,7 @@ func (s *state) restart(id string) {
 		s.giveUp(c)
 		return
 	}
-	s.tell(c, actor.PathRestarting)
+	s.tell(c, runtime.PathRestarting)
 	s.do(emit{what: actor.EventRestarting, id: id, inc: c.inc, exit: c.last, err: c.last.Err})
 	s.run(operation{kind: opRestart, target: id, stop: s.others(id)})
 }

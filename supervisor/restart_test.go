@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 var errCanceled = context.Canceled
@@ -57,7 +58,7 @@ func TestGroupRestartIsSequential(t *testing.T) {
 	w.send(w.exit("c", actor.ExitStatus{Reason: actor.ReasonShutdown}))
 	w.expectLog("+b")
 	for _, id := range []string{"b", "c", "d"} {
-		if w.told[id] != actor.PathRestarting {
+		if w.told[id] != runtime.PathRestarting {
 			t.Fatalf("senders to %s were told %v", id, w.told[id])
 		}
 	}
@@ -108,7 +109,7 @@ func TestFailedStartRestForOne(t *testing.T) {
 	w.crash("b")
 	w.expectLog("-d -c +b +c +c") // the first retry is immediate
 	w.expect("a:running b:running c:restarting d:stopped")
-	if w.told["d"] != actor.PathRestarting {
+	if w.told["d"] != runtime.PathRestarting {
 		t.Fatalf("senders to d were told %v while c is retried", w.told["d"])
 	}
 	w.fire()
@@ -172,12 +173,12 @@ func TestWhileRestarting(t *testing.T) {
 	})
 	t.Run("stop child", func(t *testing.T) {
 		w := restartingWorld(t)
-		if w.told["a"] != actor.PathRestarting {
+		if w.told["a"] != runtime.PathRestarting {
 			t.Fatalf("senders were told %v", w.told["a"])
 		}
 		w.expectReply(w.call(verbStop, "a"), nil)
 		w.expect("a:stopped b:running")
-		if w.told["a"] != actor.PathStopped {
+		if w.told["a"] != runtime.PathStopped {
 			t.Fatalf("senders were told %v", w.told["a"])
 		}
 		w.fire()
@@ -241,12 +242,12 @@ func TestStopOfFailingGroupMember(t *testing.T) {
 	w.starts["b"] = []error{errBoom, errBoom}
 	w.crash("b")
 	w.expect("a:stopped b:restarting c:stopped")
-	if w.told["a"] != actor.PathStopped || w.told["c"] != actor.PathRestarting {
+	if w.told["a"] != runtime.PathStopped || w.told["c"] != runtime.PathRestarting {
 		t.Fatalf("told %v: the retry brings back c, not a", w.told)
 	}
 	w.expectReply(w.call(verbStop, "b"), nil)
 	w.expect("a:stopped b:stopped c:stopped")
-	if w.told["c"] != actor.PathStopped {
+	if w.told["c"] != runtime.PathStopped {
 		t.Fatalf("senders to c were told %v", w.told["c"])
 	}
 	w.expectReply(w.call(verbRestart, "c"), nil)
@@ -290,7 +291,7 @@ func TestBackoffOfGroup(t *testing.T) {
 	w.expectLog("-c -a")
 	w.expect("a:stopped b:restarting c:stopped")
 	for _, id := range []string{"a", "b", "c"} {
-		if w.told[id] != actor.PathRestarting {
+		if w.told[id] != runtime.PathRestarting {
 			t.Fatalf("senders to %s were told %v", id, w.told[id])
 		}
 	}
@@ -330,7 +331,7 @@ func TestIgnoreInRestart(t *testing.T) {
 	w.crash("a")
 	w.expectLog("-c -b +a +b +c")
 	w.expect("a:running b:stopped c:running")
-	if w.told["b"] != actor.PathStopped {
+	if w.told["b"] != runtime.PathStopped {
 		t.Fatalf("senders to b were told %v", w.told["b"])
 	}
 }

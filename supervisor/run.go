@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // RunOption changes what [Run] does with the process that it runs in.
@@ -37,7 +38,7 @@ type runSettings struct {
 func Subreaper(r *runSettings) { r.subreap = true }
 
 // prepare changes the process.
-func (r *runSettings) prepare(sys *actor.System) (err error) {
+func (r *runSettings) prepare(sys *runtime.System) (err error) {
 	if r.subreap {
 		r.reaper, err = process.StartReaper(sys.ID())
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // run is the supervisor's goroutine: it feeds the core and carries out what
@@ -98,7 +99,7 @@ func (t *Tree) report(a emit) {
 	}
 	inst := t.getLive(a.inc)
 	switch inst.(type) {
-	case *actor.Instance, ownProcess:
+	case *runtime.Instance, ownProcess:
 		if a.what != actor.EventRestarting {
 			return
 		}
@@ -127,7 +128,7 @@ func (t *Tree) end(e end) {
 	t.ended = e
 	t.mu.Unlock()
 	if t.parent == nil {
-		t.plan.tell(t.host, t.path, actor.PathGone)
+		t.plan.tell(t.host, t.path, runtime.PathGone)
 	}
 	t.detach()
 	var err error

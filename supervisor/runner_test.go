@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // onStage starts a tree of fakes in a bubble with a virtual clock.
@@ -129,7 +130,7 @@ func TestTreeBackoff(t *testing.T) {
 		for _, d := range []time.Duration{time.Second, 2 * time.Second, 2 * time.Second} {
 			st.crash(t, "/a")
 			mustShow(t, tree, "a:restarting b:running")
-			if st.state("/a") != actor.PathRestarting {
+			if st.state("/a") != runtime.PathRestarting {
 				t.Fatalf("senders were told %v", st.state("/a"))
 			}
 			time.Sleep(d - 1)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // Strategy says which children are started again together with one that has
@@ -106,7 +107,7 @@ type Spec struct {
 	Defaults []actor.Option
 
 	// Options of the whole system, which only its root can have: see
-	// [actor.SystemOptions].
+	// [runtime.SystemOptions].
 	Logger     *slog.Logger
 	MaxMessage int
 	Inline     int
@@ -128,7 +129,7 @@ func (c Child) ID() string { return c.id }
 // Actor is a child that is an actor: a process of its own, or a goroutine with
 // [actor.InProcess].
 func Actor[K, A any](kind *actor.Kind[K, A], id string, args A, opts ...actor.Option) Child {
-	return Child{id: id, opts: opts, body: actorBody{kind.Blueprint(args)}}
+	return Child{id: id, opts: opts, body: actorBody{runtime.NewBlueprint(kind.With(args).Port())}}
 }
 
 // Nested is a child that is itself a supervisor, in the same process. Its own

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // Start checks the spec, starts its children one after another, each when the
@@ -16,17 +17,17 @@ import (
 // If a child cannot be started, those that came up are stopped in reverse order,
 // and the error is a [*StartError] that names the child and wraps the cause.
 //
-// Outside of actors it makes an [actor.System], which ends with the tree.
+// Outside of actors it makes an [runtime.System], which ends with the tree.
 // Called in an actor, with a ctx of its constructor, Run or handlers, the tree
 // belongs to the actor: its paths are below the actor's, and it is stopped when
 // the actor ends.
 func Start(ctx context.Context, spec Spec) (*Tree, error) {
-	return start(ctx, spec, func(*actor.System) error { return nil })
+	return start(ctx, spec, func(*runtime.System) error { return nil })
 }
 
 // start is Start; prepare is called with the system of a root before anything
 // is started in it.
-func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*Tree, error) {
+func start(ctx context.Context, spec Spec, prepare func(*runtime.System) error) (*Tree, error) {
 	at := "/"
 	scope, inside := actor.ScopeOf(ctx)
 	if inside {
@@ -40,7 +41,7 @@ func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*
 		return nil, err
 	}
 	if inside {
-		if err := p.checkFree(scope.System(), at); err != nil {
+		if err := p.checkFree(runtime.SystemOf(scope), at); err != nil {
 			return nil, err
 		}
 	}
@@ -49,10 +50,11 @@ func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*
 	}
 	var t *Tree
 	if inside {
-		t = newTree(at, p, scope.System(), scope.System())
-		t.detach = actor.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
+		sys := runtime.SystemOf(scope)
+		t = newTree(at, p, sys, sys)
+		t.detach = runtime.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	} else {
-		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})
+		sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})
 		if err != nil {
 			return nil, fmt.Errorf("start supervisor: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -54,7 +55,7 @@ func (parent) Nested(ctx context.Context, ends bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	below, err := parents.Ref(tree, "below")
+	below, err := parents.Lookup(tree, "below")
 	if err != nil {
 		return 0, err
 	}
@@ -62,7 +63,7 @@ func (parent) Nested(ctx context.Context, ends bool) (int, error) {
 }
 
 // Reap tries to make an actor a subreaper.
-func (parent) Reap(ctx context.Context, _ actor.NoArgs) (int, error) {
+func (parent) Reap(ctx context.Context, _ actor.None) (int, error) {
 	err := supervisor.Run(ctx, supervisor.Spec{}, supervisor.Subreaper)
 	if errors.Is(err, supervisor.ErrBadSpec) {
 		return 1, nil
@@ -72,19 +73,19 @@ func (parent) Reap(ctx context.Context, _ actor.NoArgs) (int, error) {
 
 var (
 	parents = actor.Define("parent", func(context.Context, int) (*parent, error) { return &parent{}, nil })
-	daemon  = actor.Handle(parents, "daemon", (*parent).Daemon)
-	nested  = actor.Handle(parents, "nested", (*parent).Nested)
-	reap    = actor.Handle(parents, "reap", (*parent).Reap)
+	daemon  = actor.DefineMethod(parents, "daemon", (*parent).Daemon)
+	nested  = actor.DefineMethod(parents, "nested", (*parent).Nested)
+	reap    = actor.DefineMethod(parents, "reap", (*parent).Reap)
 )
 
 // director is an in-process actor that plays a test inside Run: only actors are given a scope there.
 type director struct{}
 
-var direct func(ctx context.Context, sys *actor.System)
+var direct func(ctx context.Context, sys *runtime.System)
 
 func (director) Run(ctx context.Context) error {
 	scope, _ := actor.ScopeOf(ctx)
-	direct(ctx, scope.System())
+	direct(ctx, runtime.SystemOf(scope))
 	<-ctx.Done()
 	return nil
 }
@@ -92,16 +93,16 @@ func (director) Run(ctx context.Context) error {
 var directors = actor.Define("director", func(context.Context, int) (*director, error) { return &director{}, nil })
 
 // run runs a parent and calls body when it is up, ends it and returns what Run did.
-func run(t *testing.T, spec supervisor.Spec, body func(ctx context.Context, p actor.Ref[parent], sys *actor.System), opts ...supervisor.RunOption) error {
+func run(t *testing.T, spec supervisor.Spec, body func(ctx context.Context, p actor.Ref[parent], sys *runtime.System), opts ...supervisor.RunOption) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	spec.Logger, spec.Intensity = quiet, supervisor.NoRestarts
 	spec.Children = []supervisor.Child{supervisor.Actor(parents, "parent", 0),
 		supervisor.Actor(directors, "director", 0, actor.InProcess())}
-	direct = func(ctx context.Context, sys *actor.System) {
+	direct = func(ctx context.Context, sys *runtime.System) {
 		defer cancel()
-		p, err := parents.Ref(sys, "parent")
+		p, err := parents.Lookup(sys, "parent")
 		if err != nil {
 			t.Error(err)
 			return
@@ -151,7 +152,7 @@ func TestSubreaper(t *testing.T) {
 	for name, how := range map[string]*actor.Method[parent, bool, int]{"an actor's": daemon, "a nested actor's": nested} {
 		t.Run(name, func(t *testing.T) {
 			var living int
-			err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *actor.System) {
+			err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
 				if !subreaper(t) {
 					t.Error("not a subreaper")
 				}
@@ -186,7 +187,7 @@ func TestSubreaper(t *testing.T) {
 
 func TestNoSubreaperUnasked(t *testing.T) {
 	leaktest.Check(t)
-	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *actor.System) {
+	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
 		if subreaper(t) {
 			t.Error("a subreaper that nobody asked for")
 		}
@@ -206,8 +207,8 @@ func TestNoSubreaperUnasked(t *testing.T) {
 
 func TestSubreaperRefusals(t *testing.T) {
 	leaktest.Check(t)
-	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *actor.System) {
-		if got, err := reap.Call(ctx, p, actor.NoArgs{}); got != 1 || err != nil {
+	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
+		if got, err := reap.Call(ctx, p, actor.None{}); got != 1 || err != nil {
 			t.Errorf("in an actor: %v, %v", got, err)
 		}
 		if err := supervisor.Run(context.Background(), supervisor.Spec{}, supervisor.Subreaper); err == nil {
@@ -228,7 +229,7 @@ func TestCgroups(t *testing.T) {
 	for name, how := range map[string]*actor.Method[parent, bool, int]{"an actor's": daemon, "a nested actor's": nested} {
 		t.Run(name, func(t *testing.T) {
 			var orphan int
-			err := run(t, spec, func(ctx context.Context, p actor.Ref[parent], sys *actor.System) {
+			err := run(t, spec, func(ctx context.Context, p actor.Ref[parent], sys *runtime.System) {
 				var err error
 				if orphan, err = how.Call(ctx, p, false); err != nil {
 					t.Error(err)

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // Tree is a running supervisor: the root of a system, a supervisor that an
@@ -21,7 +23,7 @@ type Tree struct {
 	path        string
 	incarnation actor.Incarnation
 	plan        *plan
-	system      *actor.System
+	system      *runtime.System
 	host        host
 	parent      *Tree // nil unless nested
 	begun       time.Time
@@ -47,13 +49,13 @@ type Tree struct {
 
 // host is what a supervisor tells the actor system.
 type host interface {
-	SetState(path string, st actor.PathState)
+	SetState(path string, st runtime.PathState)
 	Emit(actor.Event)
 }
 
 var _ actor.Scope = (*Tree)(nil)
 
-func newTree(path string, p *plan, sys *actor.System, h host) *Tree {
+func newTree(path string, p *plan, sys *runtime.System, h host) *Tree {
 	t := &Tree{
 		path:        path,
 		incarnation: uuid.Must(uuid.NewV7()),
@@ -81,7 +83,7 @@ func (t *Tree) start() {
 }
 
 // System returns the system that the tree belongs to.
-func (t *Tree) System() *actor.System { return t.system }
+func (t *Tree) System() port.System { return t.system }
 
 // Path returns the path of the supervisor: "/" for the root of a system.
 func (t *Tree) Path() string { return t.path }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // world plays everything around the core: instances that start, end and obey,
@@ -26,7 +27,7 @@ type world struct {
 	asked    map[string]bool    // of them, those asked to stop
 
 	log     []string // "+a" launched, "-a" asked to stop, "!a" killed at once
-	told    map[string]actor.PathState
+	told    map[string]runtime.PathState
 	events  []string
 	replies map[callID]error
 	calls   callID
@@ -60,7 +61,7 @@ func newWorld(t failer, r rules, specs ...spec) *world {
 		t: t, s: newState("/", r, specs),
 		starts: map[string][]error{}, slow: map[string]bool{}, stubborn: map[string]bool{},
 		live: map[string]int{}, asked: map[string]bool{},
-		told: map[string]actor.PathState{}, replies: map[callID]error{},
+		told: map[string]runtime.PathState{}, replies: map[callID]error{},
 	}
 }
 

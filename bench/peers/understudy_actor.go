@@ -15,7 +15,7 @@ import (
 // subject is the actor that is called, and that calls another of its kind.
 type subject struct{ counted int }
 
-func newSubject(context.Context, actor.NoArgs) (*subject, error) { return &subject{}, nil }
+func newSubject(context.Context, actor.None) (*subject, error) { return &subject{}, nil }
 
 // Change does the work.
 func (s *subject) Change(_ context.Context, n work.Note) (work.Note, error) {
@@ -23,13 +23,13 @@ func (s *subject) Change(_ context.Context, n work.Note) (work.Note, error) {
 }
 
 // Count counts a message that has no reply.
-func (s *subject) Count(context.Context, work.Note) (actor.NoArgs, error) {
+func (s *subject) Count(context.Context, work.Note) (actor.None, error) {
 	s.counted++
-	return actor.NoArgs{}, nil
+	return actor.None{}, nil
 }
 
 // Counted returns how many were counted since it was last asked.
-func (s *subject) Counted(context.Context, actor.NoArgs) (int, error) {
+func (s *subject) Counted(context.Context, actor.None) (int, error) {
 	n := s.counted
 	s.counted = 0
 	return n, nil
@@ -66,7 +66,7 @@ func (s *subject) Drive(ctx context.Context, e errand) ([]time.Duration, error) 
 }
 
 // PID is where it runs.
-func (s *subject) PID(context.Context, actor.NoArgs) (int, error) { return os.Getpid(), nil }
+func (s *subject) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
 // callChange is one round trip.
 func callChange(ctx context.Context, to actor.Ref[subject], i int) error {
@@ -79,10 +79,10 @@ func callChange(ctx context.Context, to actor.Ref[subject], i int) error {
 
 var (
 	subjects = actor.Define("subject", newSubject)
-	change   = actor.Handle(subjects, "change", (*subject).Change)
-	count    = actor.Handle(subjects, "count", (*subject).Count)
-	counted  = actor.Handle(subjects, "counted", (*subject).Counted)
-	look     = actor.Handle(subjects, "look", (*subject).Look)
-	drive    = actor.Handle(subjects, "drive", (*subject).Drive)
-	pid      = actor.Handle(subjects, "pid", (*subject).PID)
+	change   = actor.DefineMethod(subjects, "change", (*subject).Change)
+	count    = actor.DefineMethod(subjects, "count", (*subject).Count)
+	counted  = actor.DefineMethod(subjects, "counted", (*subject).Counted)
+	look     = actor.DefineMethod(subjects, "look", (*subject).Look)
+	drive    = actor.DefineMethod(subjects, "drive", (*subject).Drive)
+	pid      = actor.DefineMethod(subjects, "pid", (*subject).PID)
 )

@@ -22,7 +22,7 @@ type bed struct {
 func makeBed(ctx context.Context, n int, lane actor.Lane, opts ...actor.Option) (*bed, error) {
 	var children []supervisor.Child
 	for i := range n {
-		children = append(children, supervisor.Actor(subjects, fmt.Sprint("subject-", i), actor.NoArgs{}, opts...))
+		children = append(children, supervisor.Actor(subjects, fmt.Sprint("subject-", i), actor.None{}, opts...))
 	}
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
 		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -43,11 +43,11 @@ func makeBed(ctx context.Context, n int, lane actor.Lane, opts ...actor.Option) 
 }
 
 func (b *bed) know(ctx context.Context, id string) error {
-	ref, err := subjects.Ref(b.tree, id)
+	ref, err := subjects.Lookup(b.tree, id)
 	if err != nil {
 		return err
 	}
-	p, err := pid.Call(ctx, ref, actor.NoArgs{})
+	p, err := pid.Call(ctx, ref, actor.None{})
 	b.refs, b.pids = append(b.refs, ref), append(b.pids, p)
 	return err
 }

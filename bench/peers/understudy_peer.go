@@ -36,7 +36,7 @@ func (p callPeer) Stream(n int) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	got, err := counted.Call(ctx, p.refs[0], actor.NoArgs{})
+	got, err := counted.Call(ctx, p.refs[0], actor.None{})
 	if err == nil && got != n {
 		err = fmt.Errorf("%d of %d casts were handled", got, n)
 	}

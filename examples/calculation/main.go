@@ -86,11 +86,11 @@ func (d desk) release() {
 // loop keeps both workers at work until ctx ends. When several things have
 // happened, select takes one of them at random: nobody is served first always.
 func loop(ctx context.Context, tree *supervisor.Tree, first, second desk, idle time.Duration) error {
-	ref1, err := workers.Ref(tree, "worker-1")
+	ref1, err := workers.Lookup(tree, "worker-1")
 	if err != nil {
 		return err
 	}
-	ref2, err := workers.Ref(tree, "worker-2")
+	ref2, err := workers.Lookup(tree, "worker-2")
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func TestWorker(t *testing.T) {
 	}
 	defer tree.Stop(context.Background())
 
-	quick, err := workers.Ref(tree, "quick")
+	quick, err := workers.Lookup(tree, "quick")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestWorker(t *testing.T) {
 	}
 
 	// A calculation ends when its caller gives up.
-	slow, err := workers.Ref(tree, "slow")
+	slow, err := workers.Lookup(tree, "slow")
 	if err != nil {
 		t.Fatal(err)
 	}

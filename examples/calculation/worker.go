@@ -44,21 +44,21 @@ func newWorker(_ context.Context, d desk) (*worker, error) {
 
 // Calculate puts the square roots of the input into the output. It takes its
 // time, as calculations do.
-func (w *worker) Calculate(ctx context.Context, _ actor.NoArgs) (actor.NoArgs, error) {
+func (w *worker) Calculate(ctx context.Context, _ actor.None) (actor.None, error) {
 	for i, x := range w.in {
 		w.out[i] = math.Sqrt(x)
 	}
 	select {
 	case <-time.After(w.pace):
-		return actor.NoArgs{}, nil
+		return actor.None{}, nil
 	case <-ctx.Done(): // the caller has given up, or the worker is asked to stop
-		return actor.NoArgs{}, context.Cause(ctx)
+		return actor.None{}, context.Cause(ctx)
 	}
 }
 
 var (
 	workers   = actor.Define("worker", newWorker)
-	calculate = actor.Handle(workers, "calculate", (*worker).Calculate)
+	calculate = actor.DefineMethod(workers, "calculate", (*worker).Calculate)
 )
 
 // Worker is the frontend: a worker and its desk, as main sees them.
@@ -66,7 +66,7 @@ type Worker struct {
 	actor.Ref[worker]
 	desk
 	round int
-	calc  *actor.Future[actor.NoArgs] // the calculation under way
+	calc  *actor.Future[actor.None] // the calculation under way
 }
 
 // Start writes the next input and sends "calculate". Nothing is copied.
@@ -75,7 +75,7 @@ func (w *Worker) Start(ctx context.Context) {
 	for i := range w.In.Data() {
 		w.In.Data()[i] = float64(w.round * i)
 	}
-	w.calc = calculate.Go(ctx, w.Ref, actor.NoArgs{})
+	w.calc = calculate.Go(ctx, w.Ref, actor.None{})
 }
 
 // Ready is closed when the calculation has ended.

@@ -30,13 +30,13 @@ func main() {
 
 func run(ctx context.Context, training time.Duration) error {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(managers, "manager", actor.NoArgs{}, actor.InProcess()),
+		supervisor.Actor(managers, "manager", actor.None{}, actor.InProcess()),
 	}})
 	if err != nil {
 		return err
 	}
 	defer tree.Stop(context.Background())
-	ref, err := managers.Ref(tree, "manager")
+	ref, err := managers.Lookup(tree, "manager")
 	if err != nil {
 		return err
 	}

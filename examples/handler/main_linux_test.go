@@ -38,7 +38,7 @@ func TestHandler(t *testing.T) {
 func startManager(t *testing.T) Manager {
 	t.Helper()
 	tree, err := supervisor.Start(t.Context(), supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(managers, "manager", actor.NoArgs{}, actor.InProcess()),
+		supervisor.Actor(managers, "manager", actor.None{}, actor.InProcess()),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func startManager(t *testing.T) Manager {
 			t.Error(err)
 		}
 	})
-	ref, err := managers.Ref(tree, "manager")
+	ref, err := managers.Lookup(tree, "manager")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,10 @@ func TestKilledWorker(t *testing.T) {
 	if err := syscall.Kill(roll.Workers[0].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for down := range downs {
+	for down, err := range downs {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if down.Path != "/manager/ada" || down.Signal != syscall.SIGKILL {
 			t.Errorf("down: %+v", down)
 		}
@@ -131,7 +134,8 @@ func TestKilledWorker(t *testing.T) {
 	}
 	giveUp()
 	_, err = answer.Result()
-	if exit, begun := actor.IsExit(err); begun {
+	var exit *actor.ExitError
+	if errors.As(err, &exit) {
 		if exit.Signal != syscall.SIGKILL || exit.Begun != actor.BegunYes {
 			t.Errorf("the call in the worker's hands: %v", err)
 		}

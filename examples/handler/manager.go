@@ -17,7 +17,7 @@ type manager struct {
 	turn   int              // whose turn it is to work
 }
 
-func newManager(ctx context.Context, _ actor.NoArgs) (*manager, error) {
+func newManager(ctx context.Context, _ actor.None) (*manager, error) {
 	staff, err := supervisor.Start(ctx, supervisor.Spec{Intensity: 3})
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ type Entry struct {
 }
 
 // Roll is answered from what the supervisor knows right now.
-func (m *manager) Roll(context.Context, actor.NoArgs) (Roll, error) {
+func (m *manager) Roll(context.Context, actor.None) (Roll, error) {
 	m.served++
 	r := Roll{Request: m.served}
 	for c := range m.staff.Children() {
@@ -81,7 +81,7 @@ func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {
 		return Answer{}, errNobody
 	}
 	m.turn++
-	ref, err := workers.Ref(m.staff, ready[m.turn%len(ready)])
+	ref, err := workers.Lookup(m.staff, ready[m.turn%len(ready)])
 	if err != nil {
 		return Answer{}, err
 	}
@@ -91,10 +91,10 @@ func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {
 }
 
 var (
-	managers      = actor.Define("manager", newManager, actor.Sentinels(errNobody))
-	managerHire   = actor.Handle(managers, "hire", (*manager).Hire)
-	managerRoll   = actor.Handle(managers, "roll", (*manager).Roll)
-	managerFactor = actor.Handle(managers, "factor", (*manager).Factor)
+	managers      = actor.Define("manager", newManager, actor.KindOptions{Errors: []error{errNobody}})
+	managerHire   = actor.DefineMethod(managers, "hire", (*manager).Hire)
+	managerRoll   = actor.DefineMethod(managers, "roll", (*manager).Roll)
+	managerFactor = actor.DefineMethod(managers, "factor", (*manager).Factor)
 )
 
 // Manager is the frontend.
@@ -107,7 +107,7 @@ func (m Manager) Hire(ctx context.Context, c contract) *actor.Future[hired] {
 
 // Roll lists the workers.
 func (m Manager) Roll(ctx context.Context) (Roll, error) {
-	return managerRoll.Call(ctx, m.Ref, actor.NoArgs{})
+	return managerRoll.Call(ctx, m.Ref, actor.None{})
 }
 
 // Factor has one of the workers find the prime factors of n.

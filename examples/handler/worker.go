@@ -51,7 +51,7 @@ func (w *worker) Factor(ctx context.Context, n uint64) (Answer, error) {
 
 var (
 	workers = actor.Define("worker", newWorker)
-	factor  = actor.Handle(workers, "factor", (*worker).Factor)
+	factor  = actor.DefineMethod(workers, "factor", (*worker).Factor)
 )
 
 // Worker is the frontend.

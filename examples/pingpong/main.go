@@ -13,13 +13,13 @@ import (
 
 type player struct{} // the backend: a plain type
 
-func newPlayer(context.Context, actor.NoArgs) (*player, error) { return &player{}, nil }
+func newPlayer(context.Context, actor.None) (*player, error) { return &player{}, nil }
 func (*player) Ping(_ context.Context, n int) (string, error) {
 	return fmt.Sprintf("pong %d from process %d", n, os.Getpid()), nil
 }
 
-var Players = actor.Define("player", newPlayer)          // the frontend: a kind
-var Ping = actor.Handle(Players, "ping", (*player).Ping) // and its typed methods
+var Players = actor.Define("player", newPlayer)                // the frontend: a kind
+var Ping = actor.DefineMethod(Players, "ping", (*player).Ping) // and its typed methods
 
 func main() {
 	actor.Main() // a child process runs its actor here
@@ -29,7 +29,7 @@ func main() {
 		log.Fatal(err)
 	}
 	defer tree.Stop(ctx)
-	ada, err := supervisor.Spawn(ctx, tree, Players, "ada", actor.NoArgs{})
+	ada, err := supervisor.Spawn(ctx, tree, Players, "ada", actor.None{})
 	for n, pong := 1, ""; n <= 3 && err == nil; n++ {
 		pong, err = Ping.Call(ctx, ada, n)
 		fmt.Printf("ping %d from process %d: %s\n", n, os.Getpid(), pong)

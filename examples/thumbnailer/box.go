@@ -1,6 +1,8 @@
 package main
 
-import "context"
+import (
+	"context"
+)
 
 // fit returns the size of a thumbnail: width pixels wide and as high as the
 // proportions want, at most maxHeight. It never enlarges.

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/draw"
-	_ "image/gif" // the formats that image.Decode knows
-	_ "image/jpeg"
-	_ "image/png"
+	_ "image/gif"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -77,8 +75,8 @@ func (d *decoder) endIfStuck(ctx context.Context) (done func()) {
 }
 
 var (
-	decoders = actor.Define("decoder", newDecoder, actor.Sentinels(errImage))
-	decode   = actor.Handle(decoders, "decode", (*decoder).Decode)
+	decoders = actor.Define("decoder", newDecoder, actor.KindOptions{Errors: []error{errImage}})
+	decode   = actor.DefineMethod(decoders, "decode", (*decoder).Decode)
 )
 
 // Decoder is the frontend of a decoder.

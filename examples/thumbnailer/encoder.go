@@ -12,7 +12,7 @@ import (
 // encoder is the backend that writes thumbnails.
 type encoder struct{}
 
-func newEncoder(context.Context, actor.NoArgs) (*encoder, error) { return &encoder{}, nil }
+func newEncoder(context.Context, actor.None) (*encoder, error) { return &encoder{}, nil }
 
 // Thumbnail is an encoded thumbnail.
 type Thumbnail struct {
@@ -41,7 +41,7 @@ func (*encoder) Encode(_ context.Context, p Picture) (Thumbnail, error) {
 
 var (
 	encoders = actor.Define("encoder", newEncoder)
-	encode   = actor.Handle(encoders, "encode", (*encoder).Encode)
+	encode   = actor.DefineMethod(encoders, "encode", (*encoder).Encode)
 )
 
 // Encoder is the frontend of an encoder.

@@ -12,11 +12,11 @@ import (
 
 // statusOf says whose fault an error is.
 func statusOf(err error) int {
-	_, died := actor.IsExit(err)
+	var exit *actor.ExitError
 	switch {
 	case errors.Is(err, errImage):
 		return http.StatusUnprocessableEntity
-	case died:
+	case errors.As(err, &exit):
 		return http.StatusBadGateway // a worker died with the request in its hands
 	case errors.Is(err, actor.ErrNotRunning), errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrStopping):
 		return http.StatusServiceUnavailable // the service is about to stop
@@ -29,11 +29,10 @@ func statusOf(err error) int {
 // explain puts an error into words for whoever has asked. Of a crash it gives
 // the first line; the stack is in the log.
 func explain(err error) string {
-	exit, died := actor.IsExit(err)
-	if !died {
+	var exit *actor.ExitError
+	if !errors.As(err, &exit) {
 		return err.Error()
 	}
-	how := actor.ExitStatus{Reason: exit.Reason, Code: exit.Code, Signal: exit.Signal, Err: exit.Err}
-	first, _, _ := strings.Cut(how.String(), "\n")
+	first, _, _ := strings.Cut(exit.ExitStatus.String(), "\n")
 	return fmt.Sprintf("worker %s ended: %s; request begun: %v", exit.Path, first, exit.Begun)
 }

@@ -37,8 +37,8 @@ func startPipeline(ctx context.Context, o pipelineOptions) (*Pipeline, error) {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
 		Period: time.Minute, // a team that gives up twice within it cannot be helped
 		Children: []supervisor.Child{
-			teamChild("encoders", o.workers, o.restarts, encoders, actor.NoArgs{}),
-			teamChild("scalers", o.workers, o.restarts, scalers, actor.NoArgs{}),
+			teamChild("encoders", o.workers, o.restarts, encoders, actor.None{}),
+			teamChild("scalers", o.workers, o.restarts, scalers, actor.None{}),
 			teamChild("decoders", o.workers, o.restarts, decoders, o.maxPixels, memory, supervisor.StopTimeout(time.Second)),
 		},
 		Defaults: []actor.Option{actor.Watchdog(10 * time.Second)}, // a process that was stopped is replaced, too

@@ -12,7 +12,7 @@ const maxSize = 4096
 // scaler is the backend that makes pictures smaller.
 type scaler struct{}
 
-func newScaler(context.Context, actor.NoArgs) (*scaler, error) { return &scaler{}, nil }
+func newScaler(context.Context, actor.None) (*scaler, error) { return &scaler{}, nil }
 
 // scaleRequest asks for a picture of the given width.
 type scaleRequest struct {
@@ -45,7 +45,7 @@ func (*scaler) Scale(ctx context.Context, r scaleRequest) (Picture, error) {
 
 var (
 	scalers = actor.Define("scaler", newScaler)
-	scale   = actor.Handle(scalers, "scale", (*scaler).Scale)
+	scale   = actor.DefineMethod(scalers, "scale", (*scaler).Scale)
 )
 
 // Scaler is the frontend of a scaler.

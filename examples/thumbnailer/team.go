@@ -33,7 +33,7 @@ func newTeam[K, A, C any](scope actor.Scope, id string, n int, kind *actor.Kind[
 	t := make(team[C], n)
 	var errs []error
 	for i := range n {
-		ref, err := kind.Ref(scope, path.Join(id, strconv.Itoa(i+1)))
+		ref, err := kind.Lookup(scope, path.Join(id, strconv.Itoa(i+1)))
 		errs = append(errs, err)
 		t <- client(ref)
 	}

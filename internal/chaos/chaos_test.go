@@ -18,6 +18,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/supervisor"
 )
@@ -75,7 +76,7 @@ func chaos(t *testing.T, lane string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := watch(tree.System())
+	w := watch(runtime.SystemOf(tree))
 	in := actor.NewInbox[note](tree, 64)
 	read := readInbox(in, j)
 	b := birth{Dir: dir, Inbox: in.Ref()}

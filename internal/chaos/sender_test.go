@@ -80,7 +80,7 @@ func (s *sender) sent(ctx context.Context, n *note, err error) {
 func classify(ctx context.Context, n *note, err error) (outcome uint8, inc actor.Incarnation) {
 	var remote *actor.RemoteError
 	answered := errors.As(err, &remote)
-	x, exit := actor.IsExit(err)
+	x, exit := exitOf(err)
 	if exit && errors.As(x.Err, &remote) {
 		answered = false // it is what the actor said when it ended
 	}
@@ -305,4 +305,10 @@ func (s *sender) flush(ctx context.Context) {
 		}
 	}
 	// The inbox answers nothing; its reader compares at the end.
+}
+
+// exitOf returns the end of an actor that err is about, if it is.
+func exitOf(err error) (x *actor.ExitError, ok bool) {
+	ok = errors.As(err, &x)
+	return x, ok
 }

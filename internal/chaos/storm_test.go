@@ -14,6 +14,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -42,7 +43,7 @@ func (th *theater) signal(r uint16, sig syscall.Signal) bool {
 	}
 	defer p.Release()
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil || !bytes.Contains(env, []byte(process.Cookie(th.tree.System().ID()))) {
+	if err != nil || !bytes.Contains(env, []byte(process.Cookie(runtime.SystemOf(th.tree).ID()))) {
 		return false
 	}
 	return p.Signal(sig) == nil
@@ -152,7 +153,7 @@ func (th *theater) heal(ctx context.Context, dir string) error {
 		for seen := -1; ; {
 			try, cancel := context.WithTimeout(ctx, 3*time.Second)
 			asked := time.Now()
-			_, err := Ping.Call(try, ref, actor.NoArgs{})
+			_, err := Ping.Call(try, ref, actor.None{})
 			if d := time.Since(asked); d > time.Second {
 				th.logf("%s: ping took %v: %v", cast[r].path, d, err)
 			}
@@ -205,7 +206,7 @@ func (th *theater) finish(ctx context.Context) error {
 			ref, err := refOf(th.tree, r)
 			for err == nil {
 				var yes bool
-				if yes, err = Finish.Call(ctx, ref, actor.NoArgs{}); yes && err == nil {
+				if yes, err = Finish.Call(ctx, ref, actor.None{}); yes && err == nil {
 					return
 				}
 				if ctx.Err() == nil {

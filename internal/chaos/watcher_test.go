@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -34,7 +35,7 @@ type life struct {
 	ready int64
 }
 
-func watch(sys *actor.System) *watcher {
+func watch(sys *runtime.System) *watcher {
 	w := &watcher{changed: make(chan struct{}), pids: make(map[uint16]int), lives: make(map[actor.Incarnation]life),
 		starts: make(map[uint16][]life), counts: make(map[string]int), ended: make(chan struct{})}
 	events := sys.Events(context.Background())
@@ -86,7 +87,7 @@ func (w *watcher) take(e actor.Event) {
 			sender = s
 		}
 		d := letter{sender: sender, to: r, time: e.Time.UnixNano()}
-		if x, ok := actor.IsExit(e.Err); ok && x.Begun == actor.BegunYes {
+		if x, ok := exitOf(e.Err); ok && x.Begun == actor.BegunYes {
 			d.begun, d.inc = true, x.Incarnation
 		}
 		w.letters = append(w.letters, d)

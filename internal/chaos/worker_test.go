@@ -297,7 +297,7 @@ func (w *worker) Count(ctx context.Context, n note) iter.Seq2[item, error] {
 
 // Finish answers when all that this process sends has come to its end, and
 // every receiver has begun what was sent to it.
-func (w *worker) Finish(ctx context.Context, _ actor.NoArgs) (bool, error) {
+func (w *worker) Finish(ctx context.Context, _ actor.None) (bool, error) {
 	later := actor.Later[bool](ctx)
 	go func() {
 		<-w.idle
@@ -314,33 +314,33 @@ func (w *worker) Finish(ctx context.Context, _ actor.NoArgs) (bool, error) {
 	return later.Pending()
 }
 
-func (w *worker) Ping(context.Context, actor.NoArgs) (bool, error) { return true, nil }
+func (w *worker) Ping(context.Context, actor.None) (bool, error) { return true, nil }
 
 // Workers and Hubs are the same backend; they differ in how many handlers run
 // at a time.
 var (
-	Workers     = actor.Declare[worker, birth]("worker", actor.Sentinels(errDeclined))
-	Take        = actor.NewMethod[note, ack](Workers, "take")
-	TakeBlock   = actor.NewMethod[block, blockAck](Workers, "block")
-	CountStream = actor.NewStream[note, item](Workers, "count")
-	Finish      = actor.NewMethod[actor.NoArgs, bool](Workers, "finish")
-	Ping        = actor.NewMethod[actor.NoArgs, bool](Workers, "ping")
+	Workers     = actor.Declare[worker, birth]("worker", actor.KindOptions{Errors: []error{errDeclined}})
+	Take        = actor.DeclareMethod[note, ack](Workers, "take")
+	TakeBlock   = actor.DeclareMethod[block, blockAck](Workers, "block")
+	CountStream = actor.DeclareStream[note, item](Workers, "count")
+	Finish      = actor.DeclareMethod[actor.None, bool](Workers, "finish")
+	Ping        = actor.DeclareMethod[actor.None, bool](Workers, "ping")
 
-	Hubs = actor.Declare[worker, birth]("hub", actor.Sentinels(errDeclined), actor.Concurrent(hubSlots))
+	Hubs = actor.Declare[worker, birth]("hub", actor.KindOptions{Errors: []error{errDeclined}, Concurrent: hubSlots})
 )
 
 func init() {
 	for _, k := range []*actor.Kind[worker, birth]{Workers, Hubs} {
-		actor.Implement(k, newWorker, actor.On(Take, (*worker).Take), actor.On(TakeBlock, (*worker).TakeBlock),
-			actor.OnStream(CountStream, (*worker).Count), actor.On(Finish, (*worker).Finish), actor.On(Ping, (*worker).Ping))
+		actor.Implement(k, newWorker, actor.ImplementMethod(Take, (*worker).Take), actor.ImplementMethod(TakeBlock, (*worker).TakeBlock),
+			actor.ImplementStream(CountStream, (*worker).Count), actor.ImplementMethod(Finish, (*worker).Finish), actor.ImplementMethod(Ping, (*worker).Ping))
 	}
 }
 
 func refOf(scope actor.Scope, to uint16) (actor.Ref[worker], error) {
 	if cast[to].concurrent {
-		return Hubs.Ref(scope, cast[to].path)
+		return Hubs.Lookup(scope, cast[to].path)
 	}
-	return Workers.Ref(scope, cast[to].path)
+	return Workers.Lookup(scope, cast[to].path)
 }
 
 // settings are those of a role. Deadlines are short: what hangs is to be ended.

@@ -51,7 +51,7 @@ var attacks = map[string]attack{
 		os.Exit(4)
 		return nil, nil
 	}, violates: true, call: func(t testing.TB, _ string, err error) {
-		x, _ := actor.IsExit(err)
+		x, _ := exitOf(err)
 		if x == nil || x.Reason != actor.ReasonExitCode || x.Code != 4 {
 			t.Errorf("end in the middle of a message: %v", err)
 		}

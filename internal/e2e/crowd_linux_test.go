@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -46,12 +47,12 @@ type raid struct {
 type raided struct{ Answered, Died int }
 
 var (
-	Tallies = actor.Define("tally", func(context.Context, actor.NoArgs) (*tally, error) { return &tally{last: make(map[string]int)}, nil })
-	Tally   = actor.Handle(Tallies, "tally", (*tally).Tally)
+	Tallies = actor.Define("tally", func(context.Context, actor.None) (*tally, error) { return &tally{last: make(map[string]int)}, nil })
+	Tally   = actor.DefineMethod(Tallies, "tally", (*tally).Tally)
 
-	VictimRaid  = actor.Handle(Victims, "raid", raidTally)
-	VictimChat  = actor.Handle(Victims, "chat", (*victim).Chat)
-	VictimVisit = actor.Handle(Victims, "visit", visit)
+	VictimRaid  = actor.DefineMethod(Victims, "raid", raidTally)
+	VictimChat  = actor.DefineMethod(Victims, "chat", (*victim).Chat)
+	VictimVisit = actor.DefineMethod(Victims, "visit", visit)
 )
 
 // Tally answers how many messages of the sender are missing before this one:
@@ -81,7 +82,7 @@ func raidTally(_ *victim, ctx context.Context, r raid) (out raided, err error) {
 	}
 	for i, f := range calls {
 		missing, err := f.Result()
-		switch x, ended := actor.IsExit(err); {
+		switch x, ended := exitOf(err); {
 		case err == nil && missing > out.Answered+out.Died:
 			return out, fmt.Errorf("%d messages before message %d are missing", missing, i+1)
 		case err == nil:
@@ -102,12 +103,12 @@ func TestManySiblings(t *testing.T) { overLanes(t, manySiblings) }
 func manySiblings(t *testing.T, w *world) {
 	const siblings, each = 20, 300
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{Name: "crowd", Intensity: 100, Logger: w.sys.Logger(), Lane: w.lane,
-		Children: []supervisor.Child{supervisor.Actor(Tallies, "tally", actor.NoArgs{})}})
+		Children: []supervisor.Child{supervisor.Actor(Tallies, "tally", actor.None{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tree.Stop(context.Background())
-	at, err := Tallies.Ref(tree, "tally")
+	at, err := Tallies.Lookup(tree, "tally")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func manySiblings(t *testing.T, w *world) {
 	for k := range siblings {
 		id := fmt.Sprintf("v%d", k)
 		err := tree.StartChild(w.ctx, supervisor.Actor(Victims, id, ""))
-		v, err2 := Victims.Ref(tree, id)
+		v, err2 := Victims.Lookup(tree, id)
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
@@ -242,14 +243,14 @@ func TestIdleLinks(t *testing.T) { overLanes(t, idleLinks) }
 
 func idleLinks(t *testing.T, w *world) {
 	const others, each = 300, 3
-	var all []*actor.Instance
+	var all []*runtime.Instance
 	var refs []actor.Ref[victim]
 	for k := range others {
 		path := fmt.Sprintf("/local%d", k)
-		all = append(all, w.launch(path, Victims.Blueprint("", actor.InProcess())))
+		all = append(all, w.launch(path, blueprint(Victims, "", actor.InProcess())))
 		refs = append(refs, w.victim(path))
 	}
-	traveller := w.launch("/traveller", Victims.Blueprint(""))
+	traveller := w.launch("/traveller", blueprint(Victims, ""))
 	if n, err := VictimVisit.Call(w.ctx, w.victim("/traveller"), itinerary{To: refs, Each: each}); err != nil || n != others*each {
 		t.Errorf("%d calls were counted, %v", n, err)
 	}
@@ -287,7 +288,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 		return slices.ContainsFunc(w.log.events, func(e actor.Event) bool { return e.Type == actor.EventSocketLane && e.Path == path })
 	}
 	calls(w.ref, 20) // the healthy one has its rings
-	end := func(i *actor.Instance) {
+	end := func(i *runtime.Instance) {
 		t.Helper()
 		if x := w.stop(i); x.Reason != actor.ReasonShutdown {
 			t.Errorf("%s: %v", i.Path(), x)
@@ -298,7 +299,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	fast := 0
 	for free := range 8 {
 		path := fmt.Sprintf("/poor%d", free)
-		i := w.launch(path, Victims.Blueprint(""))
+		i := w.launch(path, blueprint(Victims, ""))
 		ref := w.victim(path)
 		calls(ref, 2)
 		release := hog(t, free)
@@ -315,7 +316,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	}
 
 	// There.
-	i := w.launch("/poor", Victims.Blueprint("", actor.Limit(actor.Limits{Files: 64})))
+	i := w.launch("/poor", blueprint(Victims, "", actor.Limit(actor.Limits{Files: 64})))
 	ref := w.victim("/poor")
 	if _, err := VictimDo.Call(w.ctx, ref, "hog"); err != nil {
 		t.Fatal(err)
@@ -333,9 +334,9 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 func TestOneProcessor(t *testing.T) { overLanes(t, oneProcessor) }
 
 func oneProcessor(t *testing.T, w *world) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	a := w.launch("/a", Victims.Blueprint("", actor.Env("GOMAXPROCS=1")))
-	b := w.launch("/b", Victims.Blueprint("", actor.Env("GOMAXPROCS=1")))
+	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(1))
+	a := w.launch("/a", blueprint(Victims, "", actor.Env("GOMAXPROCS=1")))
+	b := w.launch("/b", blueprint(Victims, "", actor.Env("GOMAXPROCS=1")))
 	ref := w.victim("/a")
 	var callers sync.WaitGroup
 	for range 8 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // envGroups makes the root demand control groups.
@@ -20,7 +21,7 @@ const envGroups = "E2E_GROUPS"
 // environment dies with the root, by its control group.
 func TestRootWithGroupsKilled(t *testing.T) {
 	leaktest.Check(t)
-	probe, err := actor.NewSystem(actor.SystemOptions{Cgroups: actor.CgroupsRequired})
+	probe, err := runtime.NewSystem(runtime.SystemOptions{Cgroups: actor.CgroupsRequired})
 	if errors.Is(err, actor.ErrNoCgroup) {
 		t.Skipf("needs a cgroup v2 hierarchy that can be written: %v", err)
 	}

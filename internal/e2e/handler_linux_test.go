@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/supervisor"
 )
@@ -54,7 +55,7 @@ func handlers(t *testing.T, w *world) {
 			if c.poke != 0 {
 				c.opts = append(c.opts, actor.MailboxCapacity(1, 0))
 			}
-			bp := Victims.Blueprint("", c.opts...)
+			bp := blueprint(Victims, "", c.opts...)
 			i := w.launch(path, bp)
 			ref := w.victim(path)
 			f := VictimDo.Go(w.ctx, ref, what)
@@ -74,7 +75,7 @@ func handlers(t *testing.T, w *world) {
 			if e.Begun != actor.BegunYes || e.PID != i.PID() || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("call: %v", err)
 			}
-			i = w.launch(path, Victims.Blueprint(""))
+			i = w.launch(path, blueprint(Victims, ""))
 			if got, err := VictimEcho.Call(w.ctx, ref, "and again"); err != nil || got != "and again" {
 				t.Errorf("the next life: %q, %v", got, err)
 			}
@@ -95,7 +96,7 @@ func (w *world) begun(ref actor.Ref[victim]) {
 func TestStopThatHangs(t *testing.T) { overLanes(t, stopThatHangs) }
 
 func stopThatHangs(t *testing.T, w *world) {
-	i := w.launch("/stubborn", Victims.Blueprint("hang in stop", actor.MailboxCapacity(1, 0)))
+	i := w.launch("/stubborn", blueprint(Victims, "hang in stop", actor.MailboxCapacity(1, 0)))
 	f := VictimDo.Go(w.ctx, w.victim("/stubborn"), "loop")
 	w.begun(w.victim("/stubborn"))
 	i.Stop(200 * time.Millisecond)
@@ -114,7 +115,7 @@ func stopThatHangs(t *testing.T, w *world) {
 // with the system.
 func TestGrandchildren(t *testing.T) {
 	w := newWorld(t)
-	i := w.launch("/parent", Victims.Blueprint("forks"))
+	i := w.launch("/parent", blueprint(Victims, "forks"))
 	var pids []int
 	for _, what := range []string{"fork", "setsid"} {
 		got, err := VictimDo.Call(w.ctx, w.victim("/parent"), what)
@@ -140,10 +141,10 @@ func TestGrandchildren(t *testing.T) {
 func TestSpawningThreadEnds(t *testing.T) {
 	w := newWorld(t)
 	tid := make(chan int, 1)
-	var i *actor.Instance
+	var i *runtime.Instance
 	go func() {
-		runtime.LockOSThread() // the thread ends with this goroutine
-		i = w.sys.Launch("/orphan", Victims.Blueprint(""))
+		goruntime.LockOSThread() // the thread ends with this goroutine
+		i = w.sys.Launch("/orphan", blueprint(Victims, ""))
 		<-i.Ready()
 		tid <- unix.Gettid()
 	}()
@@ -210,7 +211,7 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 	started := 0
 	for free := 0; started < 2; free++ {
 		release := hog(t, free)
-		i := w.sys.Launch("/poor", Victims.Blueprint(""))
+		i := w.sys.Launch("/poor", blueprint(Victims, ""))
 		w.wait(i.Ready(), "outcome of the start")
 		release()
 		err := i.StartErr()
@@ -240,10 +241,10 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 func TestLinkWithoutDescriptors(t *testing.T) { overLanes(t, linkWithoutDescriptors) }
 
 func linkWithoutDescriptors(t *testing.T, w *world) {
-	a := w.launch("/a", Victims.Blueprint(""))
+	a := w.launch("/a", blueprint(Victims, ""))
 	for free := 0; free < 4; free++ {
 		path := fmt.Sprintf("/b%d", free)
-		b := w.launch(path, Victims.Blueprint(""))
+		b := w.launch(path, blueprint(Victims, ""))
 		release := hog(t, free)
 		n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim(path))
 		release()
@@ -265,7 +266,7 @@ func linkWithoutDescriptors(t *testing.T, w *world) {
 func TestDescriptorsLost(t *testing.T) { overLanes(t, descriptorsLost) }
 
 func descriptorsLost(t *testing.T, w *world) {
-	i := w.launch("/v", Victims.Blueprint("", actor.Limit(actor.Limits{Files: 64})))
+	i := w.launch("/v", blueprint(Victims, "", actor.Limit(actor.Limits{Files: 64})))
 	ref := w.victim("/v")
 	send := func() (float64, error) {
 		a, err := shm.New[float64](1000)
@@ -330,7 +331,7 @@ func supervisedAfterFaults(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	defer tree.Stop(context.Background())
-	ref, err := Victims.Ref(tree, "v")
+	ref, err := Victims.Lookup(tree, "v")
 	if err != nil {
 		t.Fatal(err)
 	}

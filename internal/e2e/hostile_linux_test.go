@@ -62,7 +62,7 @@ func fails(method string) func(testing.TB, string, error) {
 		if err == nil || !strings.Contains(err.Error(), method) {
 			t.Errorf("error %v, want one that names %s", err, method)
 		}
-		if x, ok := actor.IsExit(err); ok && x.PID != 0 {
+		if x, ok := exitOf(err); ok && x.PID != 0 {
 			t.Errorf("the actor ended: %v", err)
 		}
 	}
@@ -214,13 +214,13 @@ func attackOnce(w *world, path, mode, name string) {
 	}
 	a := attacks[name]
 	what := mode + "/" + name
-	i := w.sys.Launch(path, Foreigns.Blueprint(foreignArgs{Role: "hostile", Args: []string{mode, name}}))
+	i := w.sys.Launch(path, blueprint(Foreigns, foreignArgs{Role: "hostile", Args: []string{mode, name}}))
 	<-i.Ready()
 	if err := i.StartErr(); err != nil {
 		w.Errorf("%s: start: %v", what, err)
 		return
 	}
-	ref, err := Foreigns.Ref(w.sys, path)
+	ref, err := Foreigns.Lookup(w.sys, path)
 	if err != nil {
 		w.Errorf("%s: %v", what, err)
 		return
@@ -230,7 +230,7 @@ func attackOnce(w *world, path, mode, name string) {
 	case a.call != nil:
 		a.call(subject{w, what}, got, err)
 	case a.violates:
-		x, ok := actor.IsExit(err)
+		x, ok := exitOf(err)
 		if !ok || x.Path != path || x.Reason != actor.ReasonProtocol || x.PID == 0 || x.PID != i.PID() {
 			w.Errorf("%s: call: %v, want a protocol violation of %s", what, err, path)
 		}

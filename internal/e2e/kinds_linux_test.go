@@ -30,14 +30,14 @@ type victim struct {
 var (
 	Victims = actor.Define("victim", newVictim)
 
-	VictimCount  = actor.Handle(Victims, "count", func(v *victim, _ context.Context, n int) (int, error) { v.n += n; return v.n, nil })
-	VictimEcho   = actor.Handle(Victims, "echo", func(_ *victim, _ context.Context, s string) (string, error) { return s, nil })
-	VictimDo     = actor.Handle(Victims, "do", (*victim).Do)
-	VictimSum    = actor.Handle(Victims, "sum", (*victim).Sum)
-	VictimMake   = actor.Handle(Victims, "make", (*victim).Make)
-	VictimAsk    = actor.Handle(Victims, "ask", (*victim).Ask)
-	VictimTrust  = actor.Handle(Victims, "trust", (*victim).Trust)
-	VictimStream = actor.HandleStream(Victims, "stream", (*victim).Stream)
+	VictimCount  = actor.DefineMethod(Victims, "count", func(v *victim, _ context.Context, n int) (int, error) { v.n += n; return v.n, nil })
+	VictimEcho   = actor.DefineMethod(Victims, "echo", func(_ *victim, _ context.Context, s string) (string, error) { return s, nil })
+	VictimDo     = actor.DefineMethod(Victims, "do", (*victim).Do)
+	VictimSum    = actor.DefineMethod(Victims, "sum", (*victim).Sum)
+	VictimMake   = actor.DefineMethod(Victims, "make", (*victim).Make)
+	VictimAsk    = actor.DefineMethod(Victims, "ask", (*victim).Ask)
+	VictimTrust  = actor.DefineMethod(Victims, "trust", (*victim).Trust)
+	VictimStream = actor.DefineStream(Victims, "stream", (*victim).Stream)
 )
 
 // startChild is set by init: it names the kind that newVictim makes.
@@ -284,12 +284,12 @@ type foreignArgs struct {
 
 var (
 	Foreigns     = actor.Declare[foreign, foreignArgs]("foreign")
-	ForeignEcho  = actor.NewMethod[string, string](Foreigns, "echo")
-	ForeignSum   = actor.NewMethod[shm.Array[float64], float64](Foreigns, "sum")
-	ForeignMake  = actor.NewMethod[int, shm.Array[float64]](Foreigns, "make")
-	ForeignDo    = actor.NewMethod[string, string](Foreigns, "do")
-	ForeignLeave = actor.NewMethod[actor.NoArgs, any](Foreigns, "leave")
-	ForeignList  = actor.NewStream[int, int](Foreigns, "list")
+	ForeignEcho  = actor.DeclareMethod[string, string](Foreigns, "echo")
+	ForeignSum   = actor.DeclareMethod[shm.Array[float64], float64](Foreigns, "sum")
+	ForeignMake  = actor.DeclareMethod[int, shm.Array[float64]](Foreigns, "make")
+	ForeignDo    = actor.DeclareMethod[string, string](Foreigns, "do")
+	ForeignLeave = actor.DeclareMethod[actor.None, any](Foreigns, "leave")
+	ForeignList  = actor.DeclareStream[int, int](Foreigns, "list")
 )
 
 func init() {
@@ -305,7 +305,7 @@ func init() {
 
 func (w *world) foreign(path string) actor.Ref[foreign] {
 	w.Helper()
-	r, err := Foreigns.Ref(w.sys, path)
+	r, err := Foreigns.Lookup(w.sys, path)
 	if err != nil {
 		w.Fatal(err)
 	}

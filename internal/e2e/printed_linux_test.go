@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 func init() {
@@ -60,12 +61,12 @@ func TestLastWords(t *testing.T) {
 			}
 
 			script := fmt.Sprintf("printf '%%s' '%s'; printf '%%s' '%s' >&2; exit 3", c.stdout, c.stderr)
-			x, err := w.fails(path, Foreigns.Blueprint(foreignArgs{Path: "/bin/sh", Args: []string{"-c", script}}))
+			x, err := w.fails(path, blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", script}}))
 			says("before hello", err, x.Stdout, x.Stderr)
 			e := exitError(t, err, path, actor.ReasonExitCode)
 			says("before hello", e, e.Stdout, e.Stderr)
 
-			i := w.launch(path, Foreigns.Blueprint(foreignArgs{Role: "lastwords", Args: []string{c.stdout, c.stderr}}))
+			i := w.launch(path, blueprint(Foreigns, foreignArgs{Role: "lastwords", Args: []string{c.stdout, c.stderr}}))
 			_, err = ForeignEcho.Call(w.ctx, w.foreign(path), "go")
 			e = exitError(t, err, path, actor.ReasonExitCode)
 			says("in a call", err, e.Stdout, e.Stderr)
@@ -89,19 +90,19 @@ func TestFailedStartsSayWhatWasPrinted(t *testing.T) {
 	w := newWorld(t)
 	patient := func(s *actor.Settings) { s.StartTimeout = 2 * time.Second } // to print takes less
 	for name, c := range map[string]struct {
-		bp     actor.Blueprint
+		bp     runtime.Blueprint
 		reason actor.Reason
 		says   string
 	}{
-		"too late": {Foreigns.Blueprint(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "printf 'password: '; exec sleep 1000"}}, patient),
+		"too late": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "printf 'password: '; exec sleep 1000"}}, patient),
 			actor.ReasonStartTimeout, "; stdout: password: "},
-		"hangs up": {Foreigns.Blueprint(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "exec 3>&-; echo wrong version; exit 4"}}),
+		"hangs up": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "exec 3>&-; echo wrong version; exit 4"}}),
 			actor.ReasonExitCode, "; stdout: wrong version"},
-		"gone well": {Foreigns.Blueprint(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo usage: peer FILE"}}),
+		"gone well": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo usage: peer FILE"}}),
 			actor.ReasonNormal, "; stdout: usage: peer FILE"},
-		"bad hello": {Foreigns.Blueprint(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo over here; printf hello >&3; exec sleep 1000"}}),
+		"bad hello": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo over here; printf hello >&3; exec sleep 1000"}}),
 			actor.ReasonProtocol, "; stdout: over here"},
-		"refused": {Victims.Blueprint("prints"), actor.ReasonStartFailed, "out of ideas; stdout: I tried"},
+		"refused": {blueprint(Victims, "prints"), actor.ReasonStartFailed, "out of ideas; stdout: I tried"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)

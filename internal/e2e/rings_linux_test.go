@@ -13,6 +13,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -227,7 +228,7 @@ func TestScribblers(t *testing.T) {
 	w := newWorldOver(t, actor.RingLane)
 	for k, name := range slices.Sorted(maps.Keys(scribbles)) {
 		path := fmt.Sprintf("/scribbler-%d", k)
-		i := w.launch(path, Foreigns.Blueprint(foreignArgs{Role: "scribbler", Args: []string{name}}))
+		i := w.launch(path, blueprint(Foreigns, foreignArgs{Role: "scribbler", Args: []string{name}}))
 		_, err := ForeignEcho.Call(w.ctx, w.foreign(path), "attack")
 		exitError(subject{w, name}, err, path, actor.ReasonProtocol)
 		w.wait(i.Done(), "end of "+path)
@@ -243,17 +244,17 @@ func TestScribblers(t *testing.T) {
 // One that breaks the ring to a sibling loses that link. Both live on.
 func TestScribblingSibling(t *testing.T) {
 	w := newWorldOver(t, actor.RingLane)
-	i := w.launch("/scribbler", Foreigns.Blueprint(foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
-	a := w.launch("/a", Victims.Blueprint(""))
+	i := w.launch("/scribbler", blueprint(Foreigns, foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
+	a := w.launch("/a", blueprint(Victims, ""))
 	_, err := VictimTrust.Call(w.ctx, w.victim("/a"), w.foreign("/scribbler"))
 	if err == nil || !strings.Contains(err.Error(), "lives on") {
 		t.Errorf("call of the sibling: %v", err)
 	}
-	b := w.launch("/b", Victims.Blueprint(""))
+	b := w.launch("/b", blueprint(Victims, ""))
 	if n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim("/b")); err != nil || n != 1 {
 		t.Errorf("another link of the same actor: %d, %v", n, err)
 	}
-	for _, i := range []*actor.Instance{i, a, b} {
+	for _, i := range []*runtime.Instance{i, a, b} {
 		select {
 		case <-i.Done():
 			t.Errorf("%s ended: %v", i.Path(), i.Exit())

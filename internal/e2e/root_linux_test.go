@@ -20,6 +20,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -62,7 +63,7 @@ func root() error {
 		return err
 	}
 	do := func(id, what string) *actor.Future[string] {
-		ref, err := Victims.Ref(tree, id)
+		ref, err := Victims.Lookup(tree, id)
 		if err != nil {
 			panic(err)
 		}
@@ -71,7 +72,7 @@ func root() error {
 	_, err1 := do("ignoring", "ignore sigterm").Result()
 	_, err2 := do("grandparent", "setsid").Result()
 	_, err3 := do("grandparent", "fork").Result()
-	child, err4 := Victims.Ref(tree, "nested/child")
+	child, err4 := Victims.Lookup(tree, "nested/child")
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
@@ -85,10 +86,10 @@ func root() error {
 	do("ignoring", "loop")
 	do("looping", "loop")
 	VictimDo.Go(ctx, child, "sleep")
-	fmt.Println("ready", tree.System().ID())
+	fmt.Println("ready", runtime.SystemOf(tree).ID())
 
-	plain, err := Victims.Ref(tree, "plain")
-	talker, err2 := Victims.Ref(tree, "grandparent")
+	plain, err := Victims.Lookup(tree, "plain")
+	talker, err2 := Victims.Lookup(tree, "grandparent")
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func root() error {
 }
 
 func reasonOf(err error) actor.Reason {
-	if x, ok := actor.IsExit(err); ok {
+	if x, ok := exitOf(err); ok {
 		return x.Reason
 	}
 	return -1

@@ -53,7 +53,7 @@ func TestExecutables(t *testing.T) {
 	} {
 		t.Run(path[1:], func(t *testing.T) {
 			w := w.in(t)
-			x, err := w.fails(path, Foreigns.Blueprint(c.args, c.opts...))
+			x, err := w.fails(path, blueprint(Foreigns, c.args, c.opts...))
 			if x.Reason != c.reason || c.is != nil && (!errors.Is(err, c.is) || !errors.Is(x.Err, c.is)) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("start: %v\nexit: %v", err, x)
 			}
@@ -123,7 +123,7 @@ func serveEcho(r *raw) {
 
 func TestNoisyProgram(t *testing.T) {
 	w := newWorld(t)
-	i := w.launch("/noisy", Foreigns.Blueprint(foreignArgs{Role: "noisy"}))
+	i := w.launch("/noisy", blueprint(Foreigns, foreignArgs{Role: "noisy"}))
 	if got, err := ForeignEcho.Call(w.ctx, w.foreign("/noisy"), "through the noise"); err != nil || got != "through the noise" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -181,7 +181,7 @@ func TestHello(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
 			path := "/" + strings.ReplaceAll(name, " ", "-")
-			bp := Foreigns.Blueprint(foreignArgs{Role: "badhello", Args: []string{name}})
+			bp := blueprint(Foreigns, foreignArgs{Role: "badhello", Args: []string{name}})
 			if h.ok {
 				i := w.launch(path, bp)
 				if got, err := ForeignEcho.Call(w.ctx, w.foreign(path), "ping"); err != nil || got != "pong" {
@@ -222,7 +222,7 @@ func TestConstructors(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			w := w.in(t)
-			x, err := w.fails("/"+mode, Victims.Blueprint(mode, c.opts...))
+			x, err := w.fails("/"+mode, blueprint(Victims, mode, c.opts...))
 			if x.Reason != c.reason || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("start: %v\nexit: %v", err, x)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // patience is how long anything may take before a test gives up. Nothing is
@@ -22,9 +23,9 @@ const patience = time.Minute
 type world struct {
 	testing.TB
 	ctx     context.Context
-	sys     *actor.System
+	sys     *runtime.System
 	lane    actor.Lane
-	healthy *actor.Instance
+	healthy *runtime.Instance
 	ref     actor.Ref[victim]
 
 	log *eventLog
@@ -68,7 +69,7 @@ func newWorldOver(t testing.TB, lane actor.Lane) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: lane})
+	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: lane})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func newWorldOver(t testing.TB, lane actor.Lane) *world {
 			w.log.add(e)
 		}
 	})
-	w.healthy = w.launch("/healthy", Victims.Blueprint("healthy"))
+	w.healthy = w.launch("/healthy", blueprint(Victims, "healthy"))
 	w.ref = w.victim("/healthy")
 	quit := make(chan struct{})
 	var pings sync.WaitGroup
@@ -126,7 +127,7 @@ func (w *world) ping(quit chan struct{}) {
 }
 
 // launch starts an actor that must become ready.
-func (w *world) launch(path string, bp actor.Blueprint) *actor.Instance {
+func (w *world) launch(path string, bp runtime.Blueprint) *runtime.Instance {
 	w.Helper()
 	i := w.sys.Launch(path, bp)
 	w.wait(i.Ready(), path+" is ready")
@@ -137,7 +138,7 @@ func (w *world) launch(path string, bp actor.Blueprint) *actor.Instance {
 }
 
 // fails starts an actor that must not, waits for its end, and returns why.
-func (w *world) fails(path string, bp actor.Blueprint) (actor.ExitStatus, error) {
+func (w *world) fails(path string, bp runtime.Blueprint) (actor.ExitStatus, error) {
 	w.Helper()
 	i := w.sys.Launch(path, bp)
 	w.wait(i.Ready(), path+" fails to start")
@@ -153,7 +154,7 @@ func (w *world) fails(path string, bp actor.Blueprint) (actor.ExitStatus, error)
 
 func (w *world) victim(path string) actor.Ref[victim] {
 	w.Helper()
-	r, err := Victims.Ref(w.sys, path)
+	r, err := Victims.Lookup(w.sys, path)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func (w *world) wait(ch <-chan struct{}, what string) {
 }
 
 // stop ends an actor in order.
-func (w *world) stop(i *actor.Instance) actor.ExitStatus {
+func (w *world) stop(i *runtime.Instance) actor.ExitStatus {
 	w.Helper()
 	i.Stop(patience)
 	w.wait(i.Done(), "stop of "+i.Path())
@@ -204,4 +205,14 @@ func exitError(t testing.TB, err error, path string, reason actor.Reason) *actor
 	}
 	names(t, err, path)
 	return x
+}
+
+func blueprint[K, A any](k *actor.Kind[K, A], args A, opts ...actor.Option) runtime.Blueprint {
+	return runtime.NewBlueprint(k.With(args).Port(), opts...)
+}
+
+// exitOf returns the end of an actor that err is about, if it is.
+func exitOf(err error) (x *actor.ExitError, ok bool) {
+	ok = errors.As(err, &x)
+	return x, ok
 }

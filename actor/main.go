@@ -1,0 +1,37 @@
+package actor
+
+import (
+	"os"
+
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/shm"
+)
+
+// Main must be the first line of main: actors are processes, made by executing
+// the program again. In such a child Main runs the actor and never returns; in
+// the program itself it returns at once. It panics if a kind's backend lacks a
+// method that its frontend declares.
+//
+// Package initialization of everything the program imports runs in each child
+// before Main does: keep it cheap, and start nothing there.
+func Main() {
+	if r := port.Installed(); r != nil {
+		r.Main()
+		return
+	}
+	if err := port.Unbound(); err != nil {
+		panic("actor.Main: " + err.Error())
+	}
+	if _, isActor := os.LookupEnv(port.EnvActor); isActor {
+		panic("actor.Main: this process was started as an actor, and the program does not link what runs one: import package supervisor")
+	}
+}
+
+// TestMain is Main for a package's tests: func TestMain(m *testing.M) {
+// actor.TestMain(m) }. It runs the tests with strict checks of released arrays
+// and exits.
+func TestMain(m interface{ Run() int }) {
+	Main()
+	shm.SetStrict(true)
+	os.Exit(m.Run())
+}

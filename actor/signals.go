@@ -1,8 +1,0 @@
-package actor
-
-import "syscall"
-
-const (
-	sigTerm = syscall.SIGTERM
-	sigKill = syscall.SIGKILL
-)

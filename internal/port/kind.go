@@ -1,0 +1,155 @@
+package port
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sort"
+	"sync"
+
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// Kind is the untyped part of a kind of actors: what its frontend declares, and
+// what its backend serves.
+type Kind struct {
+	Name       string
+	Concurrent int     // handlers that may run at a time
+	Sentinels  []error // errors that both sides know by their text
+	// Requests serves what an external actor itself requests; nil refuses.
+	Requests func(ctx context.Context, path, method string, params []any, call bool) (any, error)
+
+	Backend  *Backend                 // nil until defined or implemented
+	External func(args any) *exec.Cmd // likewise, of another executable
+
+	mu      sync.Mutex
+	methods map[string]bool // declared by the frontend
+}
+
+// Backend is what runs in the actor's process.
+type Backend struct {
+	Construct func(ctx context.Context, args *mailbox.Source) (any, error)
+	Handlers  map[string]Handler
+}
+
+// Handler decodes the request in src, runs the user's function on the actor's
+// state, and gives its result or its items to inv.
+type Handler func(ctx context.Context, inv Invocation, state any, src *mailbox.Source)
+
+// Role is a kind with the arguments of its constructor: what an incarnation is
+// started from.
+type Role struct {
+	Kind   *Kind
+	Args   any
+	Encode func(*mailbox.Buffer) error // the argument list
+}
+
+var registry = struct {
+	sync.Mutex
+	kinds     map[string]*Kind
+	sentinels []error
+}{kinds: make(map[string]*Kind)}
+
+// Register makes a kind known by its name.
+func Register(k *Kind) {
+	if k.Name == "" {
+		panic("actor: a kind needs a name")
+	}
+	registry.Lock()
+	defer registry.Unlock()
+	if _, twice := registry.kinds[k.Name]; twice {
+		panic(fmt.Sprintf("actor: kind %q is defined twice", k.Name))
+	}
+	registry.kinds[k.Name] = k
+	registry.sentinels = append(registry.sentinels[:len(registry.sentinels):len(registry.sentinels)], k.Sentinels...)
+}
+
+// Sentinels are those of every kind of the program, for errors that travel
+// outside of a kind's own calls: in the report of an actor's end, say.
+func Sentinels() []error {
+	registry.Lock()
+	defer registry.Unlock()
+	return registry.sentinels
+}
+
+// KindByName returns a kind that is linked into this program.
+func KindByName(name string) (*Kind, error) {
+	registry.Lock()
+	defer registry.Unlock()
+	k, ok := registry.kinds[name]
+	if !ok {
+		return nil, fmt.Errorf("kind %q is not linked into this program: import the package that implements it", name)
+	}
+	return k, nil
+}
+
+// Unbound returns an error for each method that a frontend declares and a
+// backend that is linked does not serve.
+func Unbound() error {
+	registry.Lock()
+	defer registry.Unlock()
+	var errs []error
+	for name, k := range registry.kinds {
+		if k.Backend == nil {
+			continue
+		}
+		for m := range k.methods {
+			if _, ok := k.Backend.Handlers[m]; !ok {
+				errs = append(errs, fmt.Errorf("kind %q: method %q is declared but has no binding in Implement", name, m))
+			}
+		}
+	}
+	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
+	return errors.Join(errs...)
+}
+
+// Declare notes a method of the frontend.
+func (k *Kind) Declare(method string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if method == "" || len(method) >= 2 && method[:2] == "$/" {
+		panic(fmt.Sprintf("actor: kind %q: bad method name %q", k.Name, method))
+	}
+	if k.methods[method] {
+		panic(fmt.Sprintf("actor: kind %q: method %q is declared twice", k.Name, method))
+	}
+	if k.methods == nil {
+		k.methods = make(map[string]bool)
+	}
+	k.methods[method] = true
+	mailbox.Intern(method)
+}
+
+// Bind gives a method its handler. It is called during initialization, before
+// any actor of the kind runs.
+func (k *Kind) Bind(method string, h Handler) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, twice := k.Backend.Handlers[method]; twice {
+		panic(fmt.Sprintf("actor: kind %q: method %q is bound twice", k.Name, method))
+	}
+	k.Backend.Handlers[method] = h
+}
+
+// Implement gives the kind its backend.
+func (k *Kind) Implement(b *Backend) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.once()
+	k.Backend = b
+}
+
+// ImplementExternal says that another executable runs the kind.
+func (k *Kind) ImplementExternal(command func(args any) *exec.Cmd) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.once()
+	k.External = command
+}
+
+func (k *Kind) once() {
+	if k.Backend != nil || k.External != nil {
+		panic(fmt.Sprintf("actor: kind %q is implemented twice", k.Name))
+	}
+}

@@ -1,0 +1,334 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// mainCalled says that this program can be its own child.
+var mainCalled atomic.Bool
+
+// program is this process to package actor.
+type program struct{}
+
+func init() { port.Install(program{}) }
+
+// Main implements [port.Runtime].
+func (program) Main() {
+	process.RunGuardianIfAsked()
+	if err := port.Unbound(); err != nil {
+		panic("actor.Main: " + err.Error())
+	}
+	id, isActor := os.LookupEnv(port.EnvActor)
+	mainCalled.Store(true)
+	if !isActor {
+		return
+	}
+	os.Unsetenv(port.EnvActor)
+	process.ChildSetup()
+	runChild(id)
+}
+
+// Self implements [port.Runtime].
+func (program) Self() port.Actor {
+	if h := mainHost.Load(); h != nil {
+		return h
+	}
+	return nil
+}
+
+// child is an actor's process, seen from inside.
+type child struct {
+	sys     *System
+	peer    *mailbox.Peer
+	link    *receiver
+	server  *controlServer
+	scanner *mailbox.Scanner    // of the connection to the parent
+	early   []*mailbox.Incoming // requests that wait for the start; of the reader's goroutine
+
+	mu     sync.Mutex
+	h      *host
+	self   *Instance
+	ending sync.Once
+	limit  time.Duration
+}
+
+// orphanTimeout bounds the orderly end of an actor whose parent closed the
+// connection: nobody waits for it any more.
+const orphanTimeout = 5 * time.Second
+
+func runChild(id string) {
+	f := os.NewFile(3, "parent")
+	c := &child{sys: newSystem(id, SystemOptions{})}
+	c.scanner = newScanner(c.sys.opts.Inline)
+	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(mailbox.FileCount))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
+		os.Exit(1)
+	}
+	c.peer = mailbox.NewPeer(lane, c, c.sys.peerOptions())
+	c.sys.parent = c.peer
+	c.server = newControlServer(c.sys, c.peer)
+	c.link = &receiver{peer: c.peer, from: "parent"}
+	c.logToParent()
+	c.peer.Start()
+	select {} // it ends by os.Exit
+}
+
+// Message is a user's message of the parent's process.
+func (c *child) Message(m *mailbox.Incoming) {
+	if c.host() == nil {
+		m.Drop()
+		return
+	}
+	c.link.Message(m)
+}
+
+func (c *child) host() *host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.h
+}
+
+// Bell implements [mailbox.RingHandler].
+func (c *child) Bell() (*transport.Bell, error) {
+	if c.host() == nil {
+		return nil, actor.ErrNotRunning
+	}
+	return c.link.Bell()
+}
+
+// Ringed implements [mailbox.RingHandler].
+func (c *child) Ringed(p *mailbox.Peer) { c.link.Ringed(p) }
+
+func (c *child) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+
+func (c *child) Control(m *mailbox.Incoming) {
+	switch m.Method {
+	case ctlHello:
+		c.hello(m)
+	case ctlStart:
+		c.start(m)
+	case ctlStop:
+		var o stopOrder
+		if mailbox.DecodeControl(m.Params, &o) == nil {
+			c.stop(time.Duration(o.Timeout), o.Drain)
+		}
+	case ctlPing:
+		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
+	case ctlLink:
+		c.serveLink(m)
+	case ctlWant, ctlCancel, ctlMore, ctlProbe, ctlLook:
+		if c.host() != nil {
+			c.link.Control(m)
+		}
+	default:
+		c.serve(m)
+	}
+}
+
+// serve answers what other processes ask. Before it knows its own place in the
+// tree, the child would send the question back to where it came from.
+func (c *child) serve(m *mailbox.Incoming) {
+	switch {
+	case c.host() != nil:
+		c.server.serve(m)
+	case len(c.early) < maxRequests:
+		c.early = append(c.early, m.Take())
+	case m.Call:
+		c.server.refuse(m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
+	}
+}
+
+// Closed is the end of the parent, or of its interest.
+func (c *child) Closed(err error) {
+	if c.host() == nil {
+		os.Exit(0)
+	}
+	c.link.Closed(err)
+	c.stop(orphanTimeout, false)
+	time.AfterFunc(orphanTimeout, func() { os.Exit(1) })
+}
+
+func (c *child) hello(m *mailbox.Incoming) {
+	h, err := c.sys.checkHello(m.Params)
+	if err == nil && c.link.marks != nil {
+		err = fmt.Errorf("second hello: %w", mailbox.ErrProtocol)
+	}
+	var mine hello
+	if err == nil {
+		mine = c.sys.hello()
+		mine.Marks, err = c.link.sendMarks()
+	}
+	if err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
+	c.mu.Lock()
+	if c.h != nil && c.link.queue == nil {
+		c.link.open()
+	}
+	c.mu.Unlock()
+	_ = c.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
+}
+
+// start makes the actor. It runs on the reader's goroutine: the constructor
+// does not.
+func (c *child) start(m *mailbox.Incoming) {
+	var o startOrder
+	if err := mailbox.ReadParams(m.Params, o.take); err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	kind, err := port.KindByName(o.Kind)
+	if err == nil && kind.Backend == nil {
+		err = fmt.Errorf("kind %q has no backend in this program", o.Kind)
+	}
+	var inc uuid.UUID
+	if err == nil {
+		inc, err = uuid.Parse(o.Incarnation)
+	}
+	var segments []*shm.Segment
+	if err == nil {
+		segments, err = c.peer.Announced(o.Segments)
+	}
+	if err != nil {
+		c.server.refuse(m.ID, err)
+		return
+	}
+	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
+	c.sys.opts.Lane, c.sys.opts.Spin = actor.Lane(o.Lane), time.Duration(o.Spin)
+	c.scanner.Limits = newScanner(o.Inline).Limits // it is the reader's, and so are we
+	c.peer.SetLimits(o.Inline, o.MaxMessage)
+	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)
+	c.mu.Lock()
+	if c.h != nil {
+		c.mu.Unlock()
+		c.server.refuse(m.ID, fmt.Errorf("second start: %w", mailbox.ErrProtocol))
+		return
+	}
+	c.h, c.sys.self, c.link.h = h, h, h
+	c.sys.program, c.link.from = o.Program, o.From
+	c.limit = time.Duration(o.StopTimeout)
+	h.grace = c.limit
+	if c.link.marks != nil {
+		c.link.open()
+	}
+	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
+		ready: make(chan struct{}), done: make(chan struct{})}
+	c.self.body = &localBody{i: c.self, h: h}
+	c.mu.Unlock()
+	setLogLevel(o.LogLevel)
+	shm.SetStrict(o.Strict)
+	shm.SetBudget(o.Memory) // RLIMIT_DATA does not count memfds
+	mainHost.Store(h)
+	id, src := m.ID, newSource(o.Args, segments, c.sys)
+	go c.life(h, src, id, segments)
+	for _, m := range c.early {
+		c.server.serve(m)
+		m.Drop()
+	}
+	c.early = nil
+}
+
+// life runs the actor and ends the process.
+func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Segment) {
+	go func() {
+		<-h.ending
+		// Ended by itself, it gives running handlers its stop timeout; asked
+		// to, its parent counts the time.
+		if !h.askedToStop() && c.limit >= 0 {
+			time.AfterFunc(c.limit, func() { c.leave(h) })
+		}
+	}()
+	h.run(src, func(err error) {
+		for _, s := range segments {
+			s.Release()
+		}
+		if err != nil {
+			c.server.refuse(id, err)
+			return
+		}
+		c.sys.setInstance(h.path, c.self, PathRunning)
+		_ = c.peer.Respond(id, nil, mailbox.EncodeControl(nil), nil)
+	})
+	c.leave(h)
+}
+
+// leave says the last word and ends the process.
+func (c *child) leave(h *host) {
+	c.ending.Do(func() {
+		x := h.report()
+		_ = c.peer.Notify(ctlEnded, mailbox.ControlParams(toWireExit(x, 0)))
+		c.flush(h)
+		h.closeLinks()
+		code := 0
+		switch {
+		case x.DoNotRestart:
+			code = actor.ExitCodeDoNotRestart
+		case x.Reason.Class() == actor.Abnormal:
+			code = 1
+		}
+		os.Exit(code)
+	})
+	select {} // another goroutine is about to exit
+}
+
+// flush waits until the last words and replies are in the kernel, as long as
+// their readers read at all.
+func (c *child) flush(h *host) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for c.peer.Buffered()+h.buffered() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *child) stop(timeout time.Duration, drain bool) {
+	h := c.host()
+	if h == nil {
+		os.Exit(0)
+	}
+	h.askStop(timeout, drain)
+}
+
+func (c *child) serveLink(m *mailbox.Incoming) {
+	var o linkOrder
+	if mailbox.DecodeControl(m.Params, &o) != nil {
+		return
+	}
+	f, err := c.peer.TakeFile(o.Token)
+	if err != nil {
+		c.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("link from %s: %w", o.From, err)})
+		return
+	}
+	h := c.host()
+	if h == nil {
+		f.Close()
+		return
+	}
+	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err == nil {
+		_ = h.accept(lane, o.From, nil) // an actor that ends refuses: the sender asks again
+	}
+}

@@ -1,0 +1,107 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// maxPeerRequests bounds the requests of one process that wait here.
+const maxPeerRequests = 1024
+
+// requestQueue serves the requests of one process in order.
+type requestQueue struct {
+	b      *processBody
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	waiting []*mailbox.Incoming
+	running bool
+	ended   bool
+}
+
+func newRequestQueue(b *processBody) *requestQueue {
+	q := &requestQueue{b: b}
+	q.ctx, q.cancel = context.WithCancel(b.i.sys.ctx)
+	return q
+}
+
+// put takes a request; too many at once are refused.
+func (q *requestQueue) put(m *mailbox.Incoming) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.ended:
+		m.Drop()
+	case q.b.i.kind.Requests == nil:
+		q.refuse(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrUnknown))
+	case len(q.waiting) >= maxPeerRequests:
+		q.refuse(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrMailboxFull))
+	default:
+		q.waiting = append(q.waiting, m)
+		if !q.running {
+			q.running = true
+			go q.serve()
+		}
+	}
+}
+
+func (q *requestQueue) refuse(m *mailbox.Incoming, err error) {
+	defer m.Drop()
+	if m.Call {
+		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)
+	}
+}
+
+func (q *requestQueue) serve() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 || q.ended {
+			q.running = false
+			q.mu.Unlock()
+			return
+		}
+		m := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		q.answer(m)
+	}
+}
+
+func (q *requestQueue) answer(m *mailbox.Incoming) {
+	defer m.Drop()
+	var params []any
+	result, err := any(nil), mailbox.Decode(newSource(m.Params, m.Segments, q.b.i.sys), &params)
+	if err == nil {
+		result, err = q.b.i.kind.Requests(q.ctx, q.b.i.path, m.Method, params, m.Call)
+	}
+	if !m.Call {
+		return
+	}
+	buf := q.b.i.sys.buffer()
+	defer mailbox.PutBuffer(buf)
+	if err == nil {
+		err = mailbox.Encode(buf, result, false)
+	}
+	if err != nil {
+		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)
+		return
+	}
+	_ = q.b.conn.Respond(m.ID, nil, buf.B, buf.Segments)
+}
+
+// close drops what waits. A request that is being served finds its ctx ended.
+func (q *requestQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.cancel()
+	for _, m := range q.waiting {
+		m.Drop()
+	}
+	q.waiting = nil
+}

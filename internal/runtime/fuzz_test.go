@@ -1,0 +1,256 @@
+//go:build linux
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+type fuzzed struct{}
+
+var (
+	fuzzKind = actor.Define("fuzzed", func(context.Context, actor.None) (*fuzzed, error) { return &fuzzed{}, nil })
+	_        = actor.DefineMethod(fuzzKind, "echo", func(_ *fuzzed, _ context.Context, v any) (any, error) { return v, nil })
+	_        = actor.DefineMethod(fuzzKind, "sum", func(_ *fuzzed, _ context.Context, a shm.Array[float64]) (int, error) { return a.Len(), nil })
+	_        = actor.DefineMethod(fuzzKind, "ref", func(_ *fuzzed, _ context.Context, r actor.Ref[fuzzed]) (actor.Ref[fuzzed], error) { return r, nil })
+)
+
+// fuzzLane is the receiving end of a connection whose peer sends data and goes.
+type fuzzLane struct {
+	data    []byte
+	scanner *mailbox.Scanner
+	page    bool // descriptors are mark pages; otherwise something else
+
+	mu     sync.Mutex
+	closed bool
+}
+
+func (l *fuzzLane) Receive() (transport.Message, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return transport.Message{}, transport.ErrClosed
+	}
+	if len(l.data) == 0 {
+		return transport.Message{}, io.EOF
+	}
+	n, err := l.scanner.Frame(l.data)
+	if err != nil || n == 0 {
+		return transport.Message{}, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	m := transport.Message{Body: append([]byte(nil), l.data[:n]...)}
+	l.data = l.data[n:]
+	if mailbox.FileCount(m.Body) > 0 {
+		f, err := os.Open(os.DevNull)
+		if l.page {
+			f.Close()
+			f, err = process.Memfd("fuzz", mailbox.MarksSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+		}
+		if err != nil {
+			return transport.Message{}, err
+		}
+		m.Files = []*os.File{f}
+	}
+	return m, nil
+}
+
+func (l *fuzzLane) Send(transport.Message) error { return nil }
+func (l *fuzzLane) Buffered() int                { return 0 }
+
+func (l *fuzzLane) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	return nil
+}
+
+// withoutEnd is a side of the connection without what would end this process.
+type withoutEnd struct {
+	mailbox.Handler
+	closed func(error)
+	done   chan struct{}
+}
+
+func (w *withoutEnd) Control(m *mailbox.Incoming) {
+	if m.Method != ctlStart && m.Method != ctlStop {
+		w.Handler.Control(m)
+	}
+}
+
+func (w *withoutEnd) Closed(err error) {
+	w.closed(err)
+	close(w.done)
+}
+
+// FuzzHello feeds a child, and the parent of one, with whatever a peer may say
+// in its hello, its control messages, its requests and its answers.
+func FuzzHello(f *testing.F) {
+	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
+	file := mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil)
+	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
+	notify := func(method string, v any) []byte {
+		return mailbox.AppendNotify(append([]byte(nil), greet...), method, mailbox.ControlParams(v), nil)
+	}
+	for _, seed := range [][]byte{
+		greet,
+		append(append([]byte(nil), greet...), greet...),
+		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, good.fields().Map(), nil),
+		mailbox.AppendResponse(nil, 1<<31|1, mailbox.EncodeControl("no"), nil, nil),
+		mailbox.AppendResponse(nil, 1, nil, mailbox.EncodeControl(5), nil),
+		mailbox.AppendNotify(append([]byte(nil), file...), ctlBegin, mailbox.Params(1), nil),
+		mailbox.AppendNotify(nil, ctlBegin, mailbox.Params(1<<60), nil),
+		mailbox.AppendNotify(nil, ctlWant, mailbox.Params(5), nil),
+		mailbox.AppendNotify(nil, ctlMore, mailbox.Params(1, 1<<63), nil),
+		mailbox.AppendNotify(nil, ctlCancel, mailbox.Params(1), nil),
+		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "echo", []byte{0x91, 5}, nil),
+		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "sum", []byte{0x91, 0x95, 0, 0, 1, 10, 1}, nil),
+		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "ref", []byte{0x91, 0x93, 0xa2, '/', 'x', 0xa1, 'k', 0xa0}, nil),
+		mailbox.AppendRequest(nil, 6, ctlIntroduce, mailbox.ControlParams(introduceOrder{Path: "/x", Kind: "fuzzed"}), nil),
+		mailbox.AppendRequest(nil, 6, ctlObituary, mailbox.ControlParams(obituaryOrder{Path: "/x"}), nil),
+		mailbox.AppendRequest(nil, 6, ctlWatch, mailbox.ControlParams(watchOrder{Path: "/x"}), nil),
+		notify(ctlEnded, wireExit{Reason: 3, Err: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
+		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
+		notify(ctlItem, itemFrame{ID: 1}),
+		notify(ctlLink, linkOrder{Token: 1}),
+		notify(ctlProbe, map[string]any{}),
+		notify(ctlLog, map[string]any{"msg": "x"}),
+	} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, page bool) {
+		before := shm.Stats()
+		fuzzChild(t, data, page)
+		fuzzParent(t, data, page)
+		if after := shm.Stats(); after.Segments != before.Segments {
+			t.Errorf("segments left: %+v, before: %+v", after, before)
+		}
+	})
+}
+
+func fuzzSystem() (*System, func(t *testing.T)) {
+	s := newSystem("fuzz", SystemOptions{Logger: slog.New(slog.DiscardHandler), MaxMessage: 1 << 20, Inline: 1 << 16})
+	return s, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Errorf("the system does not end: %v", err)
+		}
+	}
+}
+
+// fuzzChild is an actor's end of the connection.
+func fuzzChild(t *testing.T, data []byte, page bool) {
+	sys, end := fuzzSystem()
+	defer end(t)
+	h := newHost(sys, fuzzKind.With(actor.None{}).Port().Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
+	ready := make(chan error, 1)
+	go h.run(newSource(nil, nil, sys), func(err error) { ready <- err })
+	if err := <-ready; err == nil {
+		t.Fatal("started without arguments")
+	}
+	<-h.ended
+	h = newHost(sys, fuzzKind.With(actor.None{}).Port().Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
+	go h.run(newSource([]byte{0x90}, nil, sys), func(err error) { ready <- err })
+	if err := <-ready; err != nil {
+		t.Fatal(err)
+	}
+	sys.self = h
+	c := &child{sys: sys, h: h, link: &receiver{h: h, from: "parent"}}
+	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
+	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.link.Closed(err) }}
+	c.peer = mailbox.NewPeer(lane, side, sys.peerOptions())
+	c.link.peer = c.peer
+	c.server = newControlServer(sys, c.peer)
+	c.peer.Start()
+	<-side.done
+	h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown})
+	<-h.ended
+	h.closeLinks()
+	if c.link.queue != nil {
+		c.link.queue.CloseMarks()
+	} else if c.link.marks != nil {
+		c.link.marks.Close()
+	}
+}
+
+// fuzzParent is the other end, with a call and a stream under way.
+func fuzzParent(t *testing.T, data []byte, page bool) {
+	sys, end := fuzzSystem()
+	defer end(t)
+	i := &Instance{sys: sys, path: "/fuzzed", kind: fuzzKind.With(actor.None{}).Port().Kind, incarnation: uuid.New(), ready: make(chan struct{}), done: make(chan struct{})}
+	b := newProcessBody(i)
+	i.body = b
+	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
+	c := sys.target("/fuzzed", "fuzzed").get()
+	l := &link{marks: mailbox.NewMarks(), inc: i.incarnation, inst: i, kept: true}
+	p := (*processHandler)(b)
+	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
+		b.server.close()
+		b.requests.close()
+		close(i.done)
+		c.down(l, err)
+	}}
+	b.conn = mailbox.NewPeer(lane, side, sys.peerOptions())
+	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
+	l.peer = b.conn
+	b.link, b.sender = l, c
+	calls := []*call{newCall(c, 1), newCall(c, 2)}
+	calls[1].items = newItemQueue()
+	c.mu.Lock()
+	c.up(l)
+	for _, call := range calls {
+		call.msg = &mailbox.Message{ID: call.id, Call: true, Method: "echo", Body: mailbox.AppendRequest(nil, uint64(call.id), "echo", []byte{0x91, 5}, nil)}
+		c.push(call.msg, call)
+	}
+	c.mu.Unlock()
+	// The answer to hello, of whichever peer.
+	greeted := make(chan struct{})
+	b.conn.Request(ctlHello, mailbox.ControlParams(sys.hello()), func(r mailbox.Reply) {
+		defer close(greeted)
+		defer r.Drop()
+		if r.Fault != nil || r.Err != nil {
+			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
+			return
+		}
+		other := &link{peer: b.conn}
+		if sys.greet(other, r) == nil {
+			other.marks.Close()
+		}
+	})
+	b.conn.Start()
+	<-side.done
+	<-greeted
+	c.close(actor.ErrStopped)
+	for _, call := range calls {
+		r := call.result()
+		if r.err == nil {
+			var v any
+			if r.reply.Err == nil {
+				_ = mailbox.DecodeResult(r.reply.Result, &v)
+			} else {
+				_ = decodeRemote(&noKind, "/fuzzed", "echo", r.reply.Err)
+			}
+			r.reply.Drop()
+		}
+		if call.items != nil {
+			call.items.drop()
+		}
+	}
+}

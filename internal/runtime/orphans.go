@@ -1,0 +1,75 @@
+package runtime
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/process"
+)
+
+// guard is what outlives a system's processes, or ends them: their control
+// groups and, in the root, the guardian. Both begin with the first process.
+type guard struct {
+	mu     sync.Mutex
+	g      *process.Guardian
+	groups *process.Cgroups
+	opened bool
+	closed bool
+}
+
+// open finds the control groups.
+func (g *guard) open(s *System) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.openLocked(s)
+}
+
+func (g *guard) openLocked(s *System) (err error) {
+	if g.opened || g.closed {
+		return nil
+	}
+	if s.parent != nil {
+		g.groups, err = process.GivenCgroups()
+	} else {
+		g.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
+	}
+	if err != nil && s.parent == nil && s.opts.Cgroups != actor.CgroupsRequired {
+		s.Logger().Debug("actors have no control groups", "reason", err)
+		err = nil
+	}
+	g.opened = err == nil
+	return err
+}
+
+// start makes what a process needs before it is started, and returns its
+// control groups.
+func (g *guard) start(s *System) (*process.Cgroups, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.openLocked(s); err != nil {
+		return nil, err
+	}
+	if s.parent != nil || g.g != nil || g.closed {
+		return g.groups, nil
+	}
+	var err error
+	if g.g, err = process.StartGuardian(s.id, g.groups); err != nil {
+		return nil, fmt.Errorf("guardian: %w", err)
+	}
+	return g.groups, nil
+}
+
+// close ends what is left of the system.
+func (g *guard) close(s *System) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	if g.g != nil {
+		g.g.Close()
+		g.g = nil
+	}
+	if err := g.groups.Close(); err != nil {
+		s.Logger().Warn("a control group is left", "error", err)
+	}
+}

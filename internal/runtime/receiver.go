@@ -1,0 +1,282 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// receiver is the receiver's end of a link: it feeds an actor's inbox.
+type receiver struct {
+	h     *host
+	peer  *mailbox.Peer
+	queue *mailbox.Queue
+	marks *mailbox.Marks
+	from  string
+	same  atomic.Bool // the sender is the same build
+	owned bool        // the link is ours alone: its marks are given back with it
+}
+
+// accept serves a link that was made for the actor. marks nil makes a page and
+// sends it with the answer to hello.
+func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) error {
+	l := &receiver{h: h, from: from, marks: marks, owned: true}
+	l.same.Store(marks != nil) // in memory
+	opts := h.sys.peerOptions()
+	opts.Local = marks != nil
+	l.peer = mailbox.NewPeer(lane, l, opts)
+	h.mu.Lock()
+	if h.links == nil || h.stopping() {
+		h.mu.Unlock()
+		lane.Close()
+		return errRetry
+	}
+	h.links[l] = struct{}{}
+	h.mu.Unlock()
+	if marks != nil {
+		l.open()
+	}
+	l.peer.Start()
+	return nil
+}
+
+// open gives the link its part of the inbox.
+func (l *receiver) open() {
+	l.marks.SetSlots(l.h.kind.Concurrent)
+	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
+		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
+	})
+	if l.h.kind.Concurrent == 1 {
+		l.queue.ReadBy(l.peer)
+	}
+}
+
+// welcome answers a sender's hello.
+func (l *receiver) welcome(m *mailbox.Incoming) {
+	s := l.h.sys
+	h, err := s.checkHello(m.Params)
+	if err == nil && l.queue != nil {
+		err = fmt.Errorf("second hello on a link: %w", mailbox.ErrProtocol)
+	}
+	var mine hello
+	if err == nil {
+		mine = s.hello()
+		mine.Marks, err = l.sendMarks()
+		mine.Capacity, mine.Bytes = l.h.capacity, l.h.capBytes
+	}
+	if err != nil {
+		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
+		return
+	}
+	l.same.Store(h.Build != "" && h.Build == process.BuildID())
+	l.open()
+	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
+}
+
+// Bell implements [mailbox.RingHandler].
+func (l *receiver) Bell() (*transport.Bell, error) {
+	if l.queue == nil || l.h.sys.opts.Lane == actor.SocketLane {
+		return nil, errors.ErrUnsupported
+	}
+	return l.h.inbox.Bell()
+}
+
+// Ringed implements [mailbox.RingHandler].
+func (l *receiver) Ringed(p *mailbox.Peer) { l.queue.Watch(p) }
+
+func (l *receiver) sendMarks() (token uint64, err error) {
+	marks, f, err := makeMarks()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if token, err = l.peer.SendFile(f); err != nil {
+		marks.Close() // there is no link that would
+		return 0, err
+	}
+	l.marks = marks
+	return token, nil
+}
+
+func (l *receiver) arrays() bool { return l.same.Load() }
+
+// refuse answers request id with an error, raw.
+func (l *receiver) refuse(id uint64, errRaw []byte) {
+	l.unsent(id, l.peer.Respond(id, errRaw, nil, nil))
+}
+
+// result answers request id with a result: buf has the response but for its
+// metadata.
+func (l *receiver) result(id uint64, buf *mailbox.Buffer) {
+	if len(buf.Segments) > 0 {
+		var ids [4]uint64
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(ids[:0], buf.Segments)})
+	}
+	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
+}
+
+// unsent tells the caller that the response could not be sent, if the link stands.
+func (l *receiver) unsent(id uint64, err error) {
+	if err != nil && !isClosed(err) {
+		_ = l.peer.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+	}
+}
+
+func (l *receiver) item(id uint64, buf *mailbox.Buffer) error {
+	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
+	var meta []byte
+	if len(buf.Segments) > 0 {
+		m := mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)}
+		meta = m.Append(nil)
+	}
+	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+}
+
+// Message puts a user's message in the inbox.
+func (l *receiver) Message(m *mailbox.Incoming) {
+	if l.queue == nil {
+		m.Drop()
+		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, mailbox.ErrProtocol))
+		return
+	}
+	m.From = l
+	if m.Call && len(m.Meta.Chain) > 0 && l.h.holdsLastSlot(m.Meta.Chain) {
+		m.Skip() // its turn would never come
+		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, actor.ErrCallCycle)), nil, nil)
+	}
+	isCall := m.Call
+	if err := l.queue.Push(m); err != nil {
+		l.violation(err)
+		return
+	}
+	if isCall && l.h.active[0].Load() != nil {
+		l.h.stalled()
+	}
+}
+
+// holdsLastSlot reports whether a call with this chain would wait for itself:
+// every slot is held by an invocation that waits for it.
+func (h *host) holdsLastSlot(chain []uint64) bool {
+	for i := range h.active {
+		inv := h.active[i].Load()
+		if inv == nil {
+			return false
+		}
+		waits := false
+		for _, id := range chain {
+			waits = waits || id == inv.id
+		}
+		if !waits {
+			return false
+		}
+	}
+	return true
+}
+
+// violation ends a link whose peer broke the protocol. Nothing else suffers.
+// The queue ends first: a sender that sees the link's end takes the mark for
+// final, and what is begun after that would be begun twice.
+func (l *receiver) violation(err error) {
+	l.h.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	if l.queue != nil {
+		l.queue.Close()
+	}
+	l.peer.Close()
+}
+
+// Reply is for what nobody asked.
+func (l *receiver) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+
+// Control takes what the sender says about its messages.
+func (l *receiver) Control(m *mailbox.Incoming) {
+	if m.Method == ctlHello {
+		l.welcome(m)
+		return
+	}
+	if err := l.control(m); err != nil {
+		l.violation(err)
+	}
+}
+
+func (l *receiver) control(m *mailbox.Incoming) error {
+	switch m.Method {
+	case ctlWant:
+		var position uint64
+		if err := mailbox.DecodeParams(m.Params, &position); err != nil {
+			return err
+		}
+		if l.queue != nil {
+			l.queue.Want(position)
+		}
+	case ctlCancel:
+		var id uint64
+		if err := mailbox.DecodeParams(m.Params, &id); err != nil {
+			return err
+		}
+		l.cancel(id)
+	case ctlProbe:
+		var p probe
+		if err := mailbox.DecodeControl(m.Params, &p); err != nil {
+			return err
+		}
+		l.probed(p)
+	case ctlMore:
+		var id, n uint64
+		if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
+			return err
+		}
+		l.more(id, n)
+	case ctlLook:
+		if l.h.active[0].Load() != nil && l.h.inbox.HasCall() {
+			l.h.stalled()
+		}
+	default:
+		if m.Call {
+			_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown)), nil, nil)
+		}
+	}
+	return nil
+}
+
+func (l *receiver) cancel(id uint64) {
+	if l.queue != nil && l.queue.Cancel(id) {
+		return
+	}
+	if inv := l.h.begun(l, id); inv != nil {
+		inv.ctx.end(errCallerGone)
+	}
+}
+
+func (l *receiver) more(id, n uint64) {
+	if inv := l.h.begun(l, id); inv != nil && inv.credit != nil {
+		select {
+		case inv.credit <- n:
+		default: // a reader that grants more often than it reads
+		}
+	}
+}
+
+// Closed ends the link: the calls that came by it have nobody to answer to.
+func (l *receiver) Closed(err error) {
+	if !isEOF(err) && !isClosed(err) {
+		l.h.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	}
+	h := l.h
+	h.mu.Lock()
+	delete(h.links, l)
+	h.mu.Unlock()
+	if l.queue != nil {
+		l.queue.Close() // first: what is begun after this look would never be told
+	}
+	for _, inv := range h.begunBy(l) {
+		inv.ctx.end(errCallerGone)
+	}
+	if l.queue != nil && l.owned {
+		l.queue.CloseMarks()
+	}
+}

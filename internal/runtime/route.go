@@ -1,0 +1,311 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// Links are direct: the first send asks upwards until a process knows the
+// target's part of the tree, then downwards to the target's supervisor, which
+// makes a fresh socket pair and hands an end to each. Nothing else is relayed.
+
+// introduce makes a link for c.
+func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
+	for {
+		r, err := s.route(ctx, c.to.path, c.to.kind)
+		if err != nil {
+			return nil, err
+		}
+		var l *link
+		if r.inst != nil {
+			l, err = r.inst.connect(c)
+		} else {
+			l, err = s.introduceVia(ctx, r.peer, c)
+		}
+		if err == nil || !errors.Is(err, errRetry) {
+			return l, err
+		}
+		if err := r.waitEnd(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// retryDelay spaces questions to another process whose actor is ending.
+const retryDelay = 10 * time.Millisecond
+
+// waitEnd waits until it makes sense to ask for the route again: the instance
+// is gone, or, if it ends in another process, after a moment.
+func (r route) waitEnd(ctx context.Context) error {
+	t := time.NewTimer(time.Hour)
+	defer t.Stop()
+	var gone <-chan struct{}
+	if r.inst != nil {
+		gone = r.inst.Done()
+	} else {
+		t.Reset(retryDelay)
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errRetry says that the target ended while it was introduced.
+var errRetry = errors.New("the actor ended meanwhile")
+
+func (s *System) fromPath() string {
+	if s.self != nil {
+		return s.self.path
+	}
+	return "/"
+}
+
+func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (*link, error) {
+	s.closeIdle()
+	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
+	if err != nil {
+		return nil, err
+	}
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err != nil {
+		return nil, err
+	}
+	inc, err := uuid.Parse(in.Incarnation)
+	if err != nil {
+		lane.Close()
+		return nil, fmt.Errorf("introduction to %s: %w", c.to.path, err)
+	}
+	l := &link{inc: inc, pid: in.PID}
+	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer.Start()
+	if err := s.sayHello(ctx, l); err != nil {
+		l.peer.Close()
+		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
+			err = errRetry // it ended before it answered; whoever knows why tells at the next try
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+func (s *System) hello() hello {
+	h := hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
+		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
+	if s.opts.Lane != actor.SocketLane {
+		h.Caps = append(h.Caps, capRings)
+	}
+	return h
+}
+
+// sayHello introduces us to the receiver of l and takes its answer. It is taken
+// where it is read: with the end of the connection, which may be next, goes what
+// came with it.
+func (s *System) sayHello(ctx context.Context, l *link) error {
+	r, err := requestAnd(ctx, l.peer, ctlHello, s.hello().fields().Params(), func(r *mailbox.Reply) {
+		if r.Fault == nil && r.Err == nil {
+			r.Fault = s.greet(l, *r)
+		}
+	})
+	r.Drop()
+	return err
+}
+
+// greet takes the receiver's answer to hello.
+func (s *System) greet(l *link, r mailbox.Reply) error {
+	var h hello
+	if err := mailbox.ReadFields(r.Result, h.take); err != nil {
+		return err
+	}
+	if h.Min > protocolVersion || h.Max < protocolVersion {
+		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+	}
+	l.same = h.Build != "" && h.Build == process.BuildID()
+	l.capacity, l.capBytes = h.Capacity, h.Bytes
+	if s.opts.Lane != actor.SocketLane && slices.Contains(h.Caps, capRings) {
+		l.rings = ringsAfter
+		if s.opts.Lane == actor.RingLane {
+			l.rings = 1
+		}
+	}
+	if !l.same { // a stranger's word does not make our memory grow
+		l.capacity, l.capBytes = min(h.Capacity, actor.DefaultCapacity), min(h.Bytes, actor.DefaultCapacityBytes)
+	}
+	if h.Marks == 0 {
+		l.marks = mailbox.NewMarks() // fed by "$/begin"
+		return nil
+	}
+	f, err := l.peer.TakeFile(h.Marks)
+	if err != nil {
+		return err
+	}
+	l.marks, err = openMarks(f)
+	l.paged = err == nil
+	return err
+}
+
+// request sends a control request and waits for the answer. An error that the
+// peer answered is returned as such.
+func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
+	return requestAnd(ctx, p, method, params, func(*mailbox.Reply) {})
+}
+
+// requestAnd calls read with the answer on the goroutine that reads the
+// connection, before anything else is read.
+func requestAnd(ctx context.Context, p *mailbox.Peer, method string, params []byte, read func(*mailbox.Reply)) (mailbox.Reply, error) {
+	ch := make(chan mailbox.Reply, 1)
+	id := p.Request(method, params, func(r mailbox.Reply) {
+		read(&r)
+		ch <- r
+	})
+	var r mailbox.Reply
+	select {
+	case r = <-ch:
+	case <-ctx.Done():
+		if p.Abandon(id) {
+			_ = p.Notify(ctlPrevent, mailbox.Params(uint64(id)))
+			return mailbox.Reply{}, context.Cause(ctx)
+		}
+		r = <-ch // it has just come
+	}
+	if r.Fault != nil {
+		r.Drop()
+		return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
+	}
+	if r.Err != nil {
+		defer r.Drop()
+		return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+	}
+	return r, nil
+}
+
+var noKind port.Kind
+
+func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introduceOrder) (*os.File, introduction, error) {
+	var in introduction
+	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
+	if isClosed(err) || isEOF(err) {
+		return nil, in, errRetry // that process is ending: whoever supervises it decides
+	}
+	if err != nil {
+		return nil, in, err
+	}
+	defer r.Drop()
+	if err := mailbox.DecodeResult(r.Result, &in); err != nil {
+		return nil, in, err
+	}
+	f, err := p.TakeFile(in.Token)
+	if isClosed(err) {
+		err = errRetry
+	}
+	return f, in, err
+}
+
+// offer answers an introduction for another process: an end of a link.
+func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+	for {
+		r, err := s.route(ctx, o.Path, o.Kind)
+		if err != nil {
+			return nil, introduction{}, err
+		}
+		if r.inst == nil {
+			f, in, err := s.askIntroduction(ctx, r.peer, o)
+			if err == nil || !errors.Is(err, errRetry) {
+				return f, in, err
+			}
+			if err := r.waitEnd(ctx); err != nil {
+				return nil, introduction{}, err
+			}
+			continue
+		}
+		f, err := r.inst.offer(o.From)
+		if err == nil {
+			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
+		}
+		if !errors.Is(err, errRetry) {
+			return nil, introduction{}, err
+		}
+		if err := r.waitEnd(ctx); err != nil {
+			return nil, introduction{}, err
+		}
+	}
+}
+
+// obituary says how the incarnation at the other end of a link ended.
+func (s *System) obituary(ctx context.Context, l *link, path string) (actor.Down, error) {
+	if l.inst != nil {
+		select {
+		case <-l.inst.Done():
+			return l.inst.down(), nil
+		case <-ctx.Done():
+			return actor.Down{}, context.Cause(ctx)
+		}
+	}
+	return s.lookupExit(ctx, obituaryOrder{Path: path, Incarnation: l.inc.String()})
+}
+
+// owner returns the process that supervises path, if it is not this one.
+func (s *System) owner(path string) *mailbox.Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {
+		return nil
+	}
+	if e := s.processAbove(path); e != nil {
+		return e.inst.peer()
+	}
+	if s.parent != nil && (!s.below(path) || path == s.self.path) {
+		return s.parent
+	}
+	return nil
+}
+
+func (s *System) lookupExit(ctx context.Context, o obituaryOrder) (actor.Down, error) {
+	p := s.owner(o.Path)
+	if p == nil {
+		return s.exitOf(ctx, o.Path, o.Incarnation)
+	}
+	r, err := request(ctx, p, ctlObituary, mailbox.ControlParams(o))
+	if err != nil {
+		return actor.Down{}, err
+	}
+	defer r.Drop()
+	var w wireDown
+	err = mailbox.DecodeResult(r.Result, &w)
+	return w.down(), err
+}
+
+func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
+	var a watchAnswer
+	p := s.owner(o.Path)
+	if p == nil {
+		next, downs, final, err := s.exitsSince(ctx, o.Path, o.Cursor)
+		for _, d := range downs {
+			a.Downs = append(a.Downs, toWireDown(d, 0))
+		}
+		a.Cursor, a.Final = next, final
+		return a, err
+	}
+	r, err := request(ctx, p, ctlWatch, mailbox.ControlParams(o))
+	if err != nil {
+		return a, err
+	}
+	defer r.Drop()
+	return a, mailbox.DecodeResult(r.Result, &a)
+}

@@ -1,0 +1,37 @@
+package runtime
+
+import (
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
+)
+
+type noHandler struct{}
+
+func (noHandler) Message(m *mailbox.Incoming)     { m.Drop() }
+func (noHandler) Control(*mailbox.Incoming)       {}
+func (noHandler) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+func (noHandler) Closed(error)                    {}
+
+// A link that breaks while messages and senders wait must not be tried for
+// ever under the client's lock: its end needs the lock.
+func TestClientGivesUpABrokenLink(t *testing.T) {
+	sys := newSystem("test", SystemOptions{})
+	defer sys.cancel(actor.ErrStopped)
+	c := sys.target("/x", "x").get()
+	near, far := transport.Pipe()
+	l := &link{marks: mailbox.NewMarks(), kept: true, capacity: 1}
+	l.peer = mailbox.NewPeer(near, noHandler{}, mailbox.PeerOptions{})
+	_ = far.Close()
+	l.peer.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out.Push(&mailbox.Message{Method: "m", Body: []byte{0x93, 2, 0xa1, 'm', 0x90}})
+	c.waiters = append(c.waiters, make(chan struct{}))
+	c.up(l) // it returned never
+	if c.out.Len() != 1 || len(c.waiters) != 1 {
+		t.Errorf("%d messages and %d senders wait; they should, for the next link", c.out.Len(), len(c.waiters))
+	}
+}

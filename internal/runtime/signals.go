@@ -1,0 +1,10 @@
+package runtime
+
+import (
+	"syscall"
+)
+
+const (
+	sigTerm = syscall.SIGTERM
+	sigKill = syscall.SIGKILL
+)

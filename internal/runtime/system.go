@@ -1,0 +1,283 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// System is the part of a system that lives in this process: who is supervised
+// here, the links from here to other actors, and the events. The root process
+// makes it; each actor's process has its own part, below its parent's.
+type System struct {
+	id      string
+	opts    SystemOptions
+	parent  *mailbox.Peer // nil in the root
+	program string        // for titles
+	self    *host         // the actor of this process; nil in the root
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	work    sync.WaitGroup
+	events  broker
+	guard   guard
+	sends   atomic.Int64
+	names   atomic.Uint64 // of generated names
+	targets targets
+
+	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	inside  map[string]int       // number of entries below a path
+	gone    []string             // paths whose entry is kept for a while after their end
+	senders map[*sender]struct{} // those that have a link, or something to send: see hold
+	closed  bool
+	done    chan struct{}
+}
+
+// SystemOptions are the options of a whole system. The zero value is useful.
+type SystemOptions struct {
+	// Logger takes the records of the system, its actors' slog records, and
+	// their standard output and error, each with path and pid. nil: slog.Default.
+	Logger *slog.Logger
+	// MaxMessage is the size in bytes of the largest message. 0: 256 MiB.
+	MaxMessage int
+	// Inline is the size in bytes up to which a message travels in the stream;
+	// larger ones travel in memory of their own. 0: 4 MiB.
+	Inline int
+	// Lane says by what messages travel between processes.
+	Lane actor.Lane
+	// Spin is how long at most a reader looks for the next message before it
+	// sleeps: while it does, a core is busy, and a message needs no system call.
+	// It looks for less where that has not paid, and not at all on one CPU or
+	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
+	// at once.
+	Spin time.Duration
+	// Cgroups says whether the actors' processes get control groups. The
+	// default is: where that is delegated to this program.
+	Cgroups actor.Cgroups
+}
+
+// NewSystem returns the root of a new system. Whoever makes it closes it. If
+// opts requires control groups and there are none to be had, the error is an
+// [ErrNoCgroup].
+func NewSystem(opts SystemOptions) (*System, error) {
+	if _, isActor := os.LookupEnv(port.EnvActor); isActor && !mainCalled.Load() {
+		panic("understudy: this process was started as an actor, and the program used the library before actor.Main: call it in the first line of main (actor.TestMain in tests)")
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("new system: %w", err)
+	}
+	s := newSystem(id.String(), opts)
+	if opts.Cgroups == actor.CgroupsRequired {
+		if err := s.guard.open(s); err != nil {
+			return nil, fmt.Errorf("new system: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func newSystem(id string, opts SystemOptions) *System {
+	if opts.MaxMessage == 0 {
+		opts.MaxMessage = mailbox.DefaultMaxMessage
+	}
+	if opts.Inline == 0 {
+		opts.Inline = mailbox.DefaultInline
+	}
+	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), senders: make(map[*sender]struct{}),
+		done: make(chan struct{})}
+	s.program = filepath.Base(os.Args[0])
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// System returns s: a system is an [actor.Scope].
+func (s *System) System() port.System { return s }
+
+// Path returns "/".
+func (s *System) Path() string { return "/" }
+
+// ID returns the system's id, the same in all its processes.
+func (s *System) ID() string { return s.id }
+
+// Logger returns the logger of the system.
+func (s *System) Logger() *slog.Logger {
+	if s.opts.Logger != nil {
+		return s.opts.Logger
+	}
+	return slog.Default()
+}
+
+// spawn runs f in a goroutine that Close awaits.
+func (s *System) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		go f() // it sees the ended ctx at once
+		return
+	}
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		f()
+	}()
+}
+
+// buffer returns a buffer from the pool for a message of the system's size.
+func (s *System) buffer() *mailbox.Buffer {
+	b := mailbox.GetBuffer()
+	b.Limits.Bytes = s.opts.MaxMessage
+	return b
+}
+
+func (s *System) peerOptions() mailbox.PeerOptions {
+	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
+}
+
+// Close ends the system: everything launched in it is killed and awaited, if
+// its supervisors have not done so, and its links are closed. It is
+// idempotent, and returns early with ctx's error.
+func (s *System) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	var instances []*Instance
+	for _, e := range s.entries {
+		if e.inst != nil && !e.inst.self {
+			instances = append(instances, e.inst)
+		}
+	}
+	s.mu.Unlock()
+	if first {
+		go func() {
+			defer close(s.done)
+			for _, i := range instances {
+				if i.remote() {
+					i.Stop(0)
+				} else {
+					i.Stop(time.Second) // a goroutine cannot be killed: give it time to return
+				}
+			}
+			for _, i := range instances {
+				<-i.Done()
+			}
+			s.mu.Lock()
+			senders := slices.Collect(maps.Keys(s.senders))
+			s.mu.Unlock()
+			for _, c := range senders {
+				c.close(fmt.Errorf("system closed: %w", actor.ErrStopped))
+			}
+			s.cancel(actor.ErrStopped)
+			s.guard.close(s)
+			s.work.Wait()
+			s.events.close()
+		}()
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// deadLetter reports a message that nobody will handle, or whose handling was
+// cut off.
+func (s *System) deadLetter(path, method string, err error) {
+	s.Emit(actor.Event{Type: actor.EventDeadLetter, Path: path, Method: method, Err: err, Sender: s.fromPath()})
+}
+
+// Emit publishes an event here and in every process above. A zero time is now.
+func (s *System) Emit(e actor.Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	s.events.publish(e)
+	if s.parent != nil {
+		_ = s.parent.Notify(ctlEvent, mailbox.ControlParams(toWireEvent(e)))
+		return
+	}
+	s.log(e)
+}
+
+func (s *System) log(e actor.Event) {
+	level := slog.LevelDebug
+	switch e.Type {
+	case actor.EventExited:
+		if e.Exit != nil && e.Exit.Reason.Class() == actor.Abnormal {
+			level = slog.LevelWarn
+		}
+	case actor.EventStartFailed, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
+		level = slog.LevelWarn
+	case actor.EventGaveUp:
+		level = slog.LevelError
+	}
+	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("path", e.Path)}
+	add := func(key string, ok bool, v any) {
+		if ok {
+			attrs = append(attrs, slog.Any(key, v))
+		}
+	}
+	add("kind", e.Kind != "", e.Kind)
+	add("pid", e.PID != 0, e.PID)
+	add("method", e.Method != "", e.Method)
+	if e.Exit != nil {
+		add("exit", true, e.Exit.String())
+	}
+	add("error", e.Err != nil, e.Err)
+	add("detail", e.Detail != "", e.Detail)
+	s.Logger().LogAttrs(context.Background(), level, "actor "+string(e.Type), attrs...)
+}
+
+// Stats counts what this process's part of the system holds.
+type Stats struct {
+	Instances   int    // actors that run or start here
+	Links       int    // links to other actors
+	Unbegun     int    // messages in our hands
+	DeadLetters uint64 // of this process and those below
+}
+
+// Stats returns the counts of now.
+func (s *System) Stats() Stats {
+	st := Stats{DeadLetters: s.events.count(actor.EventDeadLetter)}
+	s.mu.Lock()
+	for _, e := range s.entries {
+		if e.inst != nil {
+			st.Instances++
+		}
+	}
+	senders := slices.Collect(maps.Keys(s.senders))
+	s.mu.Unlock()
+	for _, c := range senders { // a client's lock comes before ours
+		c.mu.Lock()
+		if c.link != nil {
+			st.Links++
+		}
+		st.Unbegun += c.out.Len()
+		c.mu.Unlock()
+	}
+	return st
+}
+
+// uniqueName returns a path below base that nothing else has.
+func (s *System) uniqueName(base string) string {
+	return path.Join("/", base, fmt.Sprintf("$%d-%d", os.Getpid(), s.names.Add(1)))
+}

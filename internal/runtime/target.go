@@ -1,0 +1,244 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"weak"
+
+	"github.com/google/uuid"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// target is a path and a kind that references refer to. There is one at a time
+// for each, so that two references to one path are equal; it goes with the last
+// of them, and with what is under way to it.
+type target struct {
+	sys    *System
+	path   string
+	kind   string
+	sender atomic.Pointer[sender] // once something was sent
+}
+
+// targets are the targets of a system, by what they are.
+type targets struct {
+	mu sync.Mutex
+	m  map[targetKey]weak.Pointer[target]
+}
+
+type targetKey struct{ path, kind string }
+
+// Target implements [port.System].
+func (s *System) Target(path, kind string) port.Target { return s.target(path, kind) }
+
+func (s *System) target(path, kind string) *target {
+	key := targetKey{path, kind}
+	s.targets.mu.Lock()
+	defer s.targets.mu.Unlock()
+	if t := s.targets.m[key].Value(); t != nil {
+		return t
+	}
+	t := &target{sys: s, path: path, kind: kind}
+	if s.targets.m == nil {
+		s.targets.m = make(map[targetKey]weak.Pointer[target])
+	}
+	s.targets.m[key] = weak.Make(t)
+	runtime.AddCleanup(t, s.targets.forget, key)
+	return t
+}
+
+// forget removes a target that is gone, unless there is a new one.
+func (t *targets) forget(key targetKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m[key].Value() == nil {
+		delete(t.m, key)
+	}
+}
+
+// get returns what sends to the target.
+func (t *target) get() *sender {
+	if c := t.sender.Load(); c != nil {
+		return c
+	}
+	t.sender.CompareAndSwap(nil, newSender(t)) // else another was quicker
+	return t.sender.Load()
+}
+
+func newSender(t *target) *sender {
+	c := &sender{sys: t.sys, to: t, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
+	c.knocks = c.knock
+	c.out.Capacity, c.out.CapacityBytes = actor.DefaultCapacity, actor.DefaultCapacityBytes
+	return c
+}
+
+// hold keeps a sender that has something under way, whether anything refers to
+// its target or not. Its lock is held.
+func (c *sender) hold() {
+	if c.held {
+		return
+	}
+	c.held = true
+	c.sys.mu.Lock()
+	defer c.sys.mu.Unlock()
+	c.sys.senders[c] = struct{}{}
+}
+
+// settle lets go of a sender that has nothing under way. Its lock is held.
+func (c *sender) settle() {
+	if !c.held || c.link != nil || c.attempt != nil || c.out.Len()+len(c.calls)+len(c.waiters) > 0 {
+		return
+	}
+	c.held = false
+	c.sys.mu.Lock()
+	defer c.sys.mu.Unlock()
+	delete(c.sys.senders, c)
+}
+
+// Path implements [port.Target].
+func (t *target) Path() string { return t.path }
+
+// Kind implements [port.Target].
+func (t *target) Kind() string { return t.kind }
+
+// System implements [port.Target].
+func (t *target) System() port.System { return t.sys }
+
+// Begin implements [port.Target].
+func (t *target) Begin(ctx context.Context, method string, answered bool) (*mailbox.Buffer, uint32, bool, error) {
+	if ctx.Err() != nil {
+		return nil, 0, false, port.ContextError(ctx)
+	}
+	c := t.get()
+	buf := t.sys.buffer()
+	var id uint32
+	if answered {
+		id = c.newID()
+		buf.B = mailbox.AppendRequestHead(buf.B, uint64(id), method)
+	} else {
+		buf.B = mailbox.AppendNotifyHead(buf.B, method)
+	}
+	return buf, id, c.arrays.Load(), nil
+}
+
+// Call implements [port.Target].
+func (t *target) Call(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (mailbox.Reply, error) {
+	call, err := t.get().request(ctx, method, id, buf, pin, nil)
+	if err != nil {
+		return mailbox.Reply{}, err
+	}
+	inv := waits(ctx, call)
+	r, err := call.from.await(ctx, call)
+	if inv != nil {
+		inv.waited(call)
+	} else {
+		call.recycle()
+	}
+	return r, err
+}
+
+// Go implements [port.Target].
+func (t *target) Go(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (port.Call, error) {
+	call, err := t.get().request(ctx, method, id, buf, pin, nil)
+	if err != nil {
+		return nil, err
+	}
+	call.inv = invocationOf(ctx)
+	return call, nil
+}
+
+// Open implements [port.Target].
+func (t *target) Open(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (port.Stream, error) {
+	call, err := t.get().request(ctx, method, id, buf, pin, newItemQueue())
+	if err != nil {
+		return nil, err
+	}
+	return &stream{call: call, inv: waits(ctx, call)}, nil
+}
+
+// Cast implements [port.Target].
+func (t *target) Cast(ctx context.Context, method string, buf *mailbox.Buffer, pin uuid.UUID, try bool) error {
+	c := t.get()
+	msg, err := c.message(ctx, method, buf, nil, pin)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, msg, nil, try)
+}
+
+// RemoteError implements [port.Target].
+func (t *target) RemoteError(k *port.Kind, method string, raw []byte) error {
+	return decodeRemote(k, t.path, method, raw)
+}
+
+// Incarnation implements [port.Target].
+func (t *target) Incarnation(ctx context.Context) (uuid.UUID, error) { return t.get().incarnation(ctx) }
+
+// Watch waits for the ends of the target's incarnations: see [actor.Ref.Monitor].
+func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor.Down, final bool, err error) {
+	a, err := t.sys.watch(ctx, watchOrder{Path: t.path, Cursor: cursor})
+	for _, w := range a.Downs {
+		downs = append(downs, w.down())
+	}
+	return a.Cursor, downs, a.Final, err
+}
+
+// request sends a request whose head and arguments are in buf.
+func (c *sender) request(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
+	call := newCall(c, id)
+	call.items = items
+	msg, err := c.message(ctx, method, buf, call, pin)
+	if err != nil {
+		return nil, err
+	}
+	call.msg = msg
+	if err := c.send(ctx, msg, call, false); err != nil {
+		return nil, err
+	}
+	return call, nil
+}
+
+// message makes the message of what is in buf, which it takes over: the same
+// bytes whichever link carries it.
+func (c *sender) message(ctx context.Context, method string, buf *mailbox.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
+	defer mailbox.PutBuffer(buf)
+	msg := mailbox.GetMessage()
+	msg.Method, msg.Call = method, call != nil
+	msg.TakeSegments(buf)
+	if pin != uuid.Nil {
+		msg.Pin = pin.String()
+	}
+	var meta mailbox.Meta
+	var chain [8]uint64
+	var ids [4]uint64
+	if call != nil {
+		msg.ID = call.id
+		meta.Deadline = deadlineOf(ctx)
+		meta.Chain = appendChain(chain[:0], ctx)
+		meta.Trace = actor.Trace(ctx)
+		meta.Stream, meta.Window = call.items != nil, port.StreamWindow
+	}
+	if len(msg.Segments) > 0 {
+		meta.Segments = mailbox.SegmentIDs(ids[:0], msg.Segments)
+	}
+	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
+		bare := len(buf.B)
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+		msg.Meta = len(buf.B) - bare
+	}
+	if len(buf.B) > c.sys.opts.MaxMessage {
+		msg.Drop()
+		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, actor.ErrTooLarge)
+	}
+	if len(buf.B) <= 16<<10 {
+		msg.SetBody(buf.B) // and the buffer serves the next
+	} else {
+		msg.Body, buf.B = buf.B, nil
+	}
+	return msg, nil
+}
