@@ -8,63 +8,73 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/transport"
 )
 
-// localBody is an incarnation in a goroutine of this process.
-type localBody struct {
-	i    *Instance
-	h    *host
-	once sync.Once
-	gone chan struct{} // abandoned
+// hosted is an incarnation whose host is in this process: what a goroutine and
+// the actor of an actor's own process have in common.
+type hosted struct {
+	i *Instance
+	h *host
 }
 
-func newLocalBody(i *Instance) *localBody {
-	b := &localBody{i: i, gone: make(chan struct{})}
+func (b hosted) accuse(error)                     {} // it is this very code
+func (b hosted) remote() bool                     { return false }
+func (b hosted) peer() *mailbox.Peer              { return nil }
+func (b hosted) tail() (stdout, stderr []string)  { return nil, nil }
+func (b hosted) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
+func (b hosted) offer(from string) (*os.File, error) {
+	return pairForHost(b.h, from)
+}
+
+// goroutineBackend is an incarnation in a goroutine of this process.
+type goroutineBackend struct {
+	hosted
+	blueprint Blueprint
+
+	once   sync.Once
+	gone   chan struct{} // abandoned
+	forced force         // before gone is closed
+}
+
+func newGoroutineBackend(i *Instance, bp Blueprint) *goroutineBackend {
+	b := &goroutineBackend{hosted: hosted{i: i}, blueprint: bp, gone: make(chan struct{})}
 	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Capacity, i.settings.CapacityBytes, true)
 	b.h.grace = stopTimeout(i.settings)
 	return b
 }
 
-func (b *localBody) pid() int { return 0 }
+func (b *goroutineBackend) pid() int { return 0 }
 
-func (b *localBody) askStop(timeout time.Duration) { b.h.askStop(timeout, b.i.settings.Drain) }
+func (b *goroutineBackend) askStop(timeout time.Duration) { b.h.askStop(timeout, b.i.settings.Drain) }
 
 // kill abandons what does not end: a goroutine cannot be killed.
-func (b *localBody) kill(bool) { b.once.Do(func() { close(b.gone) }) }
+func (b *goroutineBackend) kill(why force) {
+	b.once.Do(func() {
+		b.forced = why
+		if why == byStartTimeout {
+			b.h.finish(actor.ExitStatus{Reason: actor.ReasonStartTimeout})
+			b.h.cancel(actor.ErrStopping)
+		}
+		close(b.gone)
+	})
+}
 
-func (b *localBody) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
-
-func (b *localBody) offer(from string) (*os.File, error) { return pairForHost(b.h, from) }
-
-func (b *localBody) run(bp Blueprint) {
+func (b *goroutineBackend) run() {
 	i, h := b.i, b.h
 	// The arguments are encoded and decoded as for a process: an actor never
 	// shares memory with whoever starts it.
 	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: i.sys.opts.MaxMessage}}
 	defer buf.Reset()
-	if err := bp.Encode(buf); err != nil {
+	if err := b.blueprint.Encode(buf); err != nil {
 		err = fmt.Errorf("start %s: arguments: %w", i.path, err)
 		i.failed(err)
-		i.finished(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err})
+		i.finished(exitStatus(facts{unmade: err}))
 		return
 	}
-	src := newSource(buf.B, buf.Segments, i.sys)
-	timeout := i.settings.StartTimeout
-	if timeout == 0 {
-		timeout = actor.DefaultStartTimeout
-	}
-	tooLate := time.AfterFunc(timeout, func() {
-		if !i.isReady() {
-			i.failed(i.startTimedOut(timeout, nil, nil))
-			h.finish(actor.ExitStatus{Reason: actor.ReasonStartTimeout})
-			h.cancel(actor.ErrStopping)
-			b.kill(false)
-		}
-	})
-	defer tooLate.Stop()
-	go h.run(src, func(err error) {
-		tooLate.Stop()
+	go h.run(newSource(buf.B, buf.Segments, i.sys), func(err error) {
 		switch p := (*actor.PanicError)(nil); {
 		case errors.As(err, &p): // finished says so, as of a process
 		case err != nil:
@@ -78,50 +88,79 @@ func (b *localBody) run(bp Blueprint) {
 		select {
 		case <-h.ending:
 			if !i.stopAsked() && i.isReady() {
-				i.endBy(stopTimeout(i.settings))
+				i.bound(stopTimeout(i.settings), byLingerLimit)
 			}
 		case <-h.ended:
 		}
 	}()
-	abandoned := false
+	f := facts{startTimeout: startTimeout(i.settings)}
 	select {
 	case <-h.ended:
 	case <-b.gone:
-		select {
-		case <-h.ended:
-		default:
-			abandoned = true
-		}
+		f.forced = b.forced
+		f.abandoned = !isDone(h.ended)
 	}
 	h.inbox.Close()
 	h.closeLinks()
-	x := h.report()
-	if abandoned {
-		if x.Reason == actor.ReasonShutdown {
-			x.Reason = actor.ReasonKilled
-		}
+	if f.abandoned {
 		e := i.event(actor.EventAbandoned)
 		e.Detail = "a goroutine of the actor did not return in time"
 		i.sys.Emit(e)
 	}
-	i.finished(x)
+	said := h.report()
+	f.said, f.asked = &said, i.stopAsked()
+	i.finished(exitStatus(f))
 }
 
-// endBy bounds how long an actor that ends by itself may take.
-func (i *Instance) endBy(timeout time.Duration) {
-	if timeout < 0 {
-		return
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if !i.ended && i.timer == nil {
-		i.timer = time.AfterFunc(timeout, func() { i.body.kill(false) })
-	}
+// selfBackend is the actor whose process this is.
+type selfBackend struct {
+	hosted
+	c *child
 }
 
-func stopTimeout(s actor.Settings) time.Duration {
-	if s.StopTimeout != nil {
-		return *s.StopTimeout
+func (b selfBackend) pid() int { return os.Getpid() }
+
+func (b selfBackend) run() {} // the child does
+
+func (b selfBackend) askStop(timeout time.Duration) { b.h.askStop(timeout, false) }
+
+// kill ends the process: in order if the actor has ended by itself.
+func (b selfBackend) kill(why force) {
+	if why == byLingerLimit {
+		b.c.leave(b.h)
 	}
-	return actor.DefaultStopTimeout
+	os.Exit(1)
+}
+
+// pairForHost makes a link to a host of this process for somebody elsewhere.
+func pairForHost(h *host, from string) (*os.File, error) {
+	theirs, ours, err := process.SocketPair()
+	if err != nil {
+		return nil, err
+	}
+	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	if err == nil {
+		err = h.accept(lane, from, nil)
+	}
+	if err != nil {
+		theirs.Close()
+		return nil, err
+	}
+	return theirs, nil
+}
+
+// pipeToHost makes a link to a host of this process for one of its own clients.
+func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
+	near, far := transport.Pipe()
+	marks := mailbox.NewMarks()
+	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
+	opts := h.sys.peerOptions()
+	opts.Local = true
+	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)
+	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
+		near.Close()
+		return nil, err
+	}
+	l.peer.Start()
+	return l, nil
 }

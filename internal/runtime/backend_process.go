@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,36 +13,49 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// processBody is an incarnation in a process of its own.
-type processBody struct {
-	i *Instance
+// processBackend is an incarnation in a process of its own, which executes this
+// program again.
+type processBackend struct {
+	i         *Instance
+	blueprint Blueprint
+	program   program
 
 	mu       sync.Mutex
 	proc     *process.Process
 	conn     *mailbox.Peer
 	server   *controlServer
 	requests *requestQueue
-	link     *link   // the connection as a link: the first client here uses it
+	link     *link   // the connection as a link: the first sender here uses it
 	sender   *sender // who uses it
-	plain    bool
 	marks    *mailbox.Marks
-	word     *actor.ExitStatus // "$/ended"
-	fault    error             // it broke the protocol
-	killed   bool              // by us, after a request to stop
-	late     bool              // by us, because the start took too long
-	mute     bool              // by us, because it gave no sign of life
-	helped   bool              // by us, because it lived on after its connection or its start had ended
-	asked    bool
-	timeout  time.Duration
-	over     bool          // the connection has ended: no client can have it any more
+	facts    facts         // as far as they are known
+	over     bool          // the connection has ended: no sender can have it any more
 	drained  chan struct{} // the connection has delivered its last message
+
+	starting context.Context // ends with the start, or with the time for it
+	stop     context.CancelFunc
 }
 
-func newProcessBody(i *Instance) *processBody {
-	return &processBody{i: i, drained: make(chan struct{})}
+// program is what a process executes: this program again, or another.
+type program interface {
+	// command says how.
+	command() (process.Command, error)
+	// greet shakes hands. begin starts the actor, and may be called once; the
+	// connection is a link as soon as it stands.
+	greet(ctx context.Context, begin func()) (started bool, err error)
+	// encodeError encodes an answer to a request of the process.
+	encodeError(err error) []byte
 }
 
-func (b *processBody) pid() int {
+func newProcessBackend(i *Instance, bp Blueprint) *processBackend {
+	b := &processBackend{i: i, blueprint: bp, drained: make(chan struct{})}
+	b.starting, b.stop = context.WithCancel(i.sys.ctx)
+	b.facts.startTimeout = startTimeout(i.settings)
+	b.program = b
+	return b
+}
+
+func (b *processBackend) pid() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.proc == nil {
@@ -52,28 +64,42 @@ func (b *processBody) pid() int {
 	return b.proc.PID()
 }
 
-func (b *processBody) control() *mailbox.Peer {
+func (b *processBackend) remote() bool { return true }
+
+func (b *processBackend) peer() *mailbox.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.plain {
-		return nil
-	}
 	return b.conn
 }
 
+func (b *processBackend) tail() (stdout, stderr []string) {
+	b.mu.Lock()
+	proc := b.proc
+	b.mu.Unlock()
+	if proc == nil {
+		return nil, nil
+	}
+	return proc.Tail(process.Stdout), proc.Tail(process.Stderr)
+}
+
 // run is the whole life of the process, seen from its parent.
-func (b *processBody) run(bp Blueprint) {
+func (b *processBackend) run() {
 	i := b.i
-	if err := b.spawn(bp); err != nil {
+	defer b.stop()
+	if err := b.spawn(); err != nil {
 		err = fmt.Errorf("start %s: %w", i.path, err)
 		i.failed(err)
-		i.finished(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err})
+		b.mu.Lock()
+		b.facts.unmade = err
+		f := b.facts
+		b.mu.Unlock()
+		i.finished(exitStatus(f))
 		return
 	}
-	if b.stopBegan() {
-		b.proc.Kill()
+	if b.unwanted() {
+		_ = b.proc.Kill()
 	} else {
-		b.start(bp)
+		b.start()
 	}
 	<-b.proc.Done()
 	b.conn.Recall() // its last words are in the connection
@@ -90,20 +116,31 @@ func (b *processBody) run(bp Blueprint) {
 		e.Detail = fmt.Sprintf("%d lines", n)
 		i.sys.Emit(e)
 	}
-	i.finished(b.report())
+	b.mu.Lock()
+	f := b.facts
+	b.mu.Unlock()
+	f.status = b.proc.Status()
+	i.finished(exitStatus(f))
 }
 
 // drainTimeout is how long after a process's death its connection may stay
 // open in somebody else's hands.
 const drainTimeout = 100 * time.Millisecond
 
-func (b *processBody) stopBegan() bool {
+func (b *processBackend) stopBegan() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.asked
+	return b.facts.asked
 }
 
-func (b *processBody) connect(c *sender) (*link, error) {
+// unwanted reports whether it was to end before there was a process.
+func (b *processBackend) unwanted() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.facts.asked || b.facts.forced != byItself
+}
+
+func (b *processBackend) connect(c *sender) (*link, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.link == nil || b.over {
@@ -117,13 +154,10 @@ func (b *processBody) connect(c *sender) (*link, error) {
 }
 
 // offer has the process serve a fresh link, and returns the sender's end.
-func (b *processBody) offer(from string) (*os.File, error) {
+func (b *processBackend) offer(from string) (*os.File, error) {
 	b.mu.Lock()
-	conn, plain := b.conn, b.plain
+	conn := b.conn
 	b.mu.Unlock()
-	if plain {
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC and has one connection: only the process that supervises it can call it: %w", b.i.path, errors.ErrUnsupported)
-	}
 	sender, receiver, err := process.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("link to %s: %w", b.i.path, err)
@@ -143,35 +177,60 @@ func (b *processBody) offer(from string) (*os.File, error) {
 	return sender, nil
 }
 
-func (b *processBody) askStop(timeout time.Duration) {
+// asks notes that the process is asked to stop, and returns the connection, if
+// there is one: run looks before it starts.
+func (b *processBackend) asks() *mailbox.Peer {
 	b.mu.Lock()
-	b.asked, b.timeout = true, timeout
-	conn, plain, proc := b.conn, b.plain, b.proc
-	b.mu.Unlock()
-	if conn == nil {
-		return // run looks before it starts
-	}
-	if plain {
-		conn.Close() // EOF is what a foreign program understands
-		_ = proc.Signal(sigTerm)
-		return
-	}
-	conn.Recall()
-	_ = conn.Notify(ctlStop, mailbox.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
+	defer b.mu.Unlock()
+	b.facts.asked = true
+	return b.conn
 }
 
-func (b *processBody) kill(asked bool) {
+func (b *processBackend) askStop(timeout time.Duration) {
+	if conn := b.asks(); conn != nil {
+		conn.Recall()
+		_ = conn.Notify(ctlStop, mailbox.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
+	}
+}
+
+func (b *processBackend) kill(why force) {
 	b.mu.Lock()
-	b.killed = b.killed || asked
+	b.facts.forced = max(b.facts.forced, why)
 	proc := b.proc
 	b.mu.Unlock()
-	if proc != nil {
+	switch {
+	case proc == nil:
+		b.stop()
+	case why == byLingerLimit: // it may have something to say yet
+		ctx, cancel := context.WithTimeout(context.Background(), lingerTimeout)
+		defer cancel()
+		_ = proc.Terminate(ctx)
+	default:
 		_ = proc.Kill()
 	}
 }
 
+// accuse says what the process did against the protocol; the end of the
+// connection follows, and ends the process.
+func (b *processBackend) accuse(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.facts.fault == nil {
+		b.facts.fault = err
+	}
+}
+
+// say records what the actor itself said of its end: the first counts.
+func (b *processBackend) say(x actor.ExitStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.facts.said == nil {
+		b.facts.said = &x
+	}
+}
+
 // output passes a line that the process printed to the log, under its name.
-func (b *processBody) output(stream process.Stream, line []byte, cut bool) {
+func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	s, ctx := b.i.sys, context.Background()
 	if !s.logs(ctx, slog.LevelInfo) {
 		return
@@ -182,4 +241,14 @@ func (b *processBody) output(stream process.Stream, line []byte, cut bool) {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
 	_ = s.deliver(ctx, b.i.path, b.pid(), r)
+}
+
+// drain lets a peer without credits get more: what was written to it is gone.
+func (b *processBackend) drain() {
+	b.mu.Lock()
+	c, l := b.sender, b.link
+	b.mu.Unlock()
+	if c != nil && l != nil && l.plain {
+		go c.drained(l)
+	}
 }

@@ -1,77 +1,17 @@
 package runtime
 
 import (
-	"errors"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// report puts the reasons in order: what we did, the crash text, the actor's
-// own word, the wait status.
-func (b *processBody) report() actor.ExitStatus {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	st := b.proc.Status()
-	x := actor.ExitStatus{Code: max(st.Code, 0), Signal: st.Signal, Stdout: st.Stdout, Stderr: st.Stderr}
-	if b.fault != nil {
-		x.Err = b.fault
-	}
-	switch {
-	case b.late:
-		x.Reason = actor.ReasonStartTimeout
-	case b.mute && st.Killed:
-		x.Reason = actor.ReasonUnresponsive
-	case b.fault != nil && (st.Killed || st.Signal != 0 || st.Success()):
-		x.Reason = actor.ReasonProtocol
-	case b.killed && st.Killed && st.Signal == sigKill:
-		x.Reason = actor.ReasonKilled
-	case st.OutOfMemory:
-		x.Reason = actor.ReasonOutOfMemory
-		x.Err = crashError(st.Crash)
-	case st.Crash != "":
-		x.Reason, x.Err = actor.ReasonPanic, crashError(st.Crash)
-		if b.word != nil && b.word.Reason == actor.ReasonStartFailed && b.word.Err != nil && !isEOF(b.word.Err) {
-			x.Reason = actor.ReasonStartFailed
-		}
-	case b.word != nil && (st.Signal == 0 || b.asked || b.helped):
-		x.Reason, x.Err, x.DoNotRestart = b.word.Reason, b.word.Err, b.word.DoNotRestart
-	case b.helped && !b.asked:
-		x.Reason = actor.ReasonLost
-		x.Err = errors.New("the process closed its connection and did not end")
-	case st.Signal != 0 && b.asked && (st.Signal == sigTerm || st.Signal == sigKill):
-		x.Reason = actor.ReasonShutdown
-	case st.Signal != 0:
-		x.Reason = actor.ReasonSignal
-	case st.Unknown:
-		x.Reason = actor.ReasonLost
-	case st.Code == 0 && b.asked:
-		x.Reason = actor.ReasonShutdown
-	case st.Code == 0:
-		x.Reason = actor.ReasonNormal
-	default:
-		x.Reason = actor.ReasonExitCode
-	}
-	x.DoNotRestart = x.DoNotRestart || st.Code == actor.ExitCodeDoNotRestart
-	return x
-}
-
 // processHandler is what arrives from the process.
-type processHandler processBody
+type processHandler processBackend
 
 // Message is what the process itself asks for.
 func (p *processHandler) Message(m *mailbox.Incoming) { p.requests.put(m) }
-
-// foreignError encodes an error for the process: words alone in plain mode.
-func (b *processBody) foreignError(err error) []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.plain {
-		return mailbox.EncodeControl(err.Error())
-	}
-	return encodeRemote(&noKind, err)
-}
 
 func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
 	p.mu.Lock()
@@ -91,7 +31,7 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 	if m.Method == ctlEnded {
 		var w wireExit
 		if mailbox.DecodeControl(m.Params, &w) == nil {
-			(*processBody)(p).say(w.exit())
+			(*processBackend)(p).say(w.exit())
 		}
 		return
 	}
@@ -102,13 +42,13 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 }
 
 func (p *processHandler) Closed(err error) {
-	b := (*processBody)(p)
-	b.mu.Lock()
-	if b.fault == nil && !isEOF(err) && !isClosed(err) {
-		b.fault = err
+	b := (*processBackend)(p)
+	if !isEOF(err) && !isClosed(err) {
+		b.accuse(err)
 	}
+	b.mu.Lock()
 	b.over = true
-	fault, c, l, marks := b.fault, b.sender, b.link, b.marks
+	fault, c, l, marks := b.facts.fault, b.sender, b.link, b.marks
 	b.mu.Unlock()
 	b.server.close()
 	b.requests.close()
@@ -127,31 +67,10 @@ func (p *processHandler) Closed(err error) {
 	}
 	if fault == nil && !b.stopBegan() {
 		// A peer that closes its end and lives on is as good as dead.
-		go b.reap(lingerTimeout)
-	}
-}
-
-// accuse says what the process did against the protocol; the end of the
-// connection follows, and ends the process.
-func (b *processBody) accuse(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.fault == nil {
-		b.fault = err
+		b.i.bound(lingerTimeout, byLingerLimit)
 	}
 }
 
 // lingerTimeout is how long a process may live after it closed its connection
 // without being asked to: it may be flushing its crash report.
 const lingerTimeout = 2 * time.Second
-
-// lessBuffered lets a peer in plain mode, which has no credits, get more.
-func (b *processBody) lessBuffered() {
-	b.mu.Lock()
-	c, l := b.sender, b.link
-	b.mu.Unlock()
-	if c == nil || l == nil || !l.plain {
-		return
-	}
-	go c.drained(l)
-}

@@ -1,12 +1,9 @@
 package runtime
 
 import (
-	"context"
-	"errors"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/port"
@@ -16,22 +13,20 @@ import (
 )
 
 // spawn makes the process and the connection.
-func (b *processBody) spawn(bp Blueprint) error {
+func (b *processBackend) spawn() error {
 	i := b.i
 	if err := process.Supported(); err != nil {
 		return err
-	}
-	if bp.Kind.External == nil && !mainCalled.Load() {
-		return actor.ErrNoMain
 	}
 	groups, err := i.sys.guard.start(i.sys)
 	if err != nil {
 		return err
 	}
-	cmd, err := b.command(bp)
+	cmd, err := b.program.command()
 	if err != nil {
 		return err
 	}
+	cmd.Limits, cmd.Output = process.Limits(i.settings.Limits), b.output
 	cmd.Cgroups, cmd.Group = groups, i.incarnation.String()
 	ours, theirs, err := process.SocketPair()
 	if err != nil {
@@ -39,15 +34,13 @@ func (b *processBody) spawn(bp Blueprint) error {
 	}
 	defer theirs.Close()
 	cmd.Files = []*os.File{theirs}
-	ctx, cancel := context.WithTimeout(i.sys.ctx, startTimeout(i.settings))
-	defer cancel()
-	proc, err := process.Start(ctx, cmd)
+	proc, err := process.Start(b.starting, cmd)
 	if err != nil {
 		ours.Close()
 		return err
 	}
 	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount),
-		transport.WithDrained(b.lessBuffered))
+		transport.WithDrained(b.drain))
 	if err != nil {
 		_ = proc.Kill()
 		<-proc.Done()
@@ -63,45 +56,18 @@ func (b *processBody) spawn(bp Blueprint) error {
 	return nil
 }
 
-func startTimeout(s actor.Settings) time.Duration {
-	if s.StartTimeout != 0 {
-		return s.StartTimeout
+// command executes this program again.
+func (b *processBackend) command() (process.Command, error) {
+	if !mainCalled.Load() {
+		return process.Command{}, actor.ErrNoMain
 	}
-	return actor.DefaultStartTimeout
-}
-
-// command says what to execute: this program again, or another.
-func (b *processBody) command(bp Blueprint) (process.Command, error) {
 	i := b.i
-	cmd := process.Command{Title: i.title(), Limits: process.Limits(i.settings.Limits), Output: b.output, Dir: i.settings.Dir}
-	env := environment()
-	if bp.Kind.External != nil {
-		c := bp.Kind.External(bp.Args)
-		if c == nil {
-			return cmd, errors.New("the kind's command function returned nil")
-		}
-		if c.Err != nil {
-			return cmd, c.Err
-		}
-		cmd.Path, cmd.Args = c.Path, c.Args[min(1, len(c.Args)):]
-		if c.Dir != "" {
-			cmd.Dir = c.Dir
-		}
-		if c.Env != nil {
-			env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
-		}
-		if c.SysProcAttr != nil {
-			cmd.Credential = c.SysProcAttr.Credential
-		}
-		cmd.Title = c.Path
-		if len(c.Args) > 0 {
-			cmd.Title = c.Args[0]
-		}
-		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
-		return cmd, nil
-	}
-	cmd.Env = append(append([]string{process.Cookie(i.sys.id), port.EnvActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
-	return cmd, nil
+	own := []string{process.Cookie(i.sys.id), port.EnvActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}
+	return process.Command{
+		Title: i.title(),
+		Dir:   i.settings.Dir,
+		Env:   slices.Concat(own, lastWins(i.settings.Env), process.WithQuickExit(environment())),
+	}, nil
 }
 
 // lastWins drops the entries that a later one of the same name replaces: an

@@ -9,15 +9,14 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 )
 
 // start shakes hands and awaits the start's outcome or the process's end.
-func (b *processBody) start(bp Blueprint) {
+func (b *processBackend) start() {
 	i := b.i
-	ctx, cancel := context.WithTimeout(i.sys.ctx, startTimeout(i.settings))
+	ctx, cancel := context.WithCancel(b.starting)
 	defer cancel()
 	gone := make(chan struct{})
 	go func() { // the process's end, once it has said all, ends the handshake
@@ -32,35 +31,29 @@ func (b *processBody) start(bp Blueprint) {
 		case <-ctx.Done():
 		}
 	}()
-	err := b.handshake(ctx, bp)
+	err := b.handshake(ctx)
 	if err == nil {
 		i.succeeded()
-		if i.settings.Watchdog > 0 && !b.plain {
-			go b.watch(i.settings.Watchdog)
-		}
 		return
 	}
+	i.unbound(byStartTimeout) // unless it passed, which says more
 	switch {
 	case isRemote(err): // the constructor's own word
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)})
-		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
-		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, port.Quote(b.proc.Tail(process.Stdout), b.proc.Tail(process.Stderr))))
+		i.bound(time.Second, byLingerLimit) // it ends by itself once it has said so; a foreign one may not
+		<-b.proc.Done()
+		stdout, stderr := b.tail()
+		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, port.Quote(stdout, stderr)))
 	case isDone(gone):
 		// It died first: finished says why.
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		b.mu.Lock()
-		b.late = true
-		b.mu.Unlock()
-		i.failed(i.startTimedOut(startTimeout(i.settings), b.proc.Tail(process.Stdout), b.proc.Tail(process.Stderr)))
-		_ = b.proc.Kill()
 	case ctx.Err() != nil: // the system was closed
 		_ = b.proc.Kill()
 	case isDone(b.drained) || isEOF(err) || isClosed(err):
-		b.reap(time.Second) // it closed its end before it was ready: how it ends says why
+		i.bound(time.Second, byLingerLimit) // it closed its end before it was ready: how it ends says why
 	default:
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err})
 		b.conn.Close() // there is nothing to talk about any more
-		b.reap(time.Second)
+		i.bound(time.Second, byLingerLimit)
 	}
 }
 
@@ -74,7 +67,7 @@ func isDone(ch <-chan struct{}) bool {
 }
 
 // watch kills the process if it gives no sign of life.
-func (b *processBody) watch(interval time.Duration) {
+func (b *processBackend) watch(interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -89,10 +82,7 @@ func (b *processBody) watch(interval time.Duration) {
 		late := ctx.Err() == context.DeadlineExceeded
 		cancel()
 		if err != nil && late {
-			b.mu.Lock()
-			b.mute = true
-			b.mu.Unlock()
-			_ = b.proc.Kill()
+			b.kill(byWatchdog)
 			return
 		}
 		if err != nil && !isRemote(err) {
@@ -106,38 +96,12 @@ func isRemote(err error) bool {
 	return errors.As(err, &r) // a peer that does not know the request is alive too
 }
 
-// reap gives the process time to end by itself, with its own reason, then
-// helps.
-func (b *processBody) reap(grace time.Duration) {
-	t := time.NewTimer(grace)
-	defer t.Stop()
-	select {
-	case <-b.proc.Done():
-		return
-	case <-t.C:
-	}
-	b.mu.Lock()
-	b.helped = true
-	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	_ = b.proc.Terminate(ctx) // its death, and by what, is in the report
-}
-
-// say records a reason unless there is one.
-func (b *processBody) say(x actor.ExitStatus) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.word == nil {
-		b.word = &x
-	}
-}
-
-func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
-	s := b.i.sys
+// handshake greets the process and has it start the actor.
+func (b *processBackend) handshake(ctx context.Context) error {
+	s, i := b.i.sys, b.i
 	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: s.opts.MaxMessage}}
 	defer buf.Reset()
-	if err := bp.Encode(buf); err != nil {
+	if err := b.blueprint.Encode(buf); err != nil {
 		return fmt.Errorf("arguments: %w", err)
 	}
 	for _, seg := range buf.Segments {
@@ -145,45 +109,47 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 			return fmt.Errorf("arguments: %w", err)
 		}
 	}
-	order := startOrder{Kind: bp.Kind.Name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
-		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
+	order := startOrder{Kind: i.kind.Name, Path: i.path, Incarnation: i.incarnation.String(), Number: i.number,
+		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: i.settings.Capacity, Bytes: i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
-	started := make(chan error, 1)
-	begin := func() {
+		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(i.settings))}
+	outcome := make(chan error, 1)
+	started, err := b.program.greet(ctx, func() {
 		go func() {
 			r, err := request(ctx, b.conn, ctlStart, order.fields().Params())
 			r.Drop()
-			started <- err
+			outcome <- err
 		}()
+	})
+	if err != nil || !started {
+		return err
 	}
-	ours := bp.Kind.External == nil
-	if ours {
-		begin() // the same program: no need to wait for its hello
+	if err := <-outcome; err != nil {
+		return err
 	}
-	l := &link{peer: b.conn}
-	if err := s.sayHello(ctx, l); err != nil {
-		var refused *actor.RemoteError
-		if !errors.As(err, &refused) || ours {
-			return fmt.Errorf("hello: %w", err)
-		}
-		b.mu.Lock()
-		b.plain = true
-		b.mu.Unlock()
-		b.stand(&link{plain: true})
-		return nil
+	if i.settings.Watchdog > 0 {
+		go b.watch(i.settings.Watchdog)
 	}
-	l.same = l.same && ours
-	b.stand(l)
-	if !ours {
-		begin()
-	}
-	return <-started
+	return nil
 }
 
+// greet begins at once: to the same program there is no need to wait for its
+// hello.
+func (b *processBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
+	begin()
+	l := &link{peer: b.conn}
+	if err := b.i.sys.sayHello(ctx, l); err != nil {
+		return true, fmt.Errorf("hello: %w", err)
+	}
+	b.stand(l)
+	return true, nil
+}
+
+func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
+
 // stand makes the connection usable as a link.
-func (b *processBody) stand(l *link) {
+func (b *processBackend) stand(l *link) {
 	l.capacity, l.capBytes = b.i.settings.Capacity, b.i.settings.CapacityBytes
 	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()

@@ -21,13 +21,13 @@ import (
 // mainCalled says that this program can be its own child.
 var mainCalled atomic.Bool
 
-// program is this process to package actor.
-type program struct{}
+// thisProcess is what package actor reaches of this process.
+type thisProcess struct{}
 
-func init() { port.Install(program{}) }
+func init() { port.Install(thisProcess{}) }
 
 // Main implements [port.Runtime].
-func (program) Main() {
+func (thisProcess) Main() {
 	process.RunGuardianIfAsked()
 	if err := port.Unbound(); err != nil {
 		panic("actor.Main: " + err.Error())
@@ -43,7 +43,7 @@ func (program) Main() {
 }
 
 // Self implements [port.Runtime].
-func (program) Self() port.Actor {
+func (thisProcess) Self() port.Actor {
 	if h := mainHost.Load(); h != nil {
 		return h
 	}
@@ -63,7 +63,6 @@ type child struct {
 	h      *host
 	self   *Instance
 	ending sync.Once
-	limit  time.Duration
 }
 
 // orphanTimeout bounds the orderly end of an actor whose parent closed the
@@ -159,8 +158,7 @@ func (c *child) Closed(err error) {
 		os.Exit(0)
 	}
 	c.link.Closed(err)
-	c.stop(orphanTimeout, false)
-	time.AfterFunc(orphanTimeout, func() { os.Exit(1) })
+	c.self.Stop(orphanTimeout)
 }
 
 func (c *child) hello(m *mailbox.Incoming) {
@@ -223,14 +221,13 @@ func (c *child) start(m *mailbox.Incoming) {
 	}
 	c.h, c.sys.self, c.link.h = h, h, h
 	c.sys.program, c.link.from = o.Program, o.From
-	c.limit = time.Duration(o.StopTimeout)
-	h.grace = c.limit
+	h.grace = time.Duration(o.StopTimeout)
 	if c.link.marks != nil {
 		c.link.open()
 	}
 	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
 		ready: make(chan struct{}), done: make(chan struct{})}
-	c.self.body = &localBody{i: c.self, h: h}
+	c.self.backend = selfBackend{hosted{c.self, h}, c}
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
 	shm.SetStrict(o.Strict)
@@ -251,8 +248,8 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 		<-h.ending
 		// Ended by itself, it gives running handlers its stop timeout; asked
 		// to, its parent counts the time.
-		if !h.askedToStop() && c.limit >= 0 {
-			time.AfterFunc(c.limit, func() { c.leave(h) })
+		if !h.askedToStop() {
+			c.self.bound(h.grace, byLingerLimit)
 		}
 	}()
 	h.run(src, func(err error) {
@@ -276,14 +273,7 @@ func (c *child) leave(h *host) {
 		_ = c.peer.Notify(ctlEnded, mailbox.ControlParams(toWireExit(x, 0)))
 		c.flush(h)
 		h.closeLinks()
-		code := 0
-		switch {
-		case x.DoNotRestart:
-			code = actor.ExitCodeDoNotRestart
-		case x.Reason.Class() == actor.Abnormal:
-			code = 1
-		}
-		os.Exit(code)
+		os.Exit(exitCode(x))
 	})
 	select {} // another goroutine is about to exit
 }

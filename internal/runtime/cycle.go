@@ -74,7 +74,7 @@ func (h *host) stalled() {
 	}
 }
 
-func (h *host) stoppingLocked() bool { return h.exit != nil }
+func (h *host) stoppingLocked() bool { return h.self.status != nil }
 
 // investigate asks why calls wait.
 func (h *host) investigate() {

@@ -244,13 +244,3 @@ func foreignText(v any) string {
 func exitErrorOf(path string, pid int, inc actor.Incarnation, x actor.ExitStatus, begun actor.Begun) *actor.ExitError {
 	return &actor.ExitError{ExitStatus: x, Path: path, PID: pid, Incarnation: inc, Begun: begun}
 }
-
-// crashError makes an error of a process's crash report.
-func crashError(report string) error {
-	report = strings.TrimSpace(report)
-	if report == "" {
-		return nil
-	}
-	text, _, _ := strings.Cut(report, "\n")
-	return &actor.PanicError{Text: text, Stack: report}
-}

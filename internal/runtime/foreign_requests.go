@@ -14,7 +14,7 @@ const maxPeerRequests = 1024
 
 // requestQueue serves the requests of one process in order.
 type requestQueue struct {
-	b      *processBody
+	b      *processBackend
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -24,7 +24,7 @@ type requestQueue struct {
 	ended   bool
 }
 
-func newRequestQueue(b *processBody) *requestQueue {
+func newRequestQueue(b *processBackend) *requestQueue {
 	q := &requestQueue{b: b}
 	q.ctx, q.cancel = context.WithCancel(b.i.sys.ctx)
 	return q
@@ -53,7 +53,7 @@ func (q *requestQueue) put(m *mailbox.Incoming) {
 func (q *requestQueue) refuse(m *mailbox.Incoming, err error) {
 	defer m.Drop()
 	if m.Call {
-		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)
+		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)
 	}
 }
 
@@ -88,7 +88,7 @@ func (q *requestQueue) answer(m *mailbox.Incoming) {
 		err = mailbox.Encode(buf, result, false)
 	}
 	if err != nil {
-		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)
+		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)
 		return
 	}
 	_ = q.b.conn.Respond(m.ID, nil, buf.B, buf.Segments)

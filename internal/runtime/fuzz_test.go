@@ -195,8 +195,8 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	sys, end := fuzzSystem()
 	defer end(t)
 	i := &Instance{sys: sys, path: "/fuzzed", kind: fuzzKind.With(actor.None{}).Port().Kind, incarnation: uuid.New(), ready: make(chan struct{}), done: make(chan struct{})}
-	b := newProcessBody(i)
-	i.body = b
+	b := newProcessBackend(i, Blueprint{})
+	i.backend = b
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	c := sys.target("/fuzzed", "fuzzed").get()
 	l := &link{marks: mailbox.NewMarks(), inc: i.incarnation, inst: i, kept: true}

@@ -105,7 +105,7 @@ func goroutineID() uint64 {
 }
 
 // Exit implements [port.Runtime].
-func (program) Exit(err error) {
+func (thisProcess) Exit(err error) {
 	h := mainHost.Load()
 	if v, ok := hosts.Load(goroutineID()); ok {
 		h = v.(*host)
@@ -113,7 +113,7 @@ func (program) Exit(err error) {
 	if h == nil {
 		panic("actor.Exit: called outside of an actor")
 	}
-	h.finish(ownExit(err))
+	h.finish(endedItself(err))
 	exiting.Store(goroutineID(), true)
 	runtime.Goexit()
 }

@@ -46,8 +46,8 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	return w
 }
 
-// facts is what a context tells, in the ways that are asked for.
-func facts(ctx context.Context, ways []string) (all []string) {
+// factsOf is what a context tells, in the ways that are asked for.
+func factsOf(ctx context.Context, ways []string) (all []string) {
 	for _, way := range ways {
 		all = append(all, way+": "+fact(ctx, way))
 	}
@@ -94,7 +94,7 @@ var ways = []string{"err", "cause", "done", "deadline", "value", "child", "timeo
 
 func (w *twin) compare(what string, ways []string) {
 	w.t.Helper()
-	got, want := facts(w.lazy, ways), facts(w.full, ways)
+	got, want := factsOf(w.lazy, ways), factsOf(w.full, ways)
 	for i := range want {
 		if got[i] != want[i] {
 			w.t.Errorf("%s: %s, want %s", what, got[i], want[i])

@@ -41,11 +41,10 @@ type host struct {
 	links    map[*receiver]struct{}
 	attached map[int]func(context.Context)
 	nextID   int
-	stall    *time.Timer       // looks into calls that wait long
-	deadline time.Time         // of the stop; zero: as long as it takes
-	grace    time.Duration     // bounds an end that nobody asked for; negative: no bound
-	asked    bool              // somebody asked it to stop
-	exit     *actor.ExitStatus // why it ends, once that is known
+	stall    *time.Timer   // looks into calls that wait long
+	deadline time.Time     // of the stop; zero: as long as it takes
+	grace    time.Duration // bounds an end that nobody asked for; negative: no bound
+	self     selfReport    // why it ends, once that is known
 	ending   chan struct{}
 	ended    chan struct{}
 }
@@ -119,20 +118,12 @@ func (h *host) run(args *mailbox.Source, ready func(error)) {
 	h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown})
 }
 
-// neverStarted fixes the reason of an actor whose constructor failed. Exit in a
-// constructor is such a failure, too.
+// neverStarted fixes the reason of an actor whose constructor failed.
 func (h *host) neverStarted(err error) {
-	if h.askedToStop() {
-		h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown, Err: err})
-		return
-	}
-	x := actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}
-	h.finish(x)
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.exit.Reason == actor.ReasonNormal || h.exit.Reason == actor.ReasonError {
-		*h.exit = x
-	}
+	x := h.self.startFailed(err)
+	h.mu.Unlock()
+	h.finish(x)
 }
 
 func (h *host) construct(args *mailbox.Source) (state any, err error) {
@@ -146,8 +137,10 @@ func (h *host) construct(args *mailbox.Source) (state any, err error) {
 		returned = true
 	}()
 	<-done
-	if x := h.exitOrNil(); x != nil && x.Reason != actor.ReasonPanic && err != nil && !h.askedToStop() {
-		err = errors.Join(x.Err, err) // actor.Exit in a constructor
+	if err != nil && h.stopping() && !h.askedToStop() {
+		if x := h.report(); x.Reason != actor.ReasonPanic {
+			err = errors.Join(x.Err, err) // actor.Exit in a constructor
+		}
 	}
 	return state, err
 }
@@ -159,7 +152,7 @@ func (h *host) userRun(run func(context.Context) error) {
 	err := run(h.ctx)
 	returned = true
 	if !h.stopping() {
-		h.finish(ownExit(err))
+		h.finish(endedItself(err))
 	} else if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, actor.ErrStopping) {
 		h.note(fmt.Errorf("run: %w", err)) // we asked for the end; what went wrong is worth knowing
 	}
@@ -169,17 +162,7 @@ func (h *host) userRun(run func(context.Context) error) {
 func (h *host) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.exit != nil && h.exit.Err == nil {
-		h.exit.Err = err
-	}
-}
-
-// ownExit is the report of an actor that ended by itself.
-func ownExit(err error) actor.ExitStatus {
-	if err == nil {
-		return actor.ExitStatus{Reason: actor.ReasonNormal}
-	}
-	return actor.ExitStatus{Reason: actor.ReasonError, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}
+	h.self.note(err)
 }
 
 // userStop calls the actor's Stop. Its error is part of the report.
@@ -248,7 +231,7 @@ func (h *host) attach(stop func(context.Context)) (detach func()) {
 func (h *host) askStop(timeout time.Duration, drain bool) {
 	h.limit(timeout)
 	h.mu.Lock()
-	h.asked = true
+	h.self.asked = true
 	h.mu.Unlock()
 	if drain && timeout != 0 {
 		go func() {
@@ -273,15 +256,11 @@ func (h *host) limit(timeout time.Duration) {
 	}
 }
 
-// finish fixes why the actor ends: the first word counts.
+// finish says why the actor ends: see selfReport.
 func (h *host) finish(x actor.ExitStatus) {
 	h.mu.Lock()
-	if h.exit != nil && h.exit.Reason == actor.ReasonShutdown && x.Reason.Class() == actor.Abnormal {
-		*h.exit = x // it crashed while it was being stopped: its own reason is the better one
-	}
-	if h.exit == nil {
-		h.exit = &x
-		if !h.asked && h.grace >= 0 && h.deadline.IsZero() {
+	if h.self.end(x) {
+		if !h.self.asked && h.grace >= 0 && h.deadline.IsZero() {
 			h.deadline = time.Now().Add(h.grace)
 		}
 		close(h.ending)
@@ -290,20 +269,11 @@ func (h *host) finish(x actor.ExitStatus) {
 	h.inbox.Close() // before any handler's ctx ends: what is not begun is for the successor
 }
 
-func (h *host) exitOrNil() *actor.ExitStatus {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.exit
-}
-
 // report returns why the actor ends.
 func (h *host) report() actor.ExitStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.exit == nil {
-		return actor.ExitStatus{Reason: actor.ReasonShutdown}
-	}
-	return *h.exit
+	return h.self.report()
 }
 
 func (h *host) stopping() bool {
@@ -318,7 +288,7 @@ func (h *host) stopping() bool {
 func (h *host) askedToStop() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.asked
+	return h.self.asked
 }
 
 // buffered is how many bytes wait to be written to all links.

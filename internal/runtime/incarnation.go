@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // Instance is one incarnation of an actor, seen by whoever launched it. It is
@@ -27,27 +25,17 @@ type Instance struct {
 	number      int
 	self        bool // not launched here: the actor whose process this is
 
-	ready chan struct{}
-	done  chan struct{}
-	body  body // set before anything else happens
+	ready   chan struct{}
+	done    chan struct{}
+	backend backend // set before anything else happens
 
 	mu       sync.Mutex
 	startErr error
 	started  bool // the outcome of the start is known
 	exit     actor.ExitStatus
 	ended    bool
-	timer    *time.Timer
-	killAt   time.Time // zero: not asked; far future: forever
 	asked    bool
-}
-
-// body is how an incarnation exists: as a process, or in this one.
-type body interface {
-	pid() int
-	askStop(timeout time.Duration)
-	kill(asked bool) // end it now, by force
-	connect(c *sender) (*link, error)
-	offer(from string) (*os.File, error)
+	limits   limits
 }
 
 // Launch begins to start an incarnation of the blueprint under path, and
@@ -61,11 +49,7 @@ func (s *System) Launch(path string, bp Blueprint) *Instance {
 	i.number = e.lives
 	closed := s.closed
 	s.mu.Unlock()
-	if bp.Settings.InProcess {
-		i.body = newLocalBody(i)
-	} else {
-		i.body = newProcessBody(i)
-	}
+	i.backend = newBackend(i, bp)
 	if closed {
 		i.failed(fmt.Errorf("launch %s: system closed: %w", path, actor.ErrStopped))
 		i.finished(actor.ExitStatus{Reason: actor.ReasonShutdown})
@@ -73,12 +57,8 @@ func (s *System) Launch(path string, bp Blueprint) *Instance {
 	}
 	s.setInstance(path, i, PathStarting)
 	s.Emit(i.event(actor.EventStarting))
-	switch b := i.body.(type) {
-	case *localBody:
-		go b.run(bp)
-	case *processBody:
-		go b.run(bp)
-	}
+	i.bound(startTimeout(i.settings), byStartTimeout)
+	go i.backend.run()
 	return i
 }
 
@@ -110,10 +90,7 @@ func (i *Instance) Exit() actor.ExitStatus {
 
 // PID returns the process id; 0 in-process or before there is a process.
 func (i *Instance) PID() int {
-	if i.self {
-		return os.Getpid()
-	}
-	return i.body.pid()
+	return i.backend.pid()
 }
 
 // Incarnation returns the id of this life.
@@ -133,29 +110,119 @@ func (i *Instance) down() actor.Down {
 // timeout it is ended by force: at once for 0, never for [Forever]. It may be
 // called again, also while it starts; the earliest end counts.
 func (i *Instance) Stop(timeout time.Duration) {
-	const forever = 1 << 61
-	at := time.Now().Add(time.Duration(forever))
-	if timeout >= 0 {
-		at = time.Now().Add(timeout)
-	}
 	i.mu.Lock()
-	if i.ended || i.asked && !at.Before(i.killAt) {
+	if i.ended {
 		i.mu.Unlock()
 		return
 	}
-	i.asked, i.killAt = true, at
-	if i.timer != nil {
-		i.timer.Stop()
-		i.timer = nil
-	}
+	news := !i.asked || timeout == 0
+	i.asked = true
 	if timeout > 0 {
-		i.timer = time.AfterFunc(timeout, func() { i.body.kill(true) })
+		news = i.limits.set(time.Now().Add(timeout), byStopTimeout, i.expired) || news
 	}
 	i.mu.Unlock()
-	i.body.askStop(timeout)
-	if timeout == 0 {
-		i.body.kill(true)
+	if news {
+		i.backend.askStop(timeout)
 	}
+	if timeout == 0 {
+		i.backend.kill(byStopTimeout)
+	}
+}
+
+// bound has the incarnation ended by force, for this reason, if it still is
+// there after d. A negative d is no bound.
+func (i *Instance) bound(d time.Duration, why force) {
+	if d < 0 {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.ended {
+		i.limits.set(time.Now().Add(d), why, i.expired)
+	}
+}
+
+// unbound takes back what bound said.
+func (i *Instance) unbound(why force) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.limits.clear(why)
+}
+
+// expired is called when the nearest limit has passed.
+func (i *Instance) expired() {
+	i.mu.Lock()
+	why := i.limits.pass(time.Now())
+	i.mu.Unlock()
+	if why == byStartTimeout {
+		stdout, stderr := i.backend.tail()
+		x := exitStatus(facts{forced: byStartTimeout, startTimeout: startTimeout(i.settings), status: process.Status{Stdout: stdout, Stderr: stderr}})
+		i.failed(fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, actor.BegunNo)))
+	}
+	if why != byItself {
+		i.backend.kill(why)
+	}
+}
+
+// limits are when an incarnation is ended by force, by reason. One timer runs, to
+// the nearest.
+type limits struct {
+	at    [byStartTimeout + 1]time.Time // zero: never
+	timer *time.Timer
+}
+
+// set brings a limit forward; it is false if there is one that is no later.
+func (l *limits) set(at time.Time, why force, expired func()) bool {
+	if old := l.at[why]; !old.IsZero() && !at.Before(old) {
+		return false
+	}
+	l.at[why] = at
+	if l.timer == nil {
+		l.timer = time.AfterFunc(time.Until(at), expired)
+	} else {
+		l.rearm()
+	}
+	return true
+}
+
+func (l *limits) clear(why force) {
+	l.at[why] = time.Time{}
+	l.rearm()
+}
+
+func (l *limits) rearm() {
+	if _, at := l.nearest(); at.IsZero() {
+		l.stop()
+	} else {
+		l.timer.Reset(time.Until(at))
+	}
+}
+
+func (l *limits) stop() {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}
+
+func (l *limits) nearest() (why force, at time.Time) {
+	for w, t := range l.at {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			why, at = force(w), t
+		}
+	}
+	return why, at
+}
+
+// pass takes away the nearest limit and returns its reason, if it has passed.
+func (l *limits) pass(now time.Time) force {
+	why, at := l.nearest()
+	if at.IsZero() || at.After(now) {
+		why = byItself
+	} else {
+		l.at[why] = time.Time{}
+	}
+	l.rearm()
+	return why
 }
 
 func (i *Instance) stopAsked() bool {
@@ -172,6 +239,7 @@ func (i *Instance) succeeded() {
 		return
 	}
 	i.started = true
+	i.limits.clear(byStartTimeout)
 	i.mu.Unlock()
 	i.sys.setInstance(i.path, i, PathRunning)
 	i.sys.Emit(i.event(actor.EventReady))
@@ -186,14 +254,9 @@ func (i *Instance) failed(err error) {
 		return
 	}
 	i.started, i.startErr = true, err
+	i.limits.clear(byStartTimeout)
 	i.mu.Unlock()
 	close(i.ready)
-}
-
-// startTimedOut is the error of a start that took too long.
-func (i *Instance) startTimedOut(timeout time.Duration, stdout, stderr []string) error {
-	x := actor.ExitStatus{Reason: actor.ReasonStartTimeout, Err: fmt.Errorf("not ready after %v", timeout), Stdout: stdout, Stderr: stderr}
-	return fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, actor.BegunNo))
 }
 
 func (i *Instance) isReady() bool {
@@ -210,9 +273,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		return
 	}
 	i.ended, i.exit = true, x
-	if i.timer != nil {
-		i.timer.Stop()
-	}
+	i.limits.stop()
 	wasReady := i.started && i.startErr == nil
 	i.mu.Unlock()
 	i.failed(fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, actor.BegunNo)))
@@ -232,57 +293,11 @@ func (i *Instance) finished(x actor.ExitStatus) {
 
 // remote reports whether the instance is another process of ours that can
 // answer for what lies below it.
-func (i *Instance) remote() bool {
-	_, ok := i.body.(*processBody)
-	return ok
-}
+func (i *Instance) remote() bool { return i.backend.remote() }
 
-func (i *Instance) peer() *mailbox.Peer {
-	b, ok := i.body.(*processBody)
-	if !ok {
-		return nil
-	}
-	return b.control()
-}
-
-func (i *Instance) connect(c *sender) (*link, error) { return i.body.connect(c) }
-
-func (i *Instance) offer(from string) (*os.File, error) { return i.body.offer(from) }
+func (i *Instance) peer() *mailbox.Peer { return i.backend.peer() }
 
 // title is what people see in a process list.
 func (i *Instance) title() string {
 	return fmt.Sprintf("%s: %s #%d", i.sys.program, i.path, i.number)
-}
-
-// pairForHost makes a link to a host of this process for somebody elsewhere.
-func pairForHost(h *host, from string) (*os.File, error) {
-	theirs, ours, err := process.SocketPair()
-	if err != nil {
-		return nil, err
-	}
-	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
-	if err == nil {
-		err = h.accept(lane, from, nil)
-	}
-	if err != nil {
-		theirs.Close()
-		return nil, err
-	}
-	return theirs, nil
-}
-
-// pipeToHost makes a link to a host of this process for one of its own clients.
-func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
-	near, far := transport.Pipe()
-	marks := mailbox.NewMarks()
-	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
-	opts := h.sys.peerOptions()
-	opts.Local = true
-	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)
-	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
-		near.Close()
-		return nil, err
-	}
-	l.peer.Start()
-	return l, nil
 }

@@ -30,7 +30,7 @@ func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
 		}
 		var l *link
 		if r.inst != nil {
-			l, err = r.inst.connect(c)
+			l, err = r.inst.backend.connect(c)
 		} else {
 			l, err = s.introduceVia(ctx, r.peer, c)
 		}
@@ -234,7 +234,7 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			}
 			continue
 		}
-		f, err := r.inst.offer(o.From)
+		f, err := r.inst.backend.offer(o.From)
 		if err == nil {
 			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
 		}

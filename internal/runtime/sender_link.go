@@ -39,9 +39,7 @@ func (l *link) violated(err error) {
 		l.fault = err
 	}
 	if l.kept {
-		if b, ok := l.inst.body.(*processBody); ok {
-			b.accuse(err)
-		}
+		l.inst.backend.accuse(err)
 	}
 	l.peer.Close() // its reader tells us of the end
 }

@@ -1,0 +1,110 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/mailbox"
+)
+
+// foreignBackend is an incarnation in a process of another program. It may speak
+// the protocol, or plain MessagePack-RPC alone: then it has one connection, which
+// only the process that supervises it can use, and understands no control
+// messages.
+type foreignBackend struct {
+	*processBackend
+	plain atomic.Bool
+}
+
+func newForeignBackend(i *Instance, bp Blueprint) *foreignBackend {
+	b := &foreignBackend{processBackend: newProcessBackend(i, bp)}
+	b.program = b
+	return b
+}
+
+// command executes what the kind's command function says.
+func (b *foreignBackend) command() (process.Command, error) {
+	i, none := b.i, process.Command{}
+	c := b.blueprint.Kind.External(b.blueprint.Args)
+	if c == nil {
+		return none, errors.New("the kind's command function returned nil")
+	}
+	if c.Err != nil {
+		return none, c.Err
+	}
+	cmd := process.Command{Path: c.Path, Args: c.Args[min(1, len(c.Args)):], Title: c.Path, Dir: i.settings.Dir}
+	if len(c.Args) > 0 {
+		cmd.Title = c.Args[0]
+	}
+	if c.Dir != "" {
+		cmd.Dir = c.Dir
+	}
+	if c.SysProcAttr != nil {
+		cmd.Credential = c.SysProcAttr.Credential
+	}
+	env := environment()
+	if c.Env != nil {
+		env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
+	}
+	own := []string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}
+	cmd.Env = append(append(own, lastWins(i.settings.Env)...), env...)
+	return cmd, nil
+}
+
+// greet says hello. Who answers it with an error is spoken to in plain mode, and
+// has started by being there.
+func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
+	l := &link{peer: b.conn}
+	err = b.i.sys.sayHello(ctx, l)
+	if isRemote(err) {
+		b.plain.Store(true)
+		b.stand(&link{plain: true})
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("hello: %w", err)
+	}
+	l.same = false
+	b.stand(l)
+	begin()
+	return true, nil
+}
+
+func (b *foreignBackend) peer() *mailbox.Peer {
+	if b.plain.Load() {
+		return nil
+	}
+	return b.processBackend.peer()
+}
+
+func (b *foreignBackend) offer(from string) (*os.File, error) {
+	if b.plain.Load() {
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC and has one connection: only the process that supervises it can call it: %w", b.i.path, errors.ErrUnsupported)
+	}
+	return b.processBackend.offer(from)
+}
+
+// askStop in plain mode is the end of the connection, and SIGTERM: what every
+// program understands.
+func (b *foreignBackend) askStop(timeout time.Duration) {
+	if !b.plain.Load() {
+		b.processBackend.askStop(timeout)
+		return
+	}
+	b.asks().Close()
+	_ = b.proc.Signal(syscall.SIGTERM)
+}
+
+// encodeError is words alone in plain mode.
+func (b *foreignBackend) encodeError(err error) []byte {
+	if b.plain.Load() {
+		return mailbox.EncodeControl(err.Error())
+	}
+	return b.processBackend.encodeError(err)
+}

@@ -1,0 +1,169 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/process"
+)
+
+// Why an incarnation ended is decided in this file, and nowhere else: exitStatus
+// makes the report from all facts, which the backends collect; selfReport is what
+// an actor says of its own end.
+
+// force is why we ended an incarnation by force. Where there were several
+// reasons, the greatest counts.
+type force int
+
+const (
+	byItself       force = iota // we did not
+	byLingerLimit               // it lived on after its connection, its start or its own end
+	byStopTimeout               // it was asked to stop, and did not in time
+	byWatchdog                  // it gave no sign of life
+	byStartTimeout              // it was not ready in time
+)
+
+// facts are what is known of an incarnation that has ended.
+type facts struct {
+	unmade       error             // why it could not be made; nil if it was
+	startTimeout time.Duration     // how long it had to become ready
+	asked        bool              // it was asked to stop
+	forced       force             // why it was ended by force
+	fault        error             // what it did against the protocol
+	said         *actor.ExitStatus // its self-reported reason, if it gave one
+	status       process.Status    // of its process; zero for a goroutine
+	abandoned    bool              // a goroutine of it did not return in time
+}
+
+// exitStatus puts the reasons in order: what we did, the crash text, the actor's
+// self-reported reason, the wait status.
+func exitStatus(f facts) actor.ExitStatus {
+	st := f.status
+	x := actor.ExitStatus{Code: max(st.Code, 0), Signal: st.Signal, Stdout: st.Stdout, Stderr: st.Stderr, Err: f.fault}
+	bySignal := st.Signal != 0
+	switch {
+	case f.forced == byStartTimeout:
+		x.Reason = actor.ReasonStartTimeout
+		if x.Err == nil {
+			x.Err = fmt.Errorf("not ready after %v", f.startTimeout)
+		}
+	case f.unmade != nil:
+		x.Reason, x.Err = actor.ReasonStartFailed, f.unmade
+	case f.forced == byWatchdog && st.Killed:
+		x.Reason = actor.ReasonUnresponsive
+	case f.fault != nil && (st.Killed || bySignal || st.Success()):
+		x.Reason = actor.ReasonProtocol
+	case f.forced == byStopTimeout && st.Killed && st.Signal == syscall.SIGKILL:
+		x.Reason = actor.ReasonKilled
+	case st.OutOfMemory:
+		x.Reason, x.Err = actor.ReasonOutOfMemory, crashError(st.Crash)
+	case st.Crash != "":
+		x.Reason, x.Err = actor.ReasonPanic, crashError(st.Crash)
+		if f.said != nil && f.said.Reason == actor.ReasonStartFailed && f.said.Err != nil && !isEOF(f.said.Err) {
+			x.Reason = actor.ReasonStartFailed
+		}
+	case f.said != nil && (!bySignal || f.asked || f.forced == byLingerLimit):
+		x.Reason, x.Err, x.DoNotRestart = f.said.Reason, f.said.Err, f.said.DoNotRestart
+		if f.abandoned && x.Reason == actor.ReasonShutdown {
+			x.Reason = actor.ReasonKilled
+		}
+	case f.forced == byLingerLimit && !f.asked:
+		x.Reason = actor.ReasonLost
+		x.Err = errors.New("the process closed its connection and did not end")
+	case bySignal && f.asked && (st.Signal == syscall.SIGTERM || st.Signal == syscall.SIGKILL):
+		x.Reason = actor.ReasonShutdown
+	case bySignal:
+		x.Reason = actor.ReasonSignal
+	case st.Unknown:
+		x.Reason = actor.ReasonLost
+	case st.Code == 0 && f.asked:
+		x.Reason = actor.ReasonShutdown
+	case st.Code == 0:
+		x.Reason = actor.ReasonNormal
+	default:
+		x.Reason = actor.ReasonExitCode
+	}
+	x.DoNotRestart = x.DoNotRestart || st.Code == actor.ExitCodeDoNotRestart
+	return x
+}
+
+// crashError makes an error of a process's crash report.
+func crashError(report string) error {
+	report = strings.TrimSpace(report)
+	if report == "" {
+		return nil
+	}
+	text, _, _ := strings.Cut(report, "\n")
+	return &actor.PanicError{Text: text, Stack: report}
+}
+
+// selfReport is what an actor says of its own end. The first reason counts, but
+// for a failure on the way of a stop, and a constructor's.
+type selfReport struct {
+	asked  bool // it was asked to stop
+	status *actor.ExitStatus
+}
+
+// end adds a reason to end; first says that the end begins with it.
+func (r *selfReport) end(x actor.ExitStatus) (first bool) {
+	if r.status == nil {
+		r.status = &x
+		return true
+	}
+	if r.status.Reason == actor.ReasonShutdown && x.Reason.Class() == actor.Abnormal {
+		*r.status = x // it crashed while it was being stopped: its own reason is the better one
+	}
+	return false
+}
+
+// startFailed is the reason of an actor whose constructor failed, and is to be
+// passed to end. Exit in a constructor is such a failure, too.
+func (r *selfReport) startFailed(err error) actor.ExitStatus {
+	if r.asked {
+		return actor.ExitStatus{Reason: actor.ReasonShutdown, Err: err}
+	}
+	x := actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}
+	if r.status != nil && (r.status.Reason == actor.ReasonNormal || r.status.Reason == actor.ReasonError) {
+		*r.status = x
+	}
+	return x
+}
+
+// note adds why the end was not a clean one.
+func (r *selfReport) note(err error) {
+	if r.status != nil && r.status.Err == nil {
+		r.status.Err = err
+	}
+}
+
+// report returns what is said: a shutdown, as long as nothing else is.
+func (r *selfReport) report() actor.ExitStatus {
+	if r.status == nil {
+		return actor.ExitStatus{Reason: actor.ReasonShutdown}
+	}
+	return *r.status
+}
+
+// endedItself is the reason of an actor whose Run returned err, or that called
+// Exit with it.
+func endedItself(err error) actor.ExitStatus {
+	if err == nil {
+		return actor.ExitStatus{Reason: actor.ReasonNormal}
+	}
+	return actor.ExitStatus{Reason: actor.ReasonError, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}
+}
+
+// exitCode is the exit code of an actor's process that ends in this way.
+func exitCode(x actor.ExitStatus) int {
+	switch {
+	case x.DoNotRestart:
+		return actor.ExitCodeDoNotRestart
+	case x.Reason.Class() == actor.Abnormal:
+		return 1
+	}
+	return 0
+}
