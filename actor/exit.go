@@ -63,13 +63,13 @@ func (r Reason) Class() Class {
 
 // ExitStatus is the report of how one incarnation ended.
 type ExitStatus struct {
-	Reason       Reason
-	Code         int            // exit code of the process, 0 if a signal ended it
-	Signal       syscall.Signal // the signal that ended it, or 0
-	Err          error          // what the actor said: the error of Exit, Run or the constructor, or the crash text
-	Stdout       []string       // its last lines on standard output
-	Stderr       []string       // its last lines on standard error
-	DoNotRestart bool           // exit code 125 or ErrDoNotRestart: whatever its type
+	Reason       Reason         `msgpack:"reason"`
+	Code         int            `msgpack:"code,omitempty"`           // exit code of the process, 0 if a signal ended it
+	Signal       syscall.Signal `msgpack:"signal,omitempty"`         // the signal that ended it, or 0
+	Err          error          `msgpack:"-"`                        // what the actor said: the error of Exit, Run or the constructor, or the crash text
+	Stdout       []string       `msgpack:"stdout,omitempty"`         // its last lines on standard output
+	Stderr       []string       `msgpack:"stderr,omitempty"`         // its last lines on standard error
+	DoNotRestart bool           `msgpack:"do_not_restart,omitempty"` // exit code 125 or ErrDoNotRestart: whatever its type
 }
 
 // ExitCodeDoNotRestart is the exit code by which any executable says what

@@ -123,7 +123,7 @@ var attacks = map[string]attack{
 		return "done", err
 	}},
 	"bad control": {do: func(r *raw, _ uint64) (any, error) {
-		for _, method := range []string{"$/introduce", "$/obituary", "$/watch"} {
+		for _, method := range []string{"$/introduce", "$/report", "$/watch"} {
 			for _, params := range [][]byte{list(), list(nil, 5), list("x"), list([]int{1}), list(map[string]any{"path": 5})} {
 				e, err := r.call(method, params, nil)
 				if err != nil || e.Err == nil && !bytes.Equal(params, list(nil, 5)) {

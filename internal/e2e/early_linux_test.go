@@ -26,7 +26,7 @@ func TestRequestsBeforeTheStart(t *testing.T) {
 	}
 	ask("$/hello", list(helloMap(nil)))
 	for range 20 {
-		ask("$/obituary", order)
+		ask("$/report", order)
 		if _, err := a.request("$/introduce", order, nil); err != nil { // waits for the child
 			t.Fatal(err)
 		}

@@ -28,17 +28,22 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 	p.mu.Lock()
 	c, l := p.sender, p.link
 	p.mu.Unlock()
-	if m.Method == ctlEnded {
-		var w wireExit
-		if mailbox.DecodeControl(m.Params, &w) == nil {
-			(*processBackend)(p).say(w.exit())
-		}
+	if h := controls[m.Method]; h.parent != nil {
+		h.parent((*processBackend)(p), m)
 		return
 	}
 	if c != nil && c.control(l, m) {
 		return
 	}
 	p.server.serve(m)
+}
+
+// selfReported takes what the actor itself says of its end.
+func (b *processBackend) selfReported(m *mailbox.Incoming) {
+	var w wireExit
+	if mailbox.DecodeControl(m.Params, &w) == nil {
+		b.say(w.exit())
+	}
 }
 
 func (p *processHandler) Closed(err error) {

@@ -117,7 +117,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 	outcome := make(chan error, 1)
 	started, err := b.program.greet(ctx, func() {
 		go func() {
-			r, err := request(ctx, b.conn, ctlStart, order.fields().Params())
+			r, err := request(ctx, b.conn, ctlStart, mapOf(&order).Params())
 			r.Drop()
 			outcome <- err
 		}()

@@ -116,27 +116,30 @@ func (c *child) Ringed(p *mailbox.Peer) { c.link.Ringed(p) }
 func (c *child) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
 
 func (c *child) Control(m *mailbox.Incoming) {
-	switch m.Method {
-	case ctlHello:
-		c.hello(m)
-	case ctlStart:
-		c.start(m)
-	case ctlStop:
-		var o stopOrder
-		if mailbox.DecodeControl(m.Params, &o) == nil {
-			c.stop(time.Duration(o.Timeout), o.Drain)
-		}
-	case ctlPing:
-		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
-	case ctlLink:
-		c.serveLink(m)
-	case ctlWant, ctlCancel, ctlMore, ctlProbe, ctlLook:
-		if c.host() != nil {
-			c.link.Control(m)
-		}
-	default:
+	switch h := controls[m.Method]; {
+	case h.child != nil:
+		h.child(c, m)
+	case h.receiver == nil:
 		c.serve(m)
+	case c.host() != nil:
+		c.link.Control(m)
 	}
+}
+
+func (c *child) stopOrdered(m *mailbox.Incoming) {
+	var o stopOrder
+	if mailbox.DecodeControl(m.Params, &o) != nil {
+		return
+	}
+	h := c.host()
+	if h == nil {
+		os.Exit(0)
+	}
+	h.askStop(time.Duration(o.Timeout), o.Drain)
+}
+
+func (c *child) ping(m *mailbox.Incoming) {
+	_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
 }
 
 // serve answers what other processes ask. Before it knows its own place in the
@@ -148,7 +151,7 @@ func (c *child) serve(m *mailbox.Incoming) {
 	case len(c.early) < maxRequests:
 		c.early = append(c.early, m.Take())
 	case m.Call:
-		c.server.refuse(m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
+		refuseControl(c.peer, m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
 	}
 }
 
@@ -166,13 +169,13 @@ func (c *child) hello(m *mailbox.Incoming) {
 	if err == nil && c.link.marks != nil {
 		err = fmt.Errorf("second hello: %w", mailbox.ErrProtocol)
 	}
-	var mine hello
+	var mine *hello
 	if err == nil {
 		mine = c.sys.hello()
 		mine.Marks, err = c.link.sendMarks()
 	}
 	if err != nil {
-		c.server.refuse(m.ID, err)
+		refuseControl(c.peer, m.ID, err)
 		return
 	}
 	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
@@ -181,15 +184,15 @@ func (c *child) hello(m *mailbox.Incoming) {
 		c.link.open()
 	}
 	c.mu.Unlock()
-	_ = c.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
+	_ = c.peer.Respond(m.ID, nil, mapOf(mine).Map(), nil)
 }
 
 // start makes the actor. It runs on the reader's goroutine: the constructor
 // does not.
 func (c *child) start(m *mailbox.Incoming) {
 	var o startOrder
-	if err := mailbox.ReadParams(m.Params, o.take); err != nil {
-		c.server.refuse(m.ID, err)
+	if err := mailbox.ReadParams(m.Params, take(&o)); err != nil {
+		refuseControl(c.peer, m.ID, err)
 		return
 	}
 	kind, err := port.KindByName(o.Kind)
@@ -205,7 +208,7 @@ func (c *child) start(m *mailbox.Incoming) {
 		segments, err = c.peer.Announced(o.Segments)
 	}
 	if err != nil {
-		c.server.refuse(m.ID, err)
+		refuseControl(c.peer, m.ID, err)
 		return
 	}
 	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
@@ -216,7 +219,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	c.mu.Lock()
 	if c.h != nil {
 		c.mu.Unlock()
-		c.server.refuse(m.ID, fmt.Errorf("second start: %w", mailbox.ErrProtocol))
+		refuseControl(c.peer, m.ID, fmt.Errorf("second start: %w", mailbox.ErrProtocol))
 		return
 	}
 	c.h, c.sys.self, c.link.h = h, h, h
@@ -257,7 +260,7 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 			s.Release()
 		}
 		if err != nil {
-			c.server.refuse(id, err)
+			refuseControl(c.peer, id, err)
 			return
 		}
 		c.sys.setInstance(h.path, c.self, PathRunning)
@@ -292,14 +295,6 @@ func (c *child) flush(h *host) {
 			return
 		}
 	}
-}
-
-func (c *child) stop(timeout time.Duration, drain bool) {
-	h := c.host()
-	if h == nil {
-		os.Exit(0)
-	}
-	h.askStop(timeout, drain)
 }
 
 func (c *child) serveLink(m *mailbox.Incoming) {

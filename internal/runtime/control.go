@@ -1,256 +1,112 @@
 package runtime
 
 import (
+	"fmt"
+
+	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
+// Control methods between two processes of one system: each has its row in
+// controls. PROTOCOL.md defines their arguments; those of the connection itself
+// are in package mailbox.
+const (
+	ctlHello     = "$/hello"
+	ctlStart     = "$/start"
+	ctlStop      = "$/stop"
+	ctlPing      = "$/ping"
+	ctlLink      = "$/link"
+	ctlEnded     = "$/ended"
+	ctlIntroduce = "$/introduce"
+	ctlReport    = "$/report"
+	ctlWatch     = "$/watch"
+	ctlAbandon   = "$/abandon"
+	ctlEvent     = "$/event"
+	ctlLog       = "$/log"
+	ctlWant      = "$/want"
+	ctlCredit    = "$/credit"
+	ctlBegin     = "$/begin"
+	ctlCancel    = "$/cancel"
+	ctlItem      = "$/item"
+	ctlMore      = "$/more"
+	ctlProbe     = "$/probe"
+	ctlLook      = "$/look"
+)
+
+// direction is which way a control message goes.
+type direction int
+
+const (
+	down    direction = iota // from the parent to the actor's process
+	up                       // from the actor's process to the parent
+	upDown                   // both
+	along                    // with the messages of a link, from the sender to the receiver
+	against                  // from the receiver to the sender
+)
+
+// numbers is the argument list of a message whose arguments are numbers, by
+// name.
+type numbers []string
+
+// control is what is known of one control method. Its handlers are at the ends
+// where it may arrive. One that fails at a receiver is a violation.
+type control struct {
+	args    any // numbers, or a zero value of the struct that is the one argument
+	way     direction
+	request bool // it is answered; others are notifications
+
+	child    func(*child, *mailbox.Incoming)          // an actor's process, from its parent
+	receiver func(*receiver, *mailbox.Incoming) error // the receiver of a link
+	sender   func(*link, *sender, *mailbox.Incoming)  // the sender of a link
+	parent   func(*processBackend, *mailbox.Incoming) // the parent, from an actor's process
+	server   func(*controlServer, *mailbox.Incoming)  // either
+}
+
+// controls are all control methods. (They are set by init, because handlers send
+// control messages, too.)
+var controls map[string]control
+
 func init() {
-	mailbox.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
-		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe, ctlLook)
-}
+	controls = map[string]control{
+		// A process and its parent.
+		ctlHello: {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
+		ctlStart: {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
+		ctlStop:  {args: stopOrder{}, way: down, child: (*child).stopOrdered},
+		ctlPing:  {args: numbers{}, way: down, request: true, child: (*child).ping},   // a sign of life
+		ctlLink:  {args: linkOrder{}, way: down, child: (*child).serveLink},           // the end of a direct link
+		ctlEnded: {args: wireExit{}, way: up, parent: (*processBackend).selfReported}, // the actor's own reason for its end
+		ctlEvent: {args: wireEvent{}, way: up, server: (*controlServer).event},        //
+		ctlLog:   {args: wireRecord{}, way: up, server: (*controlServer).log},         //
 
-// Control methods between two processes of one system. PROTOCOL.md defines
-// their arguments; those of the connection itself are in package mailbox.
-const (
-	ctlHello     = "$/hello"     // request: hello; the peer introduces itself
-	ctlStart     = "$/start"     // request: startOrder; answered when the actor is ready
-	ctlStop      = "$/stop"      // stopOrder
-	ctlPing      = "$/ping"      // request: a sign of life
-	ctlLink      = "$/link"      // linkOrder: the end of a direct link
-	ctlEnded     = "$/ended"     // wireExit: the actor's own word on why it ends
-	ctlIntroduce = "$/introduce" // request: introduceOrder
-	ctlObituary  = "$/obituary"  // request: obituaryOrder
-	ctlWatch     = "$/watch"     // request: watchOrder
-	ctlPrevent   = "$/abandon"   // [id]: the asker of a control request has given up
-	ctlEvent     = "$/event"     // wireEvent
-	ctlLog       = "$/log"       // wireRecord
-	ctlWant      = "$/want"      // [position]: tell me when it is begun
-	ctlCredit    = "$/credit"    // [position]: it is begun
-	ctlBegin     = "$/begin"     // [position]: begun, from a peer without a mark page
-	ctlCancel    = "$/cancel"    // [id]: the caller has given up
-	ctlItem      = "$/item"      // itemFrame: one item of a stream
-	ctlMore      = "$/more"      // [id, n]: the reader has taken n items
-	ctlProbe     = "$/probe"     // probe: who waits for whom
-	ctlLook      = "$/look"      // []: look whether what waits in the ring waits for ever
-)
+		// Questions about paths.
+		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},
+		ctlReport:    {args: reportOrder{}, way: upDown, request: true, server: (*controlServer).report},
+		ctlWatch:     {args: watchOrder{}, way: upDown, request: true, server: (*controlServer).watch},
+		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon}, // the asker of a request has given up
 
-const protocolVersion = 1
-
-// hello is what each side says of itself.
-type hello struct {
-	Min    int // protocol versions it speaks
-	Max    int
-	Build  string
-	System string
-	PID    int
-	Clock  int64 // CLOCK_MONOTONIC, ns
-	Caps   []string
-	Marks  uint64 // token of the mark page, from a receiver that can
-
-	// What the link's sender may have waiting, from a receiver; 0: the default.
-	Capacity int // messages
-	Bytes    int
-}
-
-func (h hello) fields() *mailbox.Fields {
-	var f mailbox.Fields
-	f.Int("min", int64(h.Min))
-	f.Int("max", int64(h.Max))
-	f.String("build", h.Build)
-	f.String("system", h.System)
-	f.Int("pid", int64(h.PID))
-	f.Int("clock", h.Clock)
-	f.Strings("caps", h.Caps)
-	f.Uint("marks", h.Marks)
-	f.Int("capacity", int64(h.Capacity))
-	f.Int("bytes", int64(h.Bytes))
-	return &f
-}
-
-func (h *hello) take(key string, f *mailbox.Field) {
-	switch key {
-	case "min":
-		h.Min = int(f.Int())
-	case "max":
-		h.Max = int(f.Int())
-	case "build":
-		h.Build = f.String()
-	case "system":
-		h.System = f.String()
-	case "pid":
-		h.PID = int(f.Int())
-	case "clock":
-		h.Clock = f.Int()
-	case "caps":
-		h.Caps = f.Strings()
-	case "marks":
-		h.Marks = f.Uint()
-	case "capacity":
-		h.Capacity = int(f.Int())
-	case "bytes":
-		h.Bytes = int(f.Int())
+		// The messages of a link.
+		ctlWant:   {args: numbers{"position"}, way: along, receiver: (*receiver).want}, // tell me when it is begun
+		ctlCredit: {args: numbers{"position"}, way: against, sender: (*link).credit},   // it is begun
+		ctlBegin:  {args: numbers{"position"}, way: against, sender: (*link).begunTo},  // begun, from a peer without a progress page
+		ctlCancel: {args: numbers{"id"}, way: along, receiver: (*receiver).cancel},     // the caller has given up
+		ctlItem:   {args: itemFrame{}, way: against, sender: (*link).item},             // one item of a stream
+		ctlMore:   {args: numbers{"id", "n"}, way: along, receiver: (*receiver).more},  // the reader has taken n items
+		ctlProbe:  {args: probe{}, way: along, receiver: (*receiver).probe},            // who waits for whom
+		ctlLook:   {args: numbers{}, way: along, receiver: (*receiver).look},           // does what waits in the ring wait for ever?
+	}
+	for method := range controls {
+		mailbox.Intern(method)
 	}
 }
 
-const (
-	capMarks  = "marks"
-	capBegin  = "begin" // no page: it sends "$/begin"
-	capFiles  = "files"
-	capStream = "streams"
-	capRings  = "rings"
-)
-
-// startOrder is all that a process needs to become an actor.
-type startOrder struct {
-	Kind        string
-	Path        string
-	Incarnation string
-	Number      int
-	Args        []byte // the argument list, encoded
-	Capacity    int
-	Bytes       int
-	MaxMessage  int
-	Inline      int
-	Memory      int64 // limit in bytes: arrays count too
-	StopTimeout int64 // ns, negative: none; for an end of its own
-	Lane        int
-	Spin        int64 // ns
-	LogLevel    int
-	Program     string   // for titles
-	From        string   // path of the parent's actor
-	Strict      bool     // shm.Strict
-	Segments    []uint64 // announced before, named by the arguments
-}
-
-func (o startOrder) fields() *mailbox.Fields {
-	var f mailbox.Fields
-	f.String("kind", o.Kind)
-	f.String("path", o.Path)
-	f.String("incarnation", o.Incarnation)
-	f.Int("number", int64(o.Number))
-	f.Raw("args", o.Args)
-	f.Int("capacity", int64(o.Capacity))
-	f.Int("bytes", int64(o.Bytes))
-	f.Int("max_message", int64(o.MaxMessage))
-	f.Int("inline", int64(o.Inline))
-	f.Int("memory", o.Memory)
-	f.Int("stop_timeout", o.StopTimeout)
-	f.Int("lane", int64(o.Lane))
-	f.Int("spin", o.Spin)
-	f.Int("log_level", int64(o.LogLevel))
-	f.String("program", o.Program)
-	f.String("from", o.From)
-	f.Bool("strict", o.Strict)
-	f.Uints("segments", o.Segments)
-	return &f
-}
-
-func (o *startOrder) take(key string, f *mailbox.Field) {
-	switch key {
-	case "kind":
-		o.Kind = f.String()
-	case "path":
-		o.Path = f.String()
-	case "incarnation":
-		o.Incarnation = f.String()
-	case "number":
-		o.Number = int(f.Int())
-	case "args":
-		o.Args = append([]byte(nil), f.Raw()...) // the message is dropped before the actor starts
-	case "capacity":
-		o.Capacity = int(f.Int())
-	case "bytes":
-		o.Bytes = int(f.Int())
-	case "max_message":
-		o.MaxMessage = int(f.Int())
-	case "inline":
-		o.Inline = int(f.Int())
-	case "memory":
-		o.Memory = f.Int()
-	case "stop_timeout":
-		o.StopTimeout = f.Int()
-	case "lane":
-		o.Lane = int(f.Int())
-	case "spin":
-		o.Spin = f.Int()
-	case "log_level":
-		o.LogLevel = int(f.Int())
-	case "program":
-		o.Program = f.String()
-	case "from":
-		o.From = f.String()
-	case "strict":
-		o.Strict = f.Bool()
-	case "segments":
-		o.Segments = f.Uints()
+// unknownControl is the answer to a control request that no handler takes.
+func unknownControl(p *mailbox.Peer, m *mailbox.Incoming) {
+	if m.Call {
+		refuseControl(p, m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
 	}
 }
 
-type stopOrder struct {
-	Timeout int64 `msgpack:"timeout"`         // ns; negative: as long as it takes
-	Drain   bool  `msgpack:"drain,omitempty"` // serve the queue first
-}
-
-type linkOrder struct {
-	Token uint64 `msgpack:"token"`
-	From  string `msgpack:"from"`
-}
-
-type introduceOrder struct {
-	Path string `msgpack:"path"`
-	Kind string `msgpack:"kind"`
-	From string `msgpack:"from"`
-}
-
-type introduction struct {
-	Token       uint64 `msgpack:"token"`
-	Incarnation string `msgpack:"incarnation"`
-	PID         int    `msgpack:"pid"`
-}
-
-type obituaryOrder struct {
-	Path        string `msgpack:"path"`
-	Incarnation string `msgpack:"incarnation"`
-}
-
-type watchOrder struct {
-	Path   string `msgpack:"path"`
-	Cursor int    `msgpack:"cursor"` // number of exits seen; negative: only tell me where to begin
-}
-
-type watchAnswer struct {
-	Cursor int        `msgpack:"cursor"`
-	Downs  []wireDown `msgpack:"downs"`
-	Final  bool       `msgpack:"final"` // nothing more will come
-}
-
-type wireDown struct {
-	Path        string   `msgpack:"path"`
-	PID         int      `msgpack:"pid"`
-	Incarnation string   `msgpack:"incarnation"`
-	Exit        wireExit `msgpack:"exit"`
-}
-
-type wireExit struct {
-	Reason       int        `msgpack:"reason"`
-	Code         int        `msgpack:"code,omitempty"`
-	Signal       int        `msgpack:"signal,omitempty"`
-	Err          *wireError `msgpack:"err,omitempty"`
-	Stdout       []string   `msgpack:"stdout,omitempty"`
-	Stderr       []string   `msgpack:"stderr,omitempty"`
-	DoNotRestart bool       `msgpack:"do_not_restart,omitempty"`
-}
-
-type wireEvent struct {
-	Time        int64      `msgpack:"time"`
-	Type        string     `msgpack:"type"`
-	Path        string     `msgpack:"path"`
-	Kind        string     `msgpack:"kind,omitempty"`
-	PID         int        `msgpack:"pid,omitempty"`
-	Incarnation string     `msgpack:"incarnation,omitempty"`
-	Exit        *wireExit  `msgpack:"exit,omitempty"`
-	Err         *wireError `msgpack:"err,omitempty"`
-	Method      string     `msgpack:"method,omitempty"`
-	Sender      string     `msgpack:"sender,omitempty"`
-	Detail      string     `msgpack:"detail,omitempty"`
+// refuseControl answers a control request with an error.
+func refuseControl(p *mailbox.Peer, id uint64, err error) {
+	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
 }

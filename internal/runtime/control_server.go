@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
 // controlServer answers the control requests of a process below us, or of the
-// one above: introductions and obituaries. Each may wait for long, so each has
+// one above: introductions and exit reports. Each may wait for long, so each has
 // a goroutine, and their number is bounded.
 type controlServer struct {
 	sys  *System
@@ -29,61 +28,67 @@ func newControlServer(sys *System, peer *mailbox.Peer) *controlServer {
 }
 
 func (s *controlServer) serve(m *mailbox.Incoming) {
-	switch m.Method {
-	case ctlIntroduce:
-		var o introduceOrder
-		s.answer(m, &o, func(ctx context.Context) (any, error) {
-			f, in, err := s.sys.offer(ctx, o)
-			if err != nil {
-				return nil, err
-			}
-			defer f.Close()
-			in.Token, err = s.peer.SendFile(f)
-			return in, err
-		})
-	case ctlObituary:
-		var o obituaryOrder
-		s.answer(m, &o, func(ctx context.Context) (any, error) {
-			d, err := s.sys.lookupExit(ctx, o)
-			return toWireDown(d, 0), err
-		})
-	case ctlWatch:
-		var o watchOrder
-		s.answer(m, &o, func(ctx context.Context) (any, error) { return s.sys.watch(ctx, o) })
-	case ctlPrevent:
-		var id uint64
-		if mailbox.DecodeParams(m.Params, &id) == nil {
-			s.mu.Lock()
-			cancel := s.open[id]
-			s.mu.Unlock()
-			if cancel != nil {
-				cancel()
-			}
-		}
-	case ctlEvent:
-		var w wireEvent
-		if mailbox.DecodeControl(m.Params, &w) == nil {
-			s.sys.Emit(w.event())
-		}
-	case ctlLog:
-		s.sys.logRecord(m.Params)
-	default:
-		if m.Call {
-			s.refuse(m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
-		}
+	if h := controls[m.Method]; h.server != nil {
+		h.server(s, m)
+	} else {
+		unknownControl(s.peer, m)
 	}
 }
 
-func (s *controlServer) refuse(id uint64, err error) {
-	_ = s.peer.Respond(id, encodeRemote(&noKind, err), nil, nil)
+func (s *controlServer) introduce(m *mailbox.Incoming) {
+	answer(s, m, func(ctx context.Context, o introduceOrder) (any, error) {
+		f, in, err := s.sys.offer(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in.Token, err = s.peer.SendFile(f)
+		return in, err
+	})
 }
 
-func (s *controlServer) answer(m *mailbox.Incoming, order any, f func(context.Context) (any, error)) {
+func (s *controlServer) report(m *mailbox.Incoming) {
+	answer(s, m, func(ctx context.Context, o reportOrder) (any, error) {
+		d, err := s.sys.lookupExit(ctx, o)
+		return toWireDown(d, 0), err
+	})
+}
+
+func (s *controlServer) watch(m *mailbox.Incoming) {
+	answer(s, m, func(ctx context.Context, o watchOrder) (any, error) { return s.sys.watch(ctx, o) })
+}
+
+// abandon ends the work for a request whose asker has given up.
+func (s *controlServer) abandon(m *mailbox.Incoming) {
+	var id uint64
+	if mailbox.DecodeParams(m.Params, &id) != nil {
+		return
+	}
+	s.mu.Lock()
+	cancel := s.open[id]
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+func (s *controlServer) event(m *mailbox.Incoming) {
+	var w wireEvent
+	if mailbox.DecodeControl(m.Params, &w) == nil {
+		s.sys.Emit(w.event())
+	}
+}
+
+func (s *controlServer) log(m *mailbox.Incoming) { s.sys.logRecord(m.Params) }
+
+// answer has f answer the request, in a goroutine of its own.
+func answer[T any](s *controlServer, m *mailbox.Incoming, f func(context.Context, T) (any, error)) {
 	if !m.Call {
 		return
 	}
-	if err := mailbox.DecodeControl(m.Params, order); err != nil {
-		s.refuse(m.ID, err)
+	var order T
+	if err := mailbox.DecodeControl(m.Params, &order); err != nil {
+		refuseControl(s.peer, m.ID, err)
 		return
 	}
 	id := m.ID
@@ -92,7 +97,7 @@ func (s *controlServer) answer(m *mailbox.Incoming, order any, f func(context.Co
 	if s.closed || len(s.open) >= maxRequests || s.open[id] != nil {
 		s.mu.Unlock()
 		cancel()
-		s.refuse(id, fmt.Errorf("control request %q: too many at once", m.Method))
+		refuseControl(s.peer, id, fmt.Errorf("control request %q: too many at once", m.Method))
 		return
 	}
 	s.open[id] = cancel
@@ -104,9 +109,9 @@ func (s *controlServer) answer(m *mailbox.Incoming, order any, f func(context.Co
 			s.mu.Unlock()
 			cancel()
 		}()
-		result, err := f(ctx)
+		result, err := f(ctx, order)
 		if err != nil {
-			s.refuse(id, err)
+			refuseControl(s.peer, id, err)
 			return
 		}
 		_ = s.peer.Respond(id, nil, mailbox.EncodeControl(result), nil)
@@ -125,7 +130,7 @@ func (s *controlServer) close() {
 // checkHello reads what a peer says of itself.
 func (s *System) checkHello(params []byte) (hello, error) {
 	var h hello
-	if err := mailbox.ReadParams(params, h.take); err != nil {
+	if err := mailbox.ReadParams(params, take(&h)); err != nil {
 		return h, err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {

@@ -149,17 +149,16 @@ func (w *wireError) error(sentinels []error) *actor.RemoteError {
 }
 
 func toWireExit(x actor.ExitStatus, depth int) wireExit {
-	return wireExit{Reason: int(x.Reason), Code: x.Code, Signal: int(x.Signal), Err: toWireError(x.Err, nil, depth+1),
-		Stdout: x.Stdout, Stderr: x.Stderr, DoNotRestart: x.DoNotRestart}
+	return wireExit{x, toWireError(x.Err, nil, depth+1)}
 }
 
 func (w wireExit) exit() actor.ExitStatus {
-	x := actor.ExitStatus{Reason: actor.Reason(w.Reason), Code: w.Code, Signal: syscall.Signal(w.Signal), Stdout: w.Stdout, Stderr: w.Stderr, DoNotRestart: w.DoNotRestart}
-	if w.Reason < 0 || w.Reason > int(actor.ReasonKilled) {
+	x := w.ExitStatus
+	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
 		x.Reason = actor.ReasonProtocol
 	}
-	if w.Err != nil {
-		x.Err = w.Err.error(nil)
+	if w.Error != nil {
+		x.Err = w.Error.error(nil)
 	}
 	return x
 }

@@ -103,14 +103,14 @@ func (w *withoutEnd) Closed(err error) {
 func FuzzHello(f *testing.F) {
 	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
 	file := mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil)
-	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
+	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, mapOf(&good).Params(), nil)
 	notify := func(method string, v any) []byte {
 		return mailbox.AppendNotify(append([]byte(nil), greet...), method, mailbox.ControlParams(v), nil)
 	}
 	for _, seed := range [][]byte{
 		greet,
 		append(append([]byte(nil), greet...), greet...),
-		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, good.fields().Map(), nil),
+		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, mapOf(&good).Map(), nil),
 		mailbox.AppendResponse(nil, 1<<31|1, mailbox.EncodeControl("no"), nil, nil),
 		mailbox.AppendResponse(nil, 1, nil, mailbox.EncodeControl(5), nil),
 		mailbox.AppendNotify(append([]byte(nil), file...), ctlBegin, mailbox.Params(1), nil),
@@ -122,9 +122,9 @@ func FuzzHello(f *testing.F) {
 		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "sum", []byte{0x91, 0x95, 0, 0, 1, 10, 1}, nil),
 		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "ref", []byte{0x91, 0x93, 0xa2, '/', 'x', 0xa1, 'k', 0xa0}, nil),
 		mailbox.AppendRequest(nil, 6, ctlIntroduce, mailbox.ControlParams(introduceOrder{Path: "/x", Kind: "fuzzed"}), nil),
-		mailbox.AppendRequest(nil, 6, ctlObituary, mailbox.ControlParams(obituaryOrder{Path: "/x"}), nil),
+		mailbox.AppendRequest(nil, 6, ctlReport, mailbox.ControlParams(reportOrder{Path: "/x"}), nil),
 		mailbox.AppendRequest(nil, 6, ctlWatch, mailbox.ControlParams(watchOrder{Path: "/x"}), nil),
-		notify(ctlEnded, wireExit{Reason: 3, Err: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
+		notify(ctlEnded, wireExit{ExitStatus: actor.ExitStatus{Reason: 3}, Error: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
 		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
 		notify(ctlItem, itemFrame{ID: 1}),
 		notify(ctlLink, linkOrder{Token: 1}),

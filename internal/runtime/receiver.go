@@ -57,25 +57,26 @@ func (l *receiver) open() {
 }
 
 // welcome answers a sender's hello.
-func (l *receiver) welcome(m *mailbox.Incoming) {
+func (l *receiver) welcome(m *mailbox.Incoming) error {
 	s := l.h.sys
 	h, err := s.checkHello(m.Params)
 	if err == nil && l.queue != nil {
 		err = fmt.Errorf("second hello on a link: %w", mailbox.ErrProtocol)
 	}
-	var mine hello
+	var mine *hello
 	if err == nil {
 		mine = s.hello()
 		mine.Marks, err = l.sendMarks()
 		mine.Capacity, mine.Bytes = l.h.capacity, l.h.capBytes
 	}
 	if err != nil {
-		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
-		return
+		refuseControl(l.peer, m.ID, err)
+		return nil
 	}
 	l.same.Store(h.Build != "" && h.Build == process.BuildID())
 	l.open()
-	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
+	_ = l.peer.Respond(m.ID, nil, mapOf(mine).Map(), nil)
+	return nil
 }
 
 // Bell implements [mailbox.RingHandler].
@@ -194,71 +195,65 @@ func (l *receiver) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
 
 // Control takes what the sender says about its messages.
 func (l *receiver) Control(m *mailbox.Incoming) {
-	if m.Method == ctlHello {
-		l.welcome(m)
-		return
-	}
-	if err := l.control(m); err != nil {
+	h := controls[m.Method]
+	if h.receiver == nil {
+		unknownControl(l.peer, m)
+	} else if err := h.receiver(l, m); err != nil {
 		l.violation(err)
 	}
 }
 
-func (l *receiver) control(m *mailbox.Incoming) error {
-	switch m.Method {
-	case ctlWant:
-		var position uint64
-		if err := mailbox.DecodeParams(m.Params, &position); err != nil {
-			return err
-		}
-		if l.queue != nil {
-			l.queue.Want(position)
-		}
-	case ctlCancel:
-		var id uint64
-		if err := mailbox.DecodeParams(m.Params, &id); err != nil {
-			return err
-		}
-		l.cancel(id)
-	case ctlProbe:
-		var p probe
-		if err := mailbox.DecodeControl(m.Params, &p); err != nil {
-			return err
-		}
-		l.probed(p)
-	case ctlMore:
-		var id, n uint64
-		if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
-			return err
-		}
-		l.more(id, n)
-	case ctlLook:
-		if l.h.active[0].Load() != nil && l.h.inbox.HasCall() {
-			l.h.stalled()
-		}
-	default:
-		if m.Call {
-			_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown)), nil, nil)
-		}
+func (l *receiver) want(m *mailbox.Incoming) error {
+	var position uint64
+	err := mailbox.DecodeParams(m.Params, &position)
+	if err == nil && l.queue != nil {
+		l.queue.Want(position)
 	}
-	return nil
+	return err
 }
 
-func (l *receiver) cancel(id uint64) {
+func (l *receiver) cancel(m *mailbox.Incoming) error {
+	var id uint64
+	if err := mailbox.DecodeParams(m.Params, &id); err != nil {
+		return err
+	}
 	if l.queue != nil && l.queue.Cancel(id) {
-		return
+		return nil
 	}
 	if inv := l.h.begun(l, id); inv != nil {
 		inv.ctx.end(errCallerGone)
 	}
+	return nil
 }
 
-func (l *receiver) more(id, n uint64) {
+func (l *receiver) more(m *mailbox.Incoming) error {
+	var id, n uint64
+	if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
+		return err
+	}
 	if inv := l.h.begun(l, id); inv != nil && inv.credit != nil {
 		select {
 		case inv.credit <- n:
 		default: // a reader that grants more often than it reads
 		}
 	}
+	return nil
+}
+
+func (l *receiver) probe(m *mailbox.Incoming) error {
+	var p probe
+	err := mailbox.DecodeControl(m.Params, &p)
+	if err == nil {
+		l.probed(p)
+	}
+	return err
+}
+
+func (l *receiver) look(*mailbox.Incoming) error {
+	if l.h.active[0].Load() != nil && l.h.inbox.HasCall() {
+		l.h.stalled()
+	}
+	return nil
 }
 
 // Closed ends the link: the calls that came by it have nobody to answer to.

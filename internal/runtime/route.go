@@ -105,8 +105,8 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (
 	return l, nil
 }
 
-func (s *System) hello() hello {
-	h := hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
+func (s *System) hello() *hello {
+	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
 		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
 	if s.opts.Lane != actor.SocketLane {
 		h.Caps = append(h.Caps, capRings)
@@ -118,7 +118,7 @@ func (s *System) hello() hello {
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
 func (s *System) sayHello(ctx context.Context, l *link) error {
-	r, err := requestAnd(ctx, l.peer, ctlHello, s.hello().fields().Params(), func(r *mailbox.Reply) {
+	r, err := requestAnd(ctx, l.peer, ctlHello, mapOf(s.hello()).Params(), func(r *mailbox.Reply) {
 		if r.Fault == nil && r.Err == nil {
 			r.Fault = s.greet(l, *r)
 		}
@@ -130,7 +130,7 @@ func (s *System) sayHello(ctx context.Context, l *link) error {
 // greet takes the receiver's answer to hello.
 func (s *System) greet(l *link, r mailbox.Reply) error {
 	var h hello
-	if err := mailbox.ReadFields(r.Result, h.take); err != nil {
+	if err := mailbox.ReadFields(r.Result, take(&h)); err != nil {
 		return err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {
@@ -179,7 +179,7 @@ func requestAnd(ctx context.Context, p *mailbox.Peer, method string, params []by
 	case r = <-ch:
 	case <-ctx.Done():
 		if p.Abandon(id) {
-			_ = p.Notify(ctlPrevent, mailbox.Params(uint64(id)))
+			_ = p.Notify(ctlAbandon, mailbox.Params(uint64(id)))
 			return mailbox.Reply{}, context.Cause(ctx)
 		}
 		r = <-ch // it has just come
@@ -247,8 +247,8 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 	}
 }
 
-// obituary says how the incarnation at the other end of a link ended.
-func (s *System) obituary(ctx context.Context, l *link, path string) (actor.Down, error) {
+// exitReport says how the incarnation at the other end of a link ended.
+func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Down, error) {
 	if l.inst != nil {
 		select {
 		case <-l.inst.Done():
@@ -257,7 +257,7 @@ func (s *System) obituary(ctx context.Context, l *link, path string) (actor.Down
 			return actor.Down{}, context.Cause(ctx)
 		}
 	}
-	return s.lookupExit(ctx, obituaryOrder{Path: path, Incarnation: l.inc.String()})
+	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: l.inc.String()})
 }
 
 // owner returns the process that supervises path, if it is not this one.
@@ -276,12 +276,12 @@ func (s *System) owner(path string) *mailbox.Peer {
 	return nil
 }
 
-func (s *System) lookupExit(ctx context.Context, o obituaryOrder) (actor.Down, error) {
+func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, error) {
 	p := s.owner(o.Path)
 	if p == nil {
 		return s.exitOf(ctx, o.Path, o.Incarnation)
 	}
-	r, err := request(ctx, p, ctlObituary, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlReport, mailbox.ControlParams(o))
 	if err != nil {
 		return actor.Down{}, err
 	}

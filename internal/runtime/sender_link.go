@@ -283,17 +283,17 @@ func (c *sender) down(l *link, cause error) {
 		return
 	}
 	if len(cut)+len(lost) > 0 {
-		c.sys.spawn(func() { c.obituary(l, cause, cut, lost) })
+		c.sys.spawn(func() { c.exitReport(l, cause, cut, lost) })
 	}
 	if c.out.Len() > 0 || len(c.waiters) > 0 {
 		c.connect()
 	}
 }
 
-// obituary fails the calls that were in the dead actor's hands, and reports
+// exitReport fails the calls that were in the dead actor's hands, and reports
 // the casts.
-func (c *sender) obituary(l *link, cause error, cut []*call, lost []string) {
-	down, err := c.sys.obituary(c.sys.ctx, l, c.to.path)
+func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
+	down, err := c.sys.exitReport(c.sys.ctx, l, c.to.path)
 	if err != nil {
 		down = actor.Down{Path: c.to.path, PID: l.pid, Incarnation: l.inc, ExitStatus: actor.ExitStatus{Reason: actor.ReasonLost,
 			Err: fmt.Errorf("the connection ended (%v), and nobody can say why: %v", cause, err)}} // not wrapped: they are not this call's errors
@@ -354,21 +354,23 @@ func (h *linkHandler) Closed(err error) { h.c.down(h.l, err) }
 // control takes what a receiver says about a link's messages. It is false for
 // what does not belong to a link.
 func (c *sender) control(l *link, m *mailbox.Incoming) bool {
-	switch m.Method {
-	case ctlCredit:
-		c.credit(l)
-	case ctlBegin:
-		var position uint64
-		if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
-			l.marks.SetBegun(position)
-			c.credit(l)
-		}
-	case ctlItem:
-		c.item(m)
-	default:
-		return false
+	h := controls[m.Method]
+	if h.sender != nil {
+		h.sender(l, c, m)
 	}
-	return true
+	return h.sender != nil
 }
+
+func (l *link) credit(c *sender, _ *mailbox.Incoming) { c.credit(l) }
+
+func (l *link) begunTo(c *sender, m *mailbox.Incoming) {
+	var position uint64
+	if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
+		l.marks.SetBegun(position)
+		c.credit(l)
+	}
+}
+
+func (l *link) item(c *sender, m *mailbox.Incoming) { c.item(m) }
 
 var _ mailbox.Handler = (*linkHandler)(nil)
