@@ -60,11 +60,13 @@ func (b *foreignBackend) command() (process.Command, error) {
 // greet says hello. Who answers it with an error is spoken to in plain mode, and
 // has started by being there.
 func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
-	l := &link{peer: b.conn}
+	l := newLink()
+	l.peer = b.conn
 	err = b.i.sys.sayHello(ctx, l)
 	if isRemote(err) {
 		b.plain.Store(true)
-		b.stand(&link{plain: true})
+		l.dialect = plain{l}
+		b.stand(l)
 		return false, nil
 	}
 	if err != nil {
@@ -99,6 +101,19 @@ func (b *foreignBackend) askStop(timeout time.Duration) {
 	}
 	b.asks().Close()
 	_ = b.proc.Signal(syscall.SIGTERM)
+}
+
+// written lets a peer without credits get more: what was written to it is gone.
+func (b *foreignBackend) written() {
+	if !b.plain.Load() {
+		return
+	}
+	b.mu.Lock()
+	c, l := b.sender, b.link
+	b.mu.Unlock()
+	if c != nil && l != nil {
+		go c.drained(l)
+	}
 }
 
 // encodeError is words alone in plain mode.

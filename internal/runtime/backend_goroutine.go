@@ -153,7 +153,8 @@ func pairForHost(h *host, from string) (*os.File, error) {
 func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
 	near, far := transport.Pipe()
 	marks := mailbox.NewMarks()
-	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
+	l := newLink()
+	l.inc, l.pid, l.marks, l.same, l.inst, l.capacity, l.capBytes = h.incarnation, i.PID(), marks, true, i, h.capacity, h.capBytes
 	opts := h.sys.peerOptions()
 	opts.Local = true
 	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)

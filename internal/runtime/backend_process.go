@@ -45,6 +45,8 @@ type program interface {
 	greet(ctx context.Context, begin func()) (started bool, err error)
 	// encodeError encodes an answer to a request of the process.
 	encodeError(err error) []byte
+	// written is called when the connection has written all that it was given.
+	written()
 }
 
 func newProcessBackend(i *Instance, bp Blueprint) *processBackend {
@@ -241,14 +243,4 @@ func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
 	_ = s.deliver(ctx, b.i.path, b.pid(), r)
-}
-
-// drain lets a peer without credits get more: what was written to it is gone.
-func (b *processBackend) drain() {
-	b.mu.Lock()
-	c, l := b.sender, b.link
-	b.mu.Unlock()
-	if c != nil && l != nil && l.plain {
-		go c.drained(l)
-	}
 }

@@ -40,7 +40,7 @@ func (b *processBackend) spawn() error {
 		return err
 	}
 	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount),
-		transport.WithDrained(b.drain))
+		transport.WithDrained(b.program.written))
 	if err != nil {
 		_ = proc.Kill()
 		<-proc.Done()

@@ -138,13 +138,16 @@ func (b *processBackend) handshake(ctx context.Context) error {
 // hello.
 func (b *processBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
 	begin()
-	l := &link{peer: b.conn}
+	l := newLink()
+	l.peer = b.conn
 	if err := b.i.sys.sayHello(ctx, l); err != nil {
 		return true, fmt.Errorf("hello: %w", err)
 	}
 	b.stand(l)
 	return true, nil
 }
+
+func (b *processBackend) written() {} // the receiver's credits say when there is room
 
 func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
 

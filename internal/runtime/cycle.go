@@ -113,8 +113,8 @@ func (inv *invocation) outgoing() []*call {
 func (c *sender) probe(call *call, p probe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && !c.link.plain && c.calls[call.id] == call {
-		_ = c.link.peer.Notify(ctlProbe, mailbox.ControlParams(p))
+	if c.link != nil && c.calls[call.id] == call {
+		c.link.tell(ctlProbe, mailbox.ControlParams(p))
 	}
 }
 

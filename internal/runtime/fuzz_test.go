@@ -199,7 +199,8 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	i.backend = b
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	c := sys.target("/fuzzed", "fuzzed").get()
-	l := &link{marks: mailbox.NewMarks(), inc: i.incarnation, inst: i, kept: true}
+	l := newLink()
+	l.marks, l.inc, l.inst, l.kept = mailbox.NewMarks(), i.incarnation, i, true
 	p := (*processHandler)(b)
 	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
 		b.server.close()
@@ -229,7 +230,8 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
 			return
 		}
-		other := &link{peer: b.conn}
+		other := newLink()
+		other.peer = b.conn
 		if sys.greet(other, r) == nil {
 			other.marks.Close()
 		}

@@ -47,7 +47,7 @@ func (c *sender) closeIfIdle() bool {
 		return false
 	}
 	c.prune()
-	if c.out.Len() > 0 || len(c.calls) > 0 || len(c.waiters) > 0 || len(c.link.marks.InHand()) > 0 {
+	if c.out.Len() > 0 || len(c.calls) > 0 || len(c.waiters) > 0 || len(c.link.inHand()) > 0 {
 		return false
 	}
 	c.link.close()

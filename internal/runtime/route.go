@@ -92,7 +92,8 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (
 		lane.Close()
 		return nil, fmt.Errorf("introduction to %s: %w", c.to.path, err)
 	}
-	l := &link{inc: inc, pid: in.PID}
+	l := newLink()
+	l.inc, l.pid = inc, in.PID
 	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
 	if err := s.sayHello(ctx, l); err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // sender is this process's end towards one actor, whoever plays the role: it
@@ -45,28 +44,6 @@ type sender struct {
 type attempt struct {
 	done chan struct{}
 	err  error
-}
-
-// link is a connection to one incarnation.
-type link struct {
-	peer   *mailbox.Peer
-	marks  *mailbox.Marks // nil in plain mode: written counts as begun
-	inc    actor.Incarnation
-	pid    int
-	plain  bool
-	same   bool      // same build
-	inst   *Instance // if it is supervised in this process
-	kept   bool      // the connection is the instance's own and outlives the sender
-	dead   bool      // it ended before it stood; guarded by the sender's lock
-	unused bool      // it came too late: its end is all that is awaited; likewise
-	rings  int       // messages until the peer is offered rings; 0: never, or it was
-	early  bool      // it is offered rings before it stands
-	paged  bool      // marks is the receiver's page, which we can only read
-	fault  error     // what the receiver did against the protocol; guarded by the sender's lock
-
-	bell *transport.Bell // of rings that are there before the link stands; likewise
-
-	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
 
 func (c *sender) newID() uint32 {
@@ -177,7 +154,7 @@ func (c *sender) passOn(turn bool) {
 			c.waiters = c.waiters[1:]
 			return
 		}
-		if c.link == nil || c.link.plain || c.want() {
+		if c.link == nil || c.link.tells(c) {
 			return
 		}
 		if !c.flush() { // all that was sent is begun
@@ -185,21 +162,6 @@ func (c *sender) passOn(turn bool) {
 		}
 		turn = true
 	}
-}
-
-// want asks the receiver to say when half of what is on its way is begun. It is
-// false when all of it is: then there is room, and nobody would say so.
-func (c *sender) want() bool {
-	c.prune()
-	n := c.out.Sent()
-	begun := c.link.marks.Begun()
-	if n <= begun {
-		c.prune()
-		return false
-	}
-	_ = c.link.peer.Notify(ctlWant, mailbox.Params(begun+(n-begun+1)/2))
-	c.link.peer.Recall()
-	return true
 }
 
 func (c *sender) push(msg *mailbox.Message, call *call) {
@@ -231,20 +193,16 @@ func (c *sender) flush() bool {
 		if m == nil {
 			return true
 		}
-		if l.plain && l.peer.Buffered() > plainBuffer {
-			return true
-		}
-		if !l.plain && !c.out.Granted(m) {
-			// It was put in when more was granted, or before there was a link.
-			if c.want() {
+		if !l.granted(c, m) {
+			if l.tells(c) {
 				return true
 			}
 			continue
 		}
 		err := c.blockedBy(m)
-		body := m.Body
-		if err == nil && l.plain {
-			body, err = c.plainBody(m)
+		var body []byte
+		if err == nil {
+			body, err = l.body(c, m)
 		}
 		if err != nil {
 			c.out.Cancel(m)
@@ -260,13 +218,7 @@ func (c *sender) flush() bool {
 			return false
 		}
 		c.out.NextUnsent()
-		if l.plain {
-			c.begunUpTo(c.out.Sent())
-		} else if len(m.Segments) > 0 && !m.Call {
-			// So that the arrays are let go as soon as can be. The receiver of
-			// a call holds them until it answers, and that tells us, too.
-			_ = l.peer.Notify(ctlWant, mailbox.Params(c.out.Sent()))
-		}
+		l.wrote(c, m)
 	}
 }
 
@@ -285,11 +237,11 @@ func (c *sender) fail(m *mailbox.Message, err error) {
 
 // prune takes the receiver's mark; true if it made room.
 func (c *sender) prune() bool {
-	if c.link == nil || c.link.plain {
+	if c.link == nil {
 		return false
 	}
 	before := c.out.Len()
-	c.begunUpTo(c.link.marks.Begun())
+	c.begunUpTo(c.link.begun(c))
 	return c.out.Len() < before
 }
 
@@ -299,13 +251,13 @@ func (c *sender) begunUpTo(mark uint64) {
 			if call := c.calls[m.ID]; call != nil {
 				call.begun, call.msg = true, nil
 			}
-		} else if !c.link.plain && c.link.marks.Busy(position) {
+		} else if c.link.busy(position) {
 			c.casts[position] = m.Method
 		}
 		m.Recycle()
 	})
 	if len(c.casts) > mailbox.MaxSlots {
-		busy := c.link.marks.InHand()
+		busy := c.link.inHand()
 		for p := range c.casts {
 			if !busy[p] {
 				delete(c.casts, p)
@@ -417,8 +369,8 @@ func (c *sender) cancel(call *call) (callResult, bool) {
 		if len(c.waiters) > 0 {
 			c.passOn(true)
 		}
-	} else if c.link != nil && !c.link.plain {
-		_ = c.link.peer.Notify(ctlCancel, mailbox.Params(uint64(call.id)))
+	} else if c.link != nil {
+		c.link.tell(ctlCancel, mailbox.Params(uint64(call.id)))
 	}
 	c.mu.Unlock()
 	return callResult{}, false

@@ -22,7 +22,8 @@ func TestClientGivesUpABrokenLink(t *testing.T) {
 	defer sys.cancel(actor.ErrStopped)
 	c := sys.target("/x", "x").get()
 	near, far := transport.Pipe()
-	l := &link{marks: mailbox.NewMarks(), kept: true, capacity: 1}
+	l := newLink()
+	l.marks, l.kept, l.capacity = mailbox.NewMarks(), true, 1
 	l.peer = mailbox.NewPeer(near, noHandler{}, mailbox.PeerOptions{})
 	_ = far.Close()
 	l.peer.Close()

@@ -10,39 +10,7 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// plainBuffer bounds what waits in the connection to a peer without credits,
-// in bytes.
-const plainBuffer = 1 << 20
-
 func isClosed(err error) bool { return errors.Is(err, transport.ErrClosed) }
-
-// plainBody is what a peer in plain mode gets of a message: the bare envelope.
-// What it has no words for is refused.
-func (c *sender) plainBody(m *mailbox.Message) ([]byte, error) {
-	call := c.calls[m.ID]
-	switch body := m.Plain(); {
-	case len(m.Segments) > 0:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", c.to.path, errors.ErrUnsupported)
-	case m.Call && call != nil && call.items != nil:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", c.to.path, errors.ErrUnsupported)
-	case len(body) > c.sys.opts.Inline:
-		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), c.to.path, c.sys.opts.Inline, actor.ErrTooLarge)
-	default:
-		return body, nil
-	}
-}
-
-// violated ends the link for what its receiver did against the protocol; a
-// process that is supervised here ends with it. The client's lock is held.
-func (l *link) violated(err error) {
-	if l.fault == nil {
-		l.fault = err
-	}
-	if l.kept {
-		l.inst.backend.accuse(err)
-	}
-	l.peer.Close() // its reader tells us of the end
-}
 
 // connect begins to make a link, if nobody does, and returns the attempt. The
 // lock is held.
@@ -118,7 +86,7 @@ func (c *sender) up(l *link) {
 		c.out.CapacityBytes = l.capBytes
 	}
 	c.arrays.Store(l.same)
-	c.foreign.Store(l.plain)
+	c.foreign.Store(!l.metadata())
 	clear(c.casts)
 	if l.bell != nil {
 		c.guests.Open(l.peer, l.bell)
@@ -198,33 +166,8 @@ func (c *sender) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
-		_ = c.link.peer.Notify(ctlLook, mailbox.Params())
+		c.link.tell(ctlLook, mailbox.Params())
 	}
-}
-
-// release gives the mark page back. A link that is kept leaves it to its
-// instance.
-func (l *link) release() {
-	l.deafen()
-	if !l.kept && l.marks != nil {
-		l.marks.Close()
-		l.marks = nil
-	}
-}
-
-// deafen closes the bell of rings that nobody will read.
-func (l *link) deafen() {
-	if l.bell != nil {
-		l.bell.Close()
-		l.bell = nil
-	}
-}
-
-func (l *link) close() {
-	if l.kept {
-		return
-	}
-	l.peer.Close()
 }
 
 // down is the end of a link, after everything that came by it was delivered.
@@ -245,15 +188,13 @@ func (c *sender) down(l *link, cause error) {
 		cause = l.fault
 	}
 	var lost []string // casts that were in hand
-	if !l.plain {
-		busy := l.marks.InHand()
-		for p, method := range c.casts {
-			if busy[p] {
-				lost = append(lost, method)
-			}
+	busy := l.inHand()
+	for p, method := range c.casts {
+		if busy[p] {
+			lost = append(lost, method)
 		}
-		clear(c.casts)
 	}
+	clear(c.casts)
 	c.link = nil
 	c.out.Reset(func(m *mailbox.Message) bool {
 		if m.Cancelled() {
@@ -298,10 +239,7 @@ func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
 		down = actor.Down{Path: c.to.path, PID: l.pid, Incarnation: l.inc, ExitStatus: actor.ExitStatus{Reason: actor.ReasonLost,
 			Err: fmt.Errorf("the connection ended (%v), and nobody can say why: %v", cause, err)}} // not wrapped: they are not this call's errors
 	}
-	begun := actor.BegunYes
-	if l.plain {
-		begun = actor.BegunUnknown
-	}
+	begun := l.cutOff()
 	for _, call := range cut {
 		var err error = exitErrorOf(c.to.path, down.PID, l.inc, down.ExitStatus, begun)
 		if down.ExitStatus.Reason == actor.ReasonShutdown || down.ExitStatus.Reason == actor.ReasonKilled {

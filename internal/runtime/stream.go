@@ -85,7 +85,7 @@ func (c *sender) more(call *call, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil && c.calls[call.id] == call {
-		_ = c.link.peer.Notify(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
+		c.link.tell(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
 	}
 }
 
