@@ -5,9 +5,9 @@
 //
 // A kind has a frontend (a name, an argument type, typed methods: what callers
 // may use) and a backend (a plain Go type with plain methods, which lives in
-// the actor's process). [Define] and [Handle] make both in one package;
-// [Declare], [NewMethod] and [Implement] keep them apart, so that a frontend's
-// package need not link its backend; [External] runs another executable.
+// the actor's process). [Define] and [DefineMethod] make both in one
+// package; [Declare] with [DeclareMethod], and [Implement] with [ImplementMethod],
+// keep them apart, so that a frontend's package need not link its backend; [External] runs another executable.
 //
 // Programs call [Main] in the first line of main, tests [TestMain]. Actors are
 // started by supervisors: see package supervisor.
@@ -22,7 +22,7 @@
 //
 // A handler's error goes to the caller, and the actor lives on: the caller gets
 // a [*RemoteError], in which errors.Is finds context errors, io.EOF, the fs.Err*
-// values and the kind's [Sentinels]. A panic, or [Exit], ends the actor: the
+// values and the kind's own errors ([KindOptions]). A panic, or [Exit], ends the actor: the
 // caller gets an [*ExitError] at once, and so do those who wait for calls that
 // the actor had begun. What it had not begun waits for its replacement.
 //
@@ -43,7 +43,7 @@
 //
 // # Concurrency
 //
-// Handlers of one actor run one at a time, on one goroutine, unless its kind is
-// [Concurrent]. The backend's Run, if it has one, runs beside them: what both
+// Handlers of one actor run one at a time, on one goroutine, unless its kind's
+// [KindOptions] allow more. The backend's Run, if it has one, runs beside them: what both
 // touch needs a lock.
 package actor

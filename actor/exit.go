@@ -41,26 +41,6 @@ func (r Reason) String() string {
 	return reasonNames[r]
 }
 
-// Class is what a supervisor decides by.
-type Class int
-
-const (
-	Normal Class = iota
-	Shutdown
-	Abnormal
-)
-
-// Class returns the class of r. Killed counts as shutdown: we asked for it.
-func (r Reason) Class() Class {
-	switch r {
-	case ReasonNormal:
-		return Normal
-	case ReasonShutdown, ReasonKilled:
-		return Shutdown
-	}
-	return Abnormal
-}
-
 // ExitStatus is the report of how one incarnation ended.
 type ExitStatus struct {
 	Reason       Reason         `msgpack:"reason"`

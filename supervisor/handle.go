@@ -163,7 +163,7 @@ func (s *state) gone(id string, exit actor.ExitStatus) {
 func (s *state) decide(id string) {
 	c := s.find(id)
 	again := c.restart == actor.Permanent ||
-		c.restart == actor.Transient && c.last.Reason.Class() == actor.Abnormal
+		c.restart == actor.Transient && runtime.ClassOf(c.last.Reason) == runtime.Abnormal
 	if again && !c.last.DoNotRestart {
 		s.restart(id)
 		return

@@ -101,7 +101,7 @@ func stopThatHangs(t *testing.T, w *world) {
 	w.begun(w.victim("/stubborn"))
 	i.Stop(200 * time.Millisecond)
 	w.wait(i.Done(), "the kill")
-	if x := i.Exit(); x.Reason != actor.ReasonKilled || x.Signal != syscall.SIGKILL || x.Reason.Class() != actor.Shutdown {
+	if x := i.Exit(); x.Reason != actor.ReasonKilled || x.Signal != syscall.SIGKILL || runtime.ClassOf(x.Reason) != runtime.Shutdown {
 		t.Errorf("exit: %v", x)
 	}
 	_, err := f.Result()

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -173,8 +174,8 @@ func hostile(r *raw, mode string, a attack) error {
 
 func TestHostilePeer(t *testing.T) {
 	w := newWorld(t)
-	var before runtime.MemStats
-	runtime.ReadMemStats(&before)
+	var before goruntime.MemStats
+	goruntime.ReadMemStats(&before)
 	for _, mode := range []string{"hello", "plain"} {
 		// Side by side, a few at a time: most of the time goes into starting processes.
 		type job struct{ name, path string }
@@ -200,8 +201,8 @@ func TestHostilePeer(t *testing.T) {
 			<-done
 		}
 	}
-	var after runtime.MemStats
-	runtime.ReadMemStats(&after)
+	var after goruntime.MemStats
+	goruntime.ReadMemStats(&after)
 	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 512<<20 {
 		t.Errorf("the heap grew by %d MiB", grown>>20)
 	}
@@ -240,7 +241,7 @@ func attackOnce(w *world, path, mode, name string) {
 	}
 	if a.violates {
 		<-i.Done()
-		if x := i.Exit(); a.call == nil && (x.Reason != actor.ReasonProtocol || x.Reason.Class() != actor.Abnormal) {
+		if x := i.Exit(); a.call == nil && (x.Reason != actor.ReasonProtocol || runtime.ClassOf(x.Reason) != runtime.Abnormal) {
 			w.Errorf("%s: exit %v", what, x)
 		}
 		if a.call == nil && name != "forged last word" {

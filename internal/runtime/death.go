@@ -91,6 +91,27 @@ func exitStatus(f facts) actor.ExitStatus {
 	return x
 }
 
+// Class is what a supervisor decides by.
+type Class int
+
+const (
+	Normal Class = iota
+	Shutdown
+	Abnormal
+)
+
+// ClassOf returns the class of a reason. Killed counts as shutdown: we asked for
+// it.
+func ClassOf(r actor.Reason) Class {
+	switch r {
+	case actor.ReasonNormal:
+		return Normal
+	case actor.ReasonShutdown, actor.ReasonKilled:
+		return Shutdown
+	}
+	return Abnormal
+}
+
 // crashError makes an error of a process's crash report.
 func crashError(report string) error {
 	report = strings.TrimSpace(report)
@@ -114,7 +135,7 @@ func (r *selfReport) end(x actor.ExitStatus) (first bool) {
 		r.status = &x
 		return true
 	}
-	if r.status.Reason == actor.ReasonShutdown && x.Reason.Class() == actor.Abnormal {
+	if r.status.Reason == actor.ReasonShutdown && ClassOf(x.Reason) == Abnormal {
 		*r.status = x // it crashed while it was being stopped: its own reason is the better one
 	}
 	return false
@@ -162,7 +183,7 @@ func exitCode(x actor.ExitStatus) int {
 	switch {
 	case x.DoNotRestart:
 		return actor.ExitCodeDoNotRestart
-	case x.Reason.Class() == actor.Abnormal:
+	case ClassOf(x.Reason) == Abnormal:
 		return 1
 	}
 	return 0

@@ -57,7 +57,7 @@ func (s *System) entryOf(path string) *entry {
 
 // wasStopped reports whether the last life ended on request.
 func (e *entry) wasStopped() bool {
-	return len(e.exits) > 0 && e.exits[len(e.exits)-1].Reason.Class() == actor.Shutdown
+	return len(e.exits) > 0 && ClassOf(e.exits[len(e.exits)-1].Reason) == Shutdown
 }
 
 // restedByItself reports whether the last life ended by itself in a way that
@@ -67,7 +67,7 @@ func (e *entry) restedByItself() bool {
 		return false
 	}
 	x := e.exits[len(e.exits)-1].ExitStatus
-	return x.Reason.Class() == actor.Normal || x.DoNotRestart
+	return ClassOf(x.Reason) == Normal || x.DoNotRestart
 }
 
 // comesBack reports whether the path may run again without being asked to.

@@ -219,7 +219,7 @@ func (s *System) log(e actor.Event) {
 	level := slog.LevelDebug
 	switch e.Type {
 	case actor.EventExited:
-		if e.Exit != nil && e.Exit.Reason.Class() == actor.Abnormal {
+		if e.Exit != nil && ClassOf(e.Exit.Reason) == Abnormal {
 			level = slog.LevelWarn
 		}
 	case actor.EventStartFailed, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
