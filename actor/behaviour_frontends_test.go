@@ -57,7 +57,7 @@ func init() {
 // The split form: the frontend knows nothing of the backend.
 func TestSplitForm(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Tills, "t", 10))
+		b.start(supervisor.Child{Name: "t", Run: Tills.With(10)})
 		r, err := Tills.Ref(b.tree, "t")
 		b.must(err)
 		check(b, 7)(TillTake.Call(b.ctx, r, 3))
@@ -104,7 +104,12 @@ func foreignMain() {
 	case "no main":
 		sys, err := actor.NewSystem(actor.SystemOptions{})
 		if err == nil {
-			i := sys.Launch("/t", Tills.Blueprint(1))
+			var bp actor.Blueprint
+			bp, err = actor.NewBlueprint(Tills.With(1), actor.Settings{}, 0)
+			if err != nil {
+				break
+			}
+			i := sys.Launch("/t", bp)
 			<-i.Ready()
 			err = i.StartErr()
 			_ = sys.Close(context.Background())
@@ -152,7 +157,7 @@ func asInt(v any) int64 {
 
 func TestForeignPeer(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		b.start(supervisor.Actor(Spellers, "s", "plain"))
+		b.start(supervisor.Child{Name: "s", Run: Spellers.With("plain")})
 		r, err := Spellers.Ref(b.tree, "s")
 		b.must(err)
 		check(b, 5)(SpellerAdd.Call(b.ctx, r, operands{A: 2, B: 3}))

@@ -83,7 +83,7 @@ var (
 
 func (b *bed) faucet() actor.Ref[faucet] {
 	b.Helper()
-	b.start(supervisor.Actor(Faucets, "f", actor.NoArgs{}))
+	b.start(supervisor.Child{Name: "f", Run: Faucets.With(actor.NoArgs{})})
 	r, err := Faucets.Ref(b.tree, "f")
 	b.must(err)
 	return r

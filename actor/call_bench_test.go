@@ -278,7 +278,11 @@ func BenchmarkSendArray(b *testing.B) {
 // BenchmarkInProcess is all of it, to a goroutine in this process.
 func BenchmarkInProcess(b *testing.B) {
 	sys := benchSystem(b)
-	i := sys.Launch("/bench", benchActors.Blueprint(NoArgs{}, InProcess()))
+	bp, err := NewBlueprint(benchActors.With(NoArgs{}), Settings{InProcess: true}, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	i := sys.Launch("/bench", bp)
 	<-i.Ready()
 	ref, err := benchActors.Ref(sys, "bench")
 	if err != nil {

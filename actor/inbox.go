@@ -52,9 +52,7 @@ func NewInbox[T any](sc Scope, capacity int) *Inbox[T] {
 		}}},
 	}}
 	path := sys.uniqueName(sc.Path())
-	bp := Blueprint{kind: k, settings: Settings{InProcess: true, Capacity: max(capacity, 1)}, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, NoArgs{}, false)
-	}}
+	bp := Blueprint{kind: k, settings: Settings{InProcess: true, Mailbox: Mailbox{Messages: max(capacity, 1)}}, args: &arguments{bytes: []byte{0x90}}} // an empty argument list
 	in.inst = sys.Launch(path, bp)
 	<-in.inst.Ready()
 	if err := in.inst.StartErr(); err != nil {
@@ -74,7 +72,7 @@ func (in *Inbox[T]) C() <-chan T { return in.c }
 // idempotent.
 func (in *Inbox[T]) Close() {
 	in.once.Do(func() {
-		in.inst.Stop(Forever)
+		in.inst.Stop(forever)
 		<-in.inst.Done()
 		in.ref.to.sys.SetState(in.ref.to.path, PathGone)
 	})

@@ -68,6 +68,7 @@ func (s *System) Launch(path string, bp Blueprint) *Instance {
 		i.finished(ExitStatus{Reason: ReasonShutdown})
 		return i
 	}
+	bp.args = bp.args.share() // released by the body
 	s.setInstance(path, i, PathStarting)
 	s.Emit(i.event(EventStarting))
 	switch b := i.body.(type) {
@@ -127,7 +128,7 @@ func (i *Instance) down() Down {
 }
 
 // Stop asks the incarnation to end and returns at once; Done follows. After
-// timeout it is ended by force: at once for 0, never for [Forever]. It may be
+// timeout it is ended by force: at once for 0, never for a negative one. It may be
 // called again, also while it starts; the earliest end counts.
 func (i *Instance) Stop(timeout time.Duration) {
 	const forever = 1 << 61

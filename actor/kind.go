@@ -37,7 +37,7 @@ type kindCore struct {
 	mu       sync.Mutex
 	methods  map[string]bool // declared by the frontend
 	backend  *backend        // nil until defined or implemented
-	external func(args any) *exec.Cmd
+	external func(args *mailbox.Source) (*exec.Cmd, error)
 }
 
 // backend is what runs in the actor's process.
@@ -216,13 +216,24 @@ func Implement[K, A, S any](k *Kind[K, A], new func(context.Context, A) (*S, err
 // External says that another executable runs the kind: command makes it from
 // the arguments for each incarnation. It speaks MessagePack-RPC on descriptor
 // 3; one that answers "$/hello" with an error is spoken to in plain mode.
+//
+// command gets its own copy of the arguments each time, decoded from what was
+// encoded when the child was checked. Arrays among them are released when it
+// returns, unless it keeps them.
 func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
 	k.core.mu.Lock()
 	defer k.core.mu.Unlock()
 	if k.core.backend != nil || k.core.external != nil {
 		panic(fmt.Sprintf("actor: kind %q is implemented twice", k.core.name))
 	}
-	k.core.external = func(args any) *exec.Cmd { return command(args.(A)) }
+	k.core.external = func(src *mailbox.Source) (*exec.Cmd, error) {
+		var args A
+		defer src.AutoRelease()
+		if err := mailbox.DecodeArgs(src, &args); err != nil {
+			return nil, fmt.Errorf("arguments of kind %q: %w", k.core.name, err)
+		}
+		return command(args), nil
+	}
 }
 
 // On binds a method to the backend's function.
@@ -282,53 +293,3 @@ type decodeError struct{ err error }
 
 func (e *decodeError) Error() string { return "bad arguments: " + e.err.Error() }
 func (e *decodeError) Unwrap() error { return e.err }
-
-// Blueprint is a kind with its arguments and settings: all that is needed to
-// start one incarnation after the other. Supervisors work with it.
-type Blueprint struct {
-	kind     *kindCore
-	settings Settings
-	args     any
-	encode   func(*mailbox.Buffer) error
-}
-
-// Blueprint returns what a supervisor starts children from. args is encoded at
-// each start: what it refers to must stay valid as long as restarts may come.
-func (k *Kind[K, A]) Blueprint(args A, opts ...Option) Blueprint {
-	bp := Blueprint{kind: k.core, args: args, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, args, false)
-	}}
-	bp.settings.apply(opts)
-	return bp
-}
-
-// Kind returns the name of the kind.
-func (b *Blueprint) Kind() string { return b.kind.name }
-
-// Settings returns the settings, to be read or changed before a launch.
-func (b *Blueprint) Settings() *Settings { return &b.settings }
-
-// With returns a copy whose settings start from the given defaults.
-func (b Blueprint) With(defaults []Option, opts []Option) Blueprint {
-	b.settings = Settings{}
-	b.settings.apply(defaults)
-	b.settings.apply(opts)
-	return b
-}
-
-// Validate reports every fault that is known without starting.
-func (b *Blueprint) Validate() error {
-	if b.kind == nil {
-		return errors.New("no kind")
-	}
-	errs := []error{b.settings.Check()}
-	b.kind.mu.Lock()
-	defer b.kind.mu.Unlock()
-	if b.kind.backend == nil && b.kind.external == nil {
-		errs = append(errs, fmt.Errorf("kind %q has no backend in this program: import the package that implements it", b.kind.name))
-	}
-	if b.settings.InProcess && b.kind.external != nil {
-		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", b.kind.name))
-	}
-	return errors.Join(errs...)
-}

@@ -6,8 +6,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // localBody is an incarnation in a goroutine of this process.
@@ -20,7 +18,7 @@ type localBody struct {
 
 func newLocalBody(i *Instance) *localBody {
 	b := &localBody{i: i, gone: make(chan struct{})}
-	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Capacity, i.settings.CapacityBytes, true)
+	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Mailbox.Messages, i.settings.Mailbox.Bytes, true)
 	b.h.grace = stopTimeout(i.settings)
 	return b
 }
@@ -38,17 +36,9 @@ func (b *localBody) offer(from string) (*os.File, error) { return pairForHost(b.
 
 func (b *localBody) run(bp Blueprint) {
 	i, h := b.i, b.h
-	// The arguments are encoded and decoded as for a process: an actor never
-	// shares memory with whoever starts it.
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: i.sys.opts.MaxMessage}}
-	defer buf.Reset()
-	if err := bp.encode(buf); err != nil {
-		err = fmt.Errorf("start %s: arguments: %w", i.path, err)
-		i.failed(err)
-		i.finished(ExitStatus{Reason: ReasonStartFailed, Err: err})
-		return
-	}
-	src := newSource(buf.B, buf.Segments, i.sys)
+	// The arguments are decoded as for a process: an actor never shares memory
+	// with the code that starts it.
+	src := newSource(bp.args.bytes, bp.args.segments, i.sys)
 	timeout := i.settings.StartTimeout
 	if timeout == 0 {
 		timeout = DefaultStartTimeout
@@ -63,6 +53,7 @@ func (b *localBody) run(bp Blueprint) {
 	})
 	defer tooLate.Stop()
 	go h.run(src, func(err error) {
+		bp.args.release()
 		tooLate.Stop()
 		switch p := (*PanicError)(nil); {
 		case errors.As(err, &p): // finished says so, as of a process

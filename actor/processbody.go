@@ -67,6 +67,7 @@ func (b *processBody) control() *mailbox.Peer {
 // run is the whole life of the process, seen from its parent.
 func (b *processBody) run(bp Blueprint) {
 	i := b.i
+	defer bp.args.release()
 	if err := b.spawn(bp); err != nil {
 		err = fmt.Errorf("start %s: %w", i.path, err)
 		i.failed(err)

@@ -71,10 +71,15 @@ func startTimeout(s Settings) time.Duration {
 // command says what to execute: this program again, or another.
 func (b *processBody) command(bp Blueprint) (process.Command, error) {
 	i := b.i
-	cmd := process.Command{Title: i.title(), Limits: process.Limits(i.settings.Limits), Output: b.output, Dir: i.settings.Dir}
+	given := i.settings.Process
+	cmd := process.Command{Title: i.title(), Output: b.output, Dir: given.Dir,
+		Limits: process.Limits{Memory: given.Memory, Files: given.Files, CPUs: given.CPUs, Nice: given.Nice}}
 	env := environment()
 	if bp.kind.external != nil {
-		c := bp.kind.external(bp.args)
+		c, err := bp.kind.external(newSource(bp.args.bytes, bp.args.segments, i.sys))
+		if err != nil {
+			return cmd, err
+		}
 		if c == nil {
 			return cmd, errors.New("the kind's command function returned nil")
 		}
@@ -95,10 +100,10 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 		if len(c.Args) > 0 {
 			cmd.Title = c.Args[0]
 		}
-		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
+		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(given.Env)...), env...)
 		return cmd, nil
 	}
-	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
+	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}, lastWins(given.Env)...), process.WithQuickExit(env)...)
 	return cmd, nil
 }
 

@@ -133,21 +133,16 @@ func (b *processBody) say(x ExitStatus) {
 
 func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	s := b.i.sys
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: s.opts.MaxMessage}}
-	defer buf.Reset()
-	if err := bp.encode(buf); err != nil {
-		return fmt.Errorf("arguments: %w", err)
-	}
-	for _, seg := range buf.Segments {
+	for _, seg := range bp.args.segments {
 		if err := b.conn.Announce(seg); err != nil {
 			return fmt.Errorf("arguments: %w", err)
 		}
 	}
 	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
-		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
+		Args: bp.args.bytes, Segments: mailbox.SegmentIDs(nil, bp.args.segments), Capacity: b.i.settings.Mailbox.Messages, Bytes: b.i.settings.Mailbox.Bytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
+		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Process.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}
 	started := make(chan error, 1)
 	begin := func() {
 		go func() {
@@ -182,7 +177,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 
 // stand makes the connection usable as a link.
 func (b *processBody) stand(l *link) {
-	l.capacity, l.capBytes = b.i.settings.Capacity, b.i.settings.CapacityBytes
+	l.capacity, l.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
 	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -124,6 +124,9 @@ func (s *System) System() *System { return s }
 // Path returns "/".
 func (s *System) Path() string { return "/" }
 
+// MaxMessage returns the size in bytes of the system's largest message.
+func (s *System) MaxMessage() int { return s.opts.MaxMessage }
+
 // ID returns the system's id, the same in all its processes.
 func (s *System) ID() string { return s.id }
 

@@ -34,7 +34,11 @@ func TestTraceTravelsAlongCalls(t *testing.T) {
 	defer sys.Close(context.Background())
 	var refs []actor.Ref[tracer]
 	for _, id := range []string{"a", "b"} {
-		i := sys.Launch("/"+id, tracers.Blueprint(actor.NoArgs{}, actor.InProcess()))
+		bp, err := actor.NewBlueprint(tracers.With(actor.NoArgs{}), actor.Settings{InProcess: true}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := sys.Launch("/"+id, bp)
 		<-i.Ready()
 		ref, err := tracers.Ref(sys, id)
 		if err != nil {

@@ -71,7 +71,7 @@ type hall struct {
 func openHall(ctx context.Context, l lane, pairs int) (*hall, error) {
 	var children []supervisor.Child
 	for i := range 2 * pairs {
-		children = append(children, supervisor.Actor(subjects, fmt.Sprintf("actor-%d", i), actor.NoArgs{}))
+		children = append(children, supervisor.Child{Name: fmt.Sprintf("actor-%d", i), Run: subjects.With(actor.NoArgs{})})
 	}
 	tree, err := startTree(ctx, l, children...)
 	if err != nil {
@@ -79,7 +79,7 @@ func openHall(ctx context.Context, l lane, pairs int) (*hall, error) {
 	}
 	h := &hall{tree: tree}
 	for i, c := range children {
-		ref, err := subjects.Ref(tree, c.ID())
+		ref, err := subjects.Ref(tree, c.Name)
 		if err != nil {
 			stopTree(tree)
 			return nil, err

@@ -152,7 +152,7 @@ func (c *chaos) checkSpecs(old state, ev event, actions []action) {
 		}
 	}
 	for _, k := range old.children {
-		if c.s.index(k.id) < 0 && k.restart != actor.Temporary && old.strategy != Dynamic && !allowed[k.id] {
+		if c.s.index(k.id) < 0 && k.restart != Temporary && old.strategy != Dynamic && !allowed[k.id] {
 			c.t.Fatalf("%#v: the spec of %s was lost (%v)", ev, k.id, k.phase)
 		}
 	}
@@ -207,7 +207,7 @@ func (c *chaos) check() {
 	}
 	if c.s.op.kind == opNone && len(c.inbox) == 0 && !c.excused {
 		for _, k := range c.s.children {
-			if k.phase == idle && !(k.restart == actor.Transient && c.normal[k.id]) && !waiting {
+			if k.phase == idle && !(k.restart == Transient && c.normal[k.id]) && !waiting {
 				c.t.Fatalf("%s was forgotten", k.id)
 			}
 		}
@@ -265,13 +265,13 @@ func (c *chaos) fail(id string, err error) {
 
 func TestChaos(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kinds := []actor.Restart{actor.Permanent, actor.Transient, actor.Temporary}
+		kinds := []Restart{Permanent, Transient, Temporary}
 		newKid := func(id string, significant bool) spec {
 			k := kid(id)
 			k.restart = rapid.SampledFrom(kinds).Draw(t, "restart "+id)
-			k.significant = significant && k.restart != actor.Permanent && rapid.Bool().Draw(t, "significant")
+			k.significant = significant && k.restart != Permanent && rapid.Bool().Draw(t, "significant")
 			if rapid.Bool().Draw(t, "backoff") {
-				k.backoff = actor.Backoff{Min: time.Second, Reset: time.Minute}
+				k.backoff = Backoff{Min: time.Second, Reset: time.Minute}
 			}
 			return k
 		}

@@ -161,8 +161,8 @@ func (s *state) gone(id string, exit actor.ExitStatus) {
 // SUPERVISION.
 func (s *state) decide(id string) {
 	c := s.find(id)
-	again := c.restart == actor.Permanent ||
-		c.restart == actor.Transient && c.last.Reason.Class() == actor.Abnormal
+	again := c.restart == Permanent ||
+		c.restart == Transient && c.last.Reason.Class() == actor.Abnormal
 	if again && !c.last.DoNotRestart {
 		s.restart(id)
 		return

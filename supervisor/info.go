@@ -24,11 +24,11 @@ func (s State) String() string { return phase(s).String() }
 
 // ChildInfo is what is known about one child.
 type ChildInfo struct {
-	ID          string
+	Name        string
 	Path        string
 	Kind        string // [KindSupervisor] for a nested supervisor
 	Supervisor  bool
-	Restart     actor.Restart
+	Restart     Restart
 	PID         int               // 0: in this process, or not running
 	Incarnation actor.Incarnation // zero: not running
 	State       State
@@ -44,7 +44,7 @@ func (t *Tree) Children() iter.Seq[ChildInfo] {
 	return func(yield func(ChildInfo) bool) {
 		for _, c := range s.children {
 			info := ChildInfo{
-				ID:         c.id,
+				Name:       c.id,
 				Path:       join(t.path, c.id),
 				Kind:       c.kind,
 				Supervisor: c.supervisor,

@@ -49,10 +49,22 @@ func (t *Tree) carryOut(a action) {
 		t.arm(a)
 	case setPath:
 		a.spec.(launcher).tell(t.host, join(t.path, a.id), a.state)
+		if a.state == actor.PathGone {
+			t.forget(a.spec.(launcher))
+		}
 	case emit:
 		t.report(a)
 	case started:
 		close(t.ready)
+	}
+}
+
+// forget lets go of the arguments of a child that will not be launched again.
+// Those of a nested supervisor's own spec belong to its parent, which may
+// restart it.
+func (t *Tree) forget(l launcher) {
+	if _, ok := l.(*added); ok || t.parent == nil {
+		l.release()
 	}
 }
 
@@ -125,9 +137,14 @@ func (t *Tree) end(e end) {
 		timer.Stop()
 	}
 	t.ended = e
+	for _, offer := range t.offers { // their calls came too late to be answered
+		offer.release()
+	}
+	clear(t.offers)
 	t.mu.Unlock()
 	if t.parent == nil {
 		t.plan.tell(t.host, t.path, actor.PathGone)
+		t.plan.release()
 	}
 	t.detach()
 	var err error

@@ -24,12 +24,14 @@ var Ping = actor.Handle(Players, "ping", (*player).Ping) // and its typed method
 func main() {
 	actor.Main() // a child process runs its actor here
 	ctx := context.Background()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{
+		Children: []supervisor.Child{{Name: "ada", Run: Players.With(actor.NoArgs{})}},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer tree.Stop(ctx)
-	ada, err := supervisor.Spawn(ctx, tree, Players, "ada", actor.NoArgs{})
+	ada, err := Players.Ref(tree, "ada")
 	for n, pong := 1, ""; n <= 3 && err == nil; n++ {
 		pong, err = Ping.Call(ctx, ada, n)
 		fmt.Printf("ping %d from process %d: %s\n", n, os.Getpid(), pong)

@@ -29,7 +29,7 @@ func handlers(t *testing.T, w *world) {
 	for what, c := range map[string]struct {
 		reason actor.Reason
 		says   string
-		opts   []actor.Option
+		given  actor.Settings
 		code   int
 		signal syscall.Signal
 		poke   syscall.Signal // sent from outside while the handler runs
@@ -43,8 +43,8 @@ func handlers(t *testing.T, w *world) {
 		"segv":      {reason: actor.ReasonPanic, says: "SIGSEGV", code: 2},
 		"kill":      {reason: actor.ReasonSignal, says: "killed", signal: syscall.SIGKILL},
 		"close fds": {reason: actor.ReasonLost, signal: syscall.SIGTERM},
-		"bomb":      {reason: actor.ReasonOutOfMemory, opts: []actor.Option{actor.Limit(actor.Limits{Memory: 256 << 20})}},
-		"stop":      {reason: actor.ReasonUnresponsive, opts: []actor.Option{actor.Watchdog(500 * time.Millisecond)}, signal: syscall.SIGKILL},
+		"bomb":      {reason: actor.ReasonOutOfMemory, given: actor.Settings{Process: actor.Process{Memory: 256 << 20}}},
+		"stop":      {reason: actor.ReasonUnresponsive, given: actor.Settings{Watchdog: 500 * time.Millisecond}, signal: syscall.SIGKILL},
 		"sleep":     {reason: actor.ReasonSignal, poke: syscall.SIGKILL, signal: syscall.SIGKILL},
 		"loop":      {reason: actor.ReasonPanic, poke: syscall.SIGSEGV, says: "SIGSEGV", code: 2},
 	} {
@@ -52,10 +52,9 @@ func handlers(t *testing.T, w *world) {
 			w := w.in(t)
 			path := "/" + strings.ReplaceAll(what, " ", "-")
 			if c.poke != 0 {
-				c.opts = append(c.opts, actor.MailboxCapacity(1, 0))
+				c.given.Mailbox.Messages = 1
 			}
-			bp := Victims.Blueprint("", c.opts...)
-			i := w.launch(path, bp)
+			i := w.launch(path, Victims.With(""), c.given)
 			ref := w.victim(path)
 			f := VictimDo.Go(w.ctx, ref, what)
 			if c.poke != 0 {
@@ -74,7 +73,7 @@ func handlers(t *testing.T, w *world) {
 			if e.Begun != actor.BegunYes || e.PID != i.PID() || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("call: %v", err)
 			}
-			i = w.launch(path, Victims.Blueprint(""))
+			i = w.launch(path, Victims.With(""))
 			if got, err := VictimEcho.Call(w.ctx, ref, "and again"); err != nil || got != "and again" {
 				t.Errorf("the next life: %q, %v", got, err)
 			}
@@ -95,7 +94,7 @@ func (w *world) begun(ref actor.Ref[victim]) {
 func TestStopThatHangs(t *testing.T) { overLanes(t, stopThatHangs) }
 
 func stopThatHangs(t *testing.T, w *world) {
-	i := w.launch("/stubborn", Victims.Blueprint("hang in stop", actor.MailboxCapacity(1, 0)))
+	i := w.launch("/stubborn", Victims.With("hang in stop"), actor.Settings{Mailbox: actor.Mailbox{Messages: 1}})
 	f := VictimDo.Go(w.ctx, w.victim("/stubborn"), "loop")
 	w.begun(w.victim("/stubborn"))
 	i.Stop(200 * time.Millisecond)
@@ -114,7 +113,7 @@ func stopThatHangs(t *testing.T, w *world) {
 // with the system.
 func TestGrandchildren(t *testing.T) {
 	w := newWorld(t)
-	i := w.launch("/parent", Victims.Blueprint("forks"))
+	i := w.launch("/parent", Victims.With("forks"))
 	var pids []int
 	for _, what := range []string{"fork", "setsid"} {
 		got, err := VictimDo.Call(w.ctx, w.victim("/parent"), what)
@@ -143,7 +142,7 @@ func TestSpawningThreadEnds(t *testing.T) {
 	var i *actor.Instance
 	go func() {
 		runtime.LockOSThread() // the thread ends with this goroutine
-		i = w.sys.Launch("/orphan", Victims.Blueprint(""))
+		i = w.begin("/orphan", Victims.With(""))
 		<-i.Ready()
 		tid <- unix.Gettid()
 	}()
@@ -210,7 +209,7 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 	started := 0
 	for free := 0; started < 2; free++ {
 		release := hog(t, free)
-		i := w.sys.Launch("/poor", Victims.Blueprint(""))
+		i := w.begin("/poor", Victims.With(""))
 		w.wait(i.Ready(), "outcome of the start")
 		release()
 		err := i.StartErr()
@@ -240,10 +239,10 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 func TestLinkWithoutDescriptors(t *testing.T) { overLanes(t, linkWithoutDescriptors) }
 
 func linkWithoutDescriptors(t *testing.T, w *world) {
-	a := w.launch("/a", Victims.Blueprint(""))
+	a := w.launch("/a", Victims.With(""))
 	for free := 0; free < 4; free++ {
 		path := fmt.Sprintf("/b%d", free)
-		b := w.launch(path, Victims.Blueprint(""))
+		b := w.launch(path, Victims.With(""))
 		release := hog(t, free)
 		n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim(path))
 		release()
@@ -265,7 +264,7 @@ func linkWithoutDescriptors(t *testing.T, w *world) {
 func TestDescriptorsLost(t *testing.T) { overLanes(t, descriptorsLost) }
 
 func descriptorsLost(t *testing.T, w *world) {
-	i := w.launch("/v", Victims.Blueprint("", actor.Limit(actor.Limits{Files: 64})))
+	i := w.launch("/v", Victims.With(""), actor.Settings{Process: actor.Process{Files: 64}})
 	ref := w.victim("/v")
 	send := func() (float64, error) {
 		a, err := shm.New[float64](1000)
@@ -323,9 +322,9 @@ func TestSupervisedAfterFaults(t *testing.T) { overLanes(t, supervisedAfterFault
 
 func supervisedAfterFaults(t *testing.T, w *world) {
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{
-		Intensity: 100, Period: time.Minute, Logger: w.sys.Logger(),
-		Children: []supervisor.Child{supervisor.Actor(Victims, "v", "")},
-	})
+		Intensity: 100, Period: time.Minute,
+		Children: []supervisor.Child{{Name: "v", Run: Victims.With("")}},
+	}, supervisor.Options{Logger: w.sys.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

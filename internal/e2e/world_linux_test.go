@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // patience is how long anything may take before a test gives up. Nothing is
@@ -23,7 +24,7 @@ type world struct {
 	testing.TB
 	ctx     context.Context
 	sys     *actor.System
-	lane    actor.Lane
+	lane    supervisor.Transport
 	healthy *actor.Instance
 	ref     actor.Ref[victim]
 
@@ -49,8 +50,8 @@ func (l *eventLog) add(e actor.Event) {
 // first message on.
 var lanes = []struct {
 	name string
-	lane actor.Lane
-}{{"socket", actor.SocketLane}, {"ring", actor.RingLane}}
+	lane supervisor.Transport
+}{{"socket", supervisor.SocketTransport}, {"ring", supervisor.RingTransport}}
 
 // overLanes runs a test of links over each lane.
 func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
@@ -61,14 +62,14 @@ func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldOver(t, actor.AutoLane)
+	return newWorldOver(t, supervisor.AutoTransport)
 }
 
-func newWorldOver(t testing.TB, lane actor.Lane) *world {
+func newWorldOver(t testing.TB, lane supervisor.Transport) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: lane})
+	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: actor.Lane(lane)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func newWorldOver(t testing.TB, lane actor.Lane) *world {
 			w.log.add(e)
 		}
 	})
-	w.healthy = w.launch("/healthy", Victims.Blueprint("healthy"))
+	w.healthy = w.launch("/healthy", Victims.With("healthy"))
 	w.ref = w.victim("/healthy")
 	quit := make(chan struct{})
 	var pings sync.WaitGroup
@@ -125,10 +126,25 @@ func (w *world) ping(quit chan struct{}) {
 	}
 }
 
-// launch starts an actor that must become ready.
-func (w *world) launch(path string, bp actor.Blueprint) *actor.Instance {
+// begin begins to start an actor, with at most one Settings.
+func (w *world) begin(path string, r actor.Role, given ...actor.Settings) *actor.Instance {
 	w.Helper()
-	i := w.sys.Launch(path, bp)
+	var s actor.Settings
+	if len(given) > 0 {
+		s = given[0]
+	}
+	bp, err := actor.NewBlueprint(r, s, w.sys.MaxMessage())
+	if err != nil {
+		w.Fatalf("%s: %v", path, err)
+	}
+	defer bp.Release()
+	return w.sys.Launch(path, bp)
+}
+
+// launch starts an actor that must become ready.
+func (w *world) launch(path string, r actor.Role, given ...actor.Settings) *actor.Instance {
+	w.Helper()
+	i := w.begin(path, r, given...)
 	w.wait(i.Ready(), path+" is ready")
 	if err := i.StartErr(); err != nil {
 		w.Fatalf("start %s: %v", path, err)
@@ -137,9 +153,9 @@ func (w *world) launch(path string, bp actor.Blueprint) *actor.Instance {
 }
 
 // fails starts an actor that must not, waits for its end, and returns why.
-func (w *world) fails(path string, bp actor.Blueprint) (actor.ExitStatus, error) {
+func (w *world) fails(path string, r actor.Role, given ...actor.Settings) (actor.ExitStatus, error) {
 	w.Helper()
-	i := w.sys.Launch(path, bp)
+	i := w.begin(path, r, given...)
 	w.wait(i.Ready(), path+" fails to start")
 	err := i.StartErr()
 	if err == nil {

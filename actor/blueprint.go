@@ -1,0 +1,148 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+)
+
+// Blueprint is a role with encoded arguments and its settings: all that is
+// needed to launch one incarnation after the other. Supervisors work with it.
+type Blueprint struct {
+	kind     *kindCore
+	settings Settings
+	args     *arguments
+}
+
+// NewBlueprint checks the role and encodes its arguments, which may have
+// maxMessage bytes (0: the default). It reports every fault that is known
+// without starting. The caller releases the blueprint when nothing will be
+// launched from it any more.
+func NewBlueprint(r Role, s Settings, maxMessage int) (Blueprint, error) {
+	if r.kind == nil {
+		return Blueprint{}, errors.New("a Role without a kind: make it with Kind.With")
+	}
+	var errs []error
+	r.kind.mu.Lock()
+	here, external := r.kind.backend != nil, r.kind.external != nil
+	r.kind.mu.Unlock()
+	if !here && !external {
+		errs = append(errs, fmt.Errorf("kind %q has no backend in this program: import the package that implements it", r.kind.name))
+	}
+	if s.InProcess && external {
+		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", r.kind.name))
+	}
+	args, err := encodeArguments(r, maxMessage)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		args.release()
+		return Blueprint{}, err
+	}
+	return Blueprint{kind: r.kind, settings: s, args: args}, nil
+}
+
+// Kind returns the name of the kind.
+func (b Blueprint) Kind() string { return b.kind.name }
+
+// Settings returns what incarnations are launched with.
+func (b Blueprint) Settings() Settings { return b.settings }
+
+// Release lets go of the arrays among the arguments. Incarnations launched
+// before hold them for themselves.
+func (b Blueprint) Release() { b.args.release() }
+
+// arguments are a constructor's encoded arguments. They are never changed; the
+// segments are held until release.
+type arguments struct {
+	bytes    []byte
+	segments []*shm.Segment
+}
+
+func encodeArguments(r Role, maxMessage int) (*arguments, error) {
+	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+	if err := r.encode(buf); err != nil {
+		buf.Reset()
+		if field := faultyField(reflect.ValueOf(r.args), maxMessage, 0); field != "" {
+			return nil, fmt.Errorf("arguments of kind %q: field %s: %w", r.kind.name, field, err)
+		}
+		return nil, fmt.Errorf("arguments of kind %q: %w", r.kind.name, err)
+	}
+	return &arguments{bytes: buf.B, segments: buf.TakeSegments(nil)}, nil
+}
+
+// share returns the arguments with holds of their own, for one incarnation.
+func (a *arguments) share() *arguments {
+	for _, s := range a.segments {
+		s.Retain()
+	}
+	return &arguments{bytes: a.bytes, segments: a.segments}
+}
+
+// release gives the holds back, once. It takes a nil a.
+func (a *arguments) release() {
+	if a == nil {
+		return
+	}
+	for _, s := range a.segments {
+		s.Release()
+	}
+	a.segments = nil
+}
+
+// maxFieldDepth bounds how deep the field that cannot be encoded is named. A
+// value that contains itself has no end.
+const maxFieldDepth = 8
+
+// faultyField returns the path of the innermost part of v that cannot be
+// encoded on its own, such as "Model.Weights[3]"; "" if no part is to blame.
+func faultyField(v reflect.Value, maxMessage, depth int) string {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if !v.IsValid() || depth > maxFieldDepth {
+		return ""
+	}
+	try := func(name string, part reflect.Value) (string, bool) {
+		if !part.CanInterface() {
+			return "", false
+		}
+		buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+		defer buf.Reset()
+		if mailbox.Encode(buf, part.Interface(), false) == nil {
+			return "", false
+		}
+		inner := faultyField(part, maxMessage, depth+1)
+		if inner != "" && inner[0] != '[' {
+			inner = "." + inner
+		}
+		return name + inner, true
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if f.Tag.Get("msgpack") == "-" {
+				continue
+			}
+			if path, bad := try(f.Name, v.Field(i)); bad {
+				return path
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if path, bad := try("["+strconv.Itoa(i)+"]", v.Index(i)); bad {
+				return path
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if path, bad := try(fmt.Sprintf("[%v]", it.Key()), it.Value()); bad {
+				return path
+			}
+		}
+	}
+	return ""
+}
