@@ -36,6 +36,9 @@ func NewBlueprint(r Role, s Settings, maxMessage int) (Blueprint, error) {
 	if s.InProcess && external {
 		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", r.kind.name))
 	}
+	if maxMessage == 0 {
+		maxMessage = mailbox.DefaultMaxMessage
+	}
 	args, err := encodeArguments(r, maxMessage)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		args.release()

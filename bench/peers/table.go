@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/hashicorp/go-plugin"
 
-	"github.com/understudy-go/understudy/supervisor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/bench/peers/internal/work"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // The rows that all others are compared with.

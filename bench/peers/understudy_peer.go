@@ -8,6 +8,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/bench/peers/internal/work"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // callPeer is this process calling an actor.

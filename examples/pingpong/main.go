@@ -24,9 +24,7 @@ var Ping = actor.Handle(Players, "ping", (*player).Ping) // and its typed method
 func main() {
 	actor.Main() // a child process runs its actor here
 	ctx := context.Background()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Children: []supervisor.Child{{Name: "ada", Run: Players.With(actor.NoArgs{})}},
-	})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "ada", Run: Players.With(actor.NoArgs{})}}})
 	if err != nil {
 		log.Fatal(err)
 	}
