@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // referencePeer is calls that carry a frozen array by reference. The receiver
