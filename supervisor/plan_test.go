@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,25 @@ func TestFaultySpecs(t *testing.T) {
 		{"significant and permanent", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("a", Child{Significant: true})}}, []string{"significant"}},
 		{"significant and never", Spec{Children: []Child{st.actor("a", Child{Restart: Transient, Significant: true})}}, []string{"auto-shutdown is never"}},
 		{"name", Spec{Name: "a/b"}, []string{`"a/b"`}},
-		{"options of a process for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, InProcess: true}}}, []string{"Defaults"}},
+		{"in-process, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, InProcess: true}}}, []string{"Defaults"}},
+		{"drain, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Drain: true}}}, []string{"Defaults"}},
+		{"watchdog, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Watchdog: 1}}}, []string{"Defaults"}},
+		{"mailbox, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Mailbox: actor.Mailbox{Bytes: 1}}}}, []string{"Defaults"}},
+		{"environment, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Env: []string{"A=b"}}}}}, []string{"Defaults"}},
+		{"directory, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Dir: "/"}}}}, []string{"Defaults"}},
+		{"nice, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Nice: 1}}}}, []string{"Defaults"}},
+		{"unknown restart type", Spec{Children: []Child{st.actor("a", Child{Restart: 3})}}, []string{"restart type 3"}},
+		{"negative watchdog", Spec{Children: []Child{st.actor("a", Child{Watchdog: -1})}}, []string{"watchdog interval -1ns"}},
+		{"negative mailbox", Spec{Children: []Child{st.actor("a", Child{Mailbox: actor.Mailbox{Messages: -1}})}}, []string{"-1 messages"}},
+		{"negative limit", Spec{Children: []Child{st.actor("a", Child{Process: actor.Process{Files: -1}})}}, []string{"files -1"}},
+		{"limits in-process", Spec{Children: []Child{st.actor("a", Child{InProcess: true, Process: actor.Process{Nice: 1}})}}, []string{"in-process"}},
+		{"limits in-process by default", Spec{Defaults: Child{InProcess: true}, Children: []Child{st.actor("a", Child{Process: actor.Process{Nice: 1}})}}, []string{"in-process"}},
+		{"default name", Spec{Defaults: Child{Name: "a"}}, []string{"Defaults", "Name"}},
+		{"default run", Spec{Defaults: Child{Run: Spec{}}}, []string{"Defaults", "Run"}},
+		{"default significance", Spec{Defaults: Child{Significant: true, Restart: Transient}}, []string{"Defaults", "Significant"}},
+		{"bad default", Spec{Defaults: Child{StopTimeout: -3}}, []string{"Defaults: negative stop timeout"}},
+		{"bad nested default", Spec{Children: []Child{{Name: "m", Run: Spec{Defaults: Child{Watchdog: -1}}}}}, []string{"/m: Defaults: negative watchdog"}},
+		{"a Role of no kind", Spec{Children: []Child{{Name: "a", Run: actor.Role{}}}}, []string{"Kind.With"}},
 		{"name of a nested one", Spec{Children: []Child{{Name: "m", Run: Spec{Name: "n"}}}}, []string{"no Name"}},
 		{"all together, and deep", Spec{Period: -1, Children: []Child{
 			st.actor(""), st.actor("a"), st.actor("a"),
@@ -119,6 +138,71 @@ func TestFaultySpecs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each field that is zero is taken from the defaults of the tree, then from
+// those of the trees around it.
+func TestDefaultsFillZeroFields(t *testing.T) {
+	outer := Child{
+		Restart: Transient, StartTimeout: 1, StopTimeout: KillAtOnce, Backoff: Backoff{Min: 1}, Drain: true, Watchdog: 1, InProcess: true,
+		Mailbox: actor.Mailbox{Messages: 1, Bytes: 1},
+		Process: actor.Process{Env: []string{"A=1", "B=1"}, Dir: "/1", Memory: 1, Files: 1, CPUs: 1, Nice: 1},
+	}
+	inner := Child{StopTimeout: 2, Mailbox: actor.Mailbox{Messages: 2}, Process: actor.Process{Env: []string{"B=2"}, Files: 2, Nice: -2}}
+	own := Child{Restart: Temporary, StopTimeout: Forever, Watchdog: 3, Process: actor.Process{Env: []string{"C=3"}, Memory: 3}}
+	want := Child{
+		Restart: Temporary, StartTimeout: 1, StopTimeout: Forever, Backoff: Backoff{Min: 1}, Drain: true, Watchdog: 3, InProcess: true,
+		Mailbox: actor.Mailbox{Messages: 2, Bytes: 1},
+		Process: actor.Process{Env: []string{"A=1", "B=1", "B=2", "C=3"}, Dir: "/1", Memory: 3, Files: 2, CPUs: 1, Nice: -2},
+	}
+	if got := own.or(inner.or(outer)); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := (Child{}).or(outer); !reflect.DeepEqual(got, outer) { // no field is forgotten
+		t.Errorf("%+v, want %+v", got, outer)
+	}
+	for i, f := range reflect.VisibleFields(reflect.TypeFor[Child]()) {
+		if v := reflect.ValueOf(outer).Field(i); v.IsZero() && f.Name != "Name" && f.Name != "Run" && f.Name != "Significant" {
+			t.Errorf("%s is not tested", f.Name)
+		}
+	}
+	st := newStage()
+	p, err := makePlan("/", Spec{Defaults: Child{Restart: Transient, StopTimeout: 1}, Children: []Child{
+		{Name: "m", Run: Spec{Defaults: Child{StopTimeout: 2}, Children: []Child{st.actor("a")}}}}}, Child{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := p.specs[0].launch.(nestedLauncher).plan.specs[0].policy
+	if want := (policy{id: "a", kind: "fake", restart: Transient, stopTimeout: 2}); a != want {
+		t.Errorf("%+v, want %+v", a, want)
+	}
+}
+
+// What instances are told: 0 kills at once, a negative time has no end.
+func TestStopTimeouts(t *testing.T) {
+	for _, c := range []struct{ given, ifZero, want time.Duration }{
+		{0, DefaultStopTimeout, 5 * time.Second}, {0, Forever, Forever},
+		{KillAtOnce, DefaultStopTimeout, 0}, {Forever, DefaultStopTimeout, Forever}, {7, Forever, 7},
+	} {
+		if got := (Child{StopTimeout: c.given}).stopTimeout(c.ifZero); got != c.want {
+			t.Errorf("%v or %v: %v, want %v", c.given, c.ifZero, got, c.want)
+		}
+	}
+}
+
+// Unlimited puts up with every number of restarts at one moment.
+func TestUnlimited(t *testing.T) {
+	st := newStage()
+	p, err := makePlan("/", Spec{Intensity: Unlimited, Children: []Child{st.actor("a")}}, Child{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startedWorld(t, p.rules, kid("a"))
+	for range 1000 {
+		w.crash("a")
+	}
+	w.expectLives()
+	w.expect("a:running")
 }
 
 // The same rules hold for a child that is added.

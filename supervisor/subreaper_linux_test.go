@@ -184,6 +184,45 @@ func TestSubreaper(t *testing.T) {
 	}
 }
 
+// With Start it lasts as long as the tree, whatever ends that.
+func TestSubreaperOfStart(t *testing.T) {
+	leaktest.Check(t)
+	ctx := t.Context()
+	o := supervisor.Options{Logger: quiet, Subreaper: true}
+	for what, end := range map[string]func(tree *supervisor.Tree) error{
+		"Stop": func(tree *supervisor.Tree) error { return tree.Stop(ctx) },
+		"giving up": func(tree *supervisor.Tree) error {
+			if err := tree.StartChild(ctx, supervisor.Child{Name: "doomed", Run: doomed.With(0), InProcess: true}); err != nil {
+				return err
+			}
+			<-tree.Done()
+			var gaveUp *supervisor.GaveUpError
+			if !errors.As(tree.Err(), &gaveUp) {
+				return tree.Err()
+			}
+			return nil
+		},
+	} {
+		tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: supervisor.NoRestarts}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !subreaper(t) {
+			t.Errorf("%s: not a subreaper", what)
+		}
+		if err := end(tree); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if subreaper(t) {
+			t.Errorf("%s: still a subreaper", what)
+		}
+	}
+	spec := supervisor.Spec{Children: []supervisor.Child{{Name: "a", Run: players.With(refuses), InProcess: true}}}
+	if _, err := supervisor.Start(ctx, spec, o); err == nil || subreaper(t) {
+		t.Errorf("a failed start: %v, a subreaper: %v", err, subreaper(t))
+	}
+}
+
 func TestNoSubreaperUnasked(t *testing.T) {
 	leaktest.Check(t)
 	if err := run(t, supervisor.Options{}, func(ctx context.Context, p actor.Ref[parent], _ *actor.System) {
