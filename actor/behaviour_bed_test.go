@@ -53,12 +53,12 @@ type bed struct {
 var lanes = []struct {
 	name string
 	lane supervisor.Transport
-}{{"socket", supervisor.SocketTransport}, {"ring", supervisor.RingTransport}}
+}{{"socket", "socket"}, {"ring", "ring"}}
 
 // everywhere runs a case with processes, over each lane, and with goroutines.
 func everywhere(t *testing.T, test func(b *bed)) {
 	inProcesses(t, test)
-	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, supervisor.AutoTransport)) })
+	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, "auto")) })
 }
 
 // inProcesses runs a case that a goroutine cannot do.

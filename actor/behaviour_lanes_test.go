@@ -26,7 +26,7 @@ func TestLanes(t *testing.T) {
 		check[int](b, 1)(PuppetAdd.Call(b.ctx, p, 1))
 		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", b.pid("p")))
 		b.must(err)
-		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.lane == supervisor.RingTransport) {
+		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.lane == "ring") {
 			b.Errorf("rings: %v", rings)
 		}
 	})
@@ -212,7 +212,7 @@ func TestBusyHandlerIsReached(t *testing.T) {
 // socket it may still be on its way, and then it stays with its sender.
 func TestDrainOfHundreds(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		if b.lane != supervisor.RingTransport {
+		if b.lane != "ring" {
 			b.Skip("not promised")
 		}
 		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage()), Drain: true}, supervisor.Child{Name: "m", Run: Mirrors.With(actor.NoArgs{})})
@@ -223,7 +223,7 @@ func TestDrainOfHundreds(t *testing.T) {
 		check[int](b, n)(Flood.Call(b.ctx, b.mirror("m"), flood{b.ref("p"), n}))
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.tree.StopChild(b.ctx, "p") }()
-		for b.list()[0].State != supervisor.StateStopping {
+		for b.list()[0].State != "stopping" {
 			b.must(b.ctx.Err())
 		}
 		g.open()
@@ -282,7 +282,7 @@ func TestRingsForAnEndingActor(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("process mode needs Linux")
 	}
-	b := newBed(t, true, supervisor.AutoTransport)
+	b := newBed(t, true, "auto")
 	b.start(supervisor.Child{Name: "m", Run: Mirrors.With(actor.NoArgs{})})
 	m, g := b.mirror("m"), b.gate()
 	held := Linger.Go(b.ctx, m, act{Gate: g.path, Note: b.diary.path})

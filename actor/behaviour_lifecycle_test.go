@@ -131,7 +131,7 @@ func TestDrain(t *testing.T) {
 		}
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.tree.StopChild(b.ctx, "p") }()
-		for b.list()[0].State != supervisor.StateStopping {
+		for b.list()[0].State != "stopping" {
 			b.must(b.ctx.Err())
 		}
 		letGo() // the actor hears of that when all is in its mailbox

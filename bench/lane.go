@@ -19,7 +19,7 @@ func (l lane) options() supervisor.Options {
 	case unspunLane:
 		return supervisor.Options{Spin: -1}
 	case socketLane:
-		return supervisor.Options{Transport: supervisor.SocketTransport}
+		return supervisor.Options{Transport: "socket"}
 	}
 	return supervisor.Options{}
 }

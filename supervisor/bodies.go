@@ -32,7 +32,7 @@ func (b actorBody) kind() string { return b.role.Kind() }
 
 func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	c = c.or(p.defaults)
-	l, err := newActorLauncher(b.role, c, c.stopTimeout(DefaultStopTimeout), p.max)
+	l, err := newActorLauncher(b.role, c, c.stopTimeout(defaultStopTimeout), p.max)
 	if err != nil {
 		return nil, c, err
 	}
@@ -64,10 +64,10 @@ func (l actorLauncher) release() { l.blueprint.Release() }
 // nestedBody is a child that is a supervisor in the same process.
 type nestedBody struct{ spec Spec }
 
-// KindSupervisor is the kind of a nested supervisor in [ChildInfo] and events.
-const KindSupervisor = "supervisor"
+// kindSupervisor is the kind of a nested supervisor in ChildInfo and events.
+const kindSupervisor = "supervisor"
 
-func (b nestedBody) kind() string { return KindSupervisor }
+func (b nestedBody) kind() string { return kindSupervisor }
 
 func (b nestedBody) prepare(path string, p *plan, c Child) (launcher, Child, error) {
 	errs := []error{c.check()}

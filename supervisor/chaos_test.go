@@ -283,7 +283,7 @@ func TestChaos(t *testing.T) {
 		}
 		var specs []spec
 		for i := range rapid.IntRange(0, 5).Draw(t, "children") {
-			specs = append(specs, newKid(string(rune('a'+i)), r.auto != AutoShutdownNever))
+			specs = append(specs, newKid(string(rune('a'+i)), r.auto != autoShutdownNever))
 		}
 		startsWell := rapid.IntRange(0, 4).Draw(t, "starts well") > 0
 		calm := rapid.Bool().Draw(t, "no calls")
@@ -337,7 +337,7 @@ func TestChaos(t *testing.T) {
 					id:   string(rune('a' + rapid.IntRange(0, 6).Draw(t, "id"))),
 				}
 				if call.verb == verbStart {
-					call.spec = newKid(call.id, r.auto != AutoShutdownNever)
+					call.spec = newKid(call.id, r.auto != autoShutdownNever)
 				}
 				c.calls = append(c.calls, call)
 				c.inbox = append(c.inbox, call)

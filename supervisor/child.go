@@ -87,10 +87,10 @@ const (
 	KillAtOnce time.Duration = -2
 )
 
-// Defaults of an actor's [Child].
+// Defaults of an actor.
 const (
-	DefaultStopTimeout  = actor.DefaultStopTimeout
-	DefaultStartTimeout = actor.DefaultStartTimeout
+	defaultStopTimeout  = actor.DefaultStopTimeout
+	defaultStartTimeout = actor.DefaultStartTimeout
 )
 
 // Backoff delays restarts: the first restart in a row is immediate, the next

@@ -43,7 +43,7 @@ func TestEndByItself(t *testing.T) {
 	} {
 		for _, strategy := range []Strategy{OneForOne, RestForOne, OneForAll} {
 			for _, exit := range exits[row.class] {
-				t.Run(fmt.Sprintf("%v/%v/%v", row.restart, strategy, exit.Reason), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%v/%v/%v", row.restart, strategies[strategy], exit.Reason), func(t *testing.T) {
 					w := startedWorld(t, anything(strategy), kid("a"),
 						kid("b", Child{Restart: row.restart}), kid("c"))
 					w.ends("b", exit)

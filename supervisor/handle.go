@@ -176,7 +176,7 @@ func (s *state) decide(id string) {
 
 // autoShutdown: c ended by itself and is not restarted.
 func (s *state) autoShutdown(c *child) {
-	if !c.significant || s.auto == AutoShutdownNever {
+	if !c.significant || s.auto == autoShutdownNever {
 		return
 	}
 	if s.auto == AutoShutdownAll {

@@ -53,20 +53,17 @@ type Options struct {
 	Subreaper bool
 }
 
-// Transport is a way for messages to travel between two processes.
-type Transport int
+// Transport names a way for messages to travel between two processes:
+//
+//   - "auto", the default, is shared memory (rings) for small messages of
+//     connections that are used, and the socket for all else. Where the kernel
+//     cannot make rings it is the socket alone, and an event says so.
+//   - "socket" is the socket alone.
+//   - "ring" is auto for connections that are known to be used: they get their
+//     rings before the first message, and not after a few.
+type Transport string
 
-const (
-	// AutoTransport is shared memory (rings) for small messages of connections
-	// that are used, and the socket for all else. Where the kernel cannot make
-	// rings it is the socket alone, and an event says so.
-	AutoTransport = Transport(actor.AutoLane)
-	// SocketTransport is the socket alone.
-	SocketTransport = Transport(actor.SocketLane)
-	// RingTransport is AutoTransport for connections that are known to be used:
-	// they get their rings before the first message, and not after a few.
-	RingTransport = Transport(actor.RingLane)
-)
+var lanes = map[Transport]actor.Lane{"": actor.AutoLane, "auto": actor.AutoLane, "socket": actor.SocketLane, "ring": actor.RingLane}
 
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, all that the actor starts ends
@@ -74,21 +71,20 @@ const (
 // the memory controller is available, the Memory of an [actor.Process] bounds
 // what the actor and its descendants hold together. Without, process groups,
 // the guardian and the limits of single processes do what they can.
+//
+// Zero uses them where a part of the hierarchy is delegated to this program,
+// and does without in silence elsewhere (the reason is logged at debug level).
+// Delegated is a systemd unit with Delegate=, what a user without privileges
+// was given to write, and a container whose own hierarchy is writable. A program
+// that root runs on the machine itself could write everywhere, but was given
+// nothing: it has to demand them.
+//
+// A group that holds processes cannot give controllers to groups below it. So
+// memory limits by group want a program that is in a group of its own below the
+// delegated one: DelegateSubgroup= in a systemd unit.
 type Cgroups int
 
 const (
-	// CgroupsAuto, the default, uses them where a part of the hierarchy is
-	// delegated to this program, and does without in silence elsewhere (the
-	// reason is logged at debug level). Delegated is a systemd unit with
-	// Delegate=, what a user without privileges was given to write, and a
-	// container whose own hierarchy is writable. A program that root runs on
-	// the machine itself could write everywhere, but was given nothing: it has to
-	// demand them.
-	//
-	// A group that holds processes cannot give controllers to groups below it.
-	// So memory limits by group want a program that is in a group of its own below
-	// the delegated one: DelegateSubgroup= in a systemd unit.
-	CgroupsAuto = Cgroups(process.CgroupsAuto)
 	// CgroupsNever does without.
 	CgroupsNever = Cgroups(process.CgroupsNever)
 	// CgroupsRequired uses them wherever permissions allow. If they do not,
@@ -116,10 +112,10 @@ func theOptions(given []Options) (o Options, err error) {
 	if o.Inline < 0 {
 		bad("negative Inline %d", o.Inline)
 	}
-	if o.Transport < AutoTransport || o.Transport > RingTransport {
-		bad("unknown transport %d", int(o.Transport))
+	if _, known := lanes[o.Transport]; !known {
+		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
 	}
-	if o.Cgroups < CgroupsAuto || o.Cgroups > CgroupsRequired {
+	if o.Cgroups < Cgroups(process.CgroupsAuto) || o.Cgroups > CgroupsRequired {
 		bad("unknown Cgroups %d", int(o.Cgroups))
 	}
 	return o, errors.Join(errs...)
@@ -129,7 +125,7 @@ func theOptions(given []Options) (o Options, err error) {
 // changed in this process.
 func (o Options) open() (sys *actor.System, end func() error, err error) {
 	sys, err = actor.NewSystem(actor.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
-		Lane: actor.Lane(o.Transport), Spin: o.Spin, Cgroups: actor.Cgroups(o.Cgroups)})
+		Lane: lanes[o.Transport], Spin: o.Spin, Cgroups: actor.Cgroups(o.Cgroups)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,8 +19,7 @@ func TestFaultyOptions(t *testing.T) {
 		"at most one":       {none, none},
 		"MaxMessage -1":     {{MaxMessage: -1}},
 		"Inline -1":         {{Inline: -1}},
-		"transport 3":       {{Transport: 3}},
-		"transport -1":      {{Transport: -1}},
+		`transport "Ring"`:  {{Transport: "Ring"}},
 		"Cgroups 3":         {{Cgroups: 3}},
 		"negative period -": {none},
 	} {

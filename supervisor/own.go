@@ -27,9 +27,6 @@ func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, er
 	})}
 }
 
-// Name returns the name of the kind.
-func (k *Kind[A]) Name() string { return k.kind.Name() }
-
 // With returns a supervisor of the kind with these arguments, for a [Child] to
 // run in a process of its own: a crash of its process, or of an in-process
 // actor in it, is one failure to its parent. Its children's paths are below its

@@ -71,7 +71,7 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	}
 	switch {
 	case sp.Intensity == 0:
-		p.intensity = DefaultIntensity
+		p.intensity = defaultIntensity
 	case sp.Intensity == NoRestarts:
 		p.intensity = 0
 	case sp.Intensity == Unlimited:
@@ -81,14 +81,14 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	}
 	switch {
 	case sp.Period == 0:
-		p.period = DefaultPeriod
+		p.period = defaultPeriod
 	case sp.Period < 0:
 		bad("negative period %v", sp.Period)
 	}
 	if sp.Strategy < OneForOne || sp.Strategy > Dynamic {
 		bad("unknown strategy %d", int(sp.Strategy))
 	}
-	if sp.AutoShutdown < AutoShutdownNever || sp.AutoShutdown > AutoShutdownAll {
+	if sp.AutoShutdown < autoShutdownNever || sp.AutoShutdown > AutoShutdownAll {
 		bad("unknown auto-shutdown %d", int(sp.AutoShutdown))
 	}
 	if strings.ContainsFunc(sp.Name, badRune) {
@@ -151,7 +151,7 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 	if err != nil {
 		bad("%w", err)
 	}
-	if c.Significant && p.auto == AutoShutdownNever {
+	if c.Significant && p.auto == autoShutdownNever {
 		bad("significant, but the supervisor's auto-shutdown is never")
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -166,7 +166,7 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 		restart:     filled.Restart,
 		significant: filled.Significant,
 		backoff:     filled.Backoff,
-		stopTimeout: filled.stopTimeout(DefaultStopTimeout),
+		stopTimeout: filled.stopTimeout(defaultStopTimeout),
 	}}
 	switch run.(type) {
 	case nestedBody, ownBody:

@@ -20,14 +20,14 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (rules{strategy: OneForOne, intensity: 1, period: 5 * time.Second, auto: AutoShutdownNever}); p.rules != want {
+	if want := (rules{strategy: OneForOne, intensity: 1, period: 5 * time.Second, auto: autoShutdownNever}); p.rules != want {
 		t.Fatalf("%+v, want %+v", p.rules, want)
 	}
 	want := policy{id: "a", kind: "fake", restart: Permanent, stopTimeout: 5 * time.Second}
 	if got := p.specs[0].policy; got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
-	want = policy{id: "m", kind: KindSupervisor, supervisor: true, restart: Permanent, stopTimeout: Forever}
+	want = policy{id: "m", kind: kindSupervisor, supervisor: true, restart: Permanent, stopTimeout: Forever}
 	if got := p.specs[1].policy; got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
@@ -58,8 +58,8 @@ func TestOptions(t *testing.T) {
 		{id: "a", kind: "fake", restart: Transient},
 		{id: "b", kind: "fake", restart: Transient, stopTimeout: Forever, significant: true},
 		{id: "c", kind: "fake", restart: Transient, stopTimeout: time.Second, backoff: Backoff{Min: 1}},
-		{id: "m", kind: KindSupervisor, supervisor: true, stopTimeout: Forever},
-		{id: "n", kind: KindSupervisor, supervisor: true, restart: Transient},
+		{id: "m", kind: kindSupervisor, supervisor: true, stopTimeout: Forever},
+		{id: "n", kind: kindSupervisor, supervisor: true, restart: Transient},
 	} {
 		if got := p.specs[i].policy; got != want {
 			t.Errorf("%+v, want %+v", got, want)
@@ -181,8 +181,8 @@ func TestDefaultsFillZeroFields(t *testing.T) {
 // What instances are told: 0 kills at once, a negative time has no end.
 func TestStopTimeouts(t *testing.T) {
 	for _, c := range []struct{ given, ifZero, want time.Duration }{
-		{0, DefaultStopTimeout, 5 * time.Second}, {0, Forever, Forever},
-		{KillAtOnce, DefaultStopTimeout, 0}, {Forever, DefaultStopTimeout, Forever}, {7, Forever, 7},
+		{0, defaultStopTimeout, 5 * time.Second}, {0, Forever, Forever},
+		{KillAtOnce, defaultStopTimeout, 0}, {Forever, defaultStopTimeout, Forever}, {7, Forever, 7},
 	} {
 		if got := (Child{StopTimeout: c.given}).stopTimeout(c.ifZero); got != c.want {
 			t.Errorf("%v or %v: %v, want %v", c.given, c.ifZero, got, c.want)
@@ -240,12 +240,8 @@ var soloists = Define("soloist", func(context.Context, int) (Spec, error) { retu
 
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
-		OneForOne.String():                   "one for one",
-		Dynamic.String():                     "dynamic",
-		Strategy(9).String():                 "Strategy(9)",
-		AutoShutdownAll.String():             "all significant",
-		AutoShutdown(9).String():             "AutoShutdown(9)",
-		StateRestarting.String():             "restarting",
+		Transient.String():                   "transient",
+		Restart(9).String():                  "Restart(9)",
 		verbDelete.String():                  "delete child",
 		(&StartError{"/a", errBoom}).Error(): "start /a: boom",
 		(&StartError{"/a", &StartError{"/a", errBoom}}).Error():         "start /a: boom",

@@ -172,7 +172,7 @@ func settled(t *testing.T, ctx context.Context, tree *supervisor.Tree, id string
 	t.Helper()
 	for ctx.Err() == nil {
 		for c := range tree.Children() {
-			if c.Name == id && c.State == supervisor.StateStopped {
+			if c.Name == id && c.State == "stopped" {
 				return
 			}
 		}

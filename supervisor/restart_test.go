@@ -30,7 +30,7 @@ func TestGroupRestartMembers(t *testing.T) {
 		{OneForAll, "-last -temp2 -temp -before +before +crasher +byhand +normal +last",
 			"before:running crasher:running byhand:running normal:running last:running"},
 	} {
-		t.Run(tc.strategy.String(), func(t *testing.T) {
+		t.Run(strategies[tc.strategy], func(t *testing.T) {
 			w := startedWorld(t, anything(tc.strategy), specs...)
 			w.expectReply(w.call(verbStop, "byhand"), nil)
 			w.finish("normal")

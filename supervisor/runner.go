@@ -103,7 +103,7 @@ func (t *Tree) arm(a armRetry) {
 // report publishes an event of a child or of the supervisor itself. What an
 // actor's life consists of, the system reports itself.
 func (t *Tree) report(a emit) {
-	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: KindSupervisor, Exit: a.exit, Err: a.err}
+	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: kindSupervisor, Exit: a.exit, Err: a.err}
 	if a.id == "" {
 		t.host.Emit(ev)
 		return

@@ -47,7 +47,7 @@ func mustStop(t *testing.T, st *stage, tree *Tree) {
 func show(tree *Tree) string {
 	var b []string
 	for c := range tree.Children() {
-		b = append(b, c.Name+":"+c.State.String())
+		b = append(b, c.Name+":"+c.State)
 	}
 	return strings.Join(b, " ")
 }

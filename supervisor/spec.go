@@ -1,9 +1,6 @@
 package supervisor
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Strategy says which children are started again together with one that has
 // to be restarted. The names and their meaning are Erlang/OTP's.
@@ -23,51 +20,23 @@ const (
 	Dynamic
 )
 
-// String returns OTP's name of s.
-func (s Strategy) String() string {
-	switch s {
-	case OneForOne:
-		return "one for one"
-	case RestForOne:
-		return "rest for one"
-	case OneForAll:
-		return "one for all"
-	case Dynamic:
-		return "dynamic"
-	}
-	return fmt.Sprintf("Strategy(%d)", int(s))
-}
-
 // AutoShutdown says whether a supervisor stops when significant children end
-// by themselves and are not restarted.
+// by themselves and are not restarted. Zero is never, and no child may be
+// significant then.
 type AutoShutdown int
 
 const (
-	// AutoShutdownNever is the default. No child may be significant then.
-	AutoShutdownNever AutoShutdown = iota
+	autoShutdownNever AutoShutdown = iota
 	// AutoShutdownAny: when one ends.
 	AutoShutdownAny
 	// AutoShutdownAll: when the last one that ran ends.
 	AutoShutdownAll
 )
 
-// String returns the rule in a word.
-func (a AutoShutdown) String() string {
-	switch a {
-	case AutoShutdownNever:
-		return "never"
-	case AutoShutdownAny:
-		return "any significant"
-	case AutoShutdownAll:
-		return "all significant"
-	}
-	return fmt.Sprintf("AutoShutdown(%d)", int(a))
-}
-
-// Defaults of [Spec], OTP's.
+// OTP's defaults.
 const (
-	DefaultIntensity = 1
-	DefaultPeriod    = 5 * time.Second
+	defaultIntensity = 1
+	defaultPeriod    = 5 * time.Second
 )
 
 // Values of a Spec's Intensity that zero, being the default, cannot say.
@@ -92,10 +61,9 @@ type Spec struct {
 
 	Strategy Strategy
 	// Intensity is the number of restarts within Period that the supervisor
-	// accepts; the next one ends it. 0 is DefaultIntensity; see NoRestarts and
-	// Unlimited.
+	// accepts; the next one ends it. 0 is 1; see NoRestarts and Unlimited.
 	Intensity    int
-	Period       time.Duration // 0 is DefaultPeriod
+	Period       time.Duration // 0 is 5 s
 	AutoShutdown AutoShutdown
 
 	// Children in start order. They are stopped in reverse order.

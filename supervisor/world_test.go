@@ -40,6 +40,9 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
+// strategies are names of subtests.
+var strategies = map[Strategy]string{OneForOne: "one for one", RestForOne: "rest for one", OneForAll: "one for all", Dynamic: "dynamic"}
+
 var errBoom = errors.New("boom")
 
 // kid makes a child's spec.
@@ -49,7 +52,7 @@ func kid(id string, fields ...Child) spec {
 		c = fields[0]
 	}
 	return spec{policy: policy{id: id, restart: c.Restart, significant: c.Significant, backoff: c.Backoff,
-		stopTimeout: c.stopTimeout(DefaultStopTimeout)}}
+		stopTimeout: c.stopTimeout(defaultStopTimeout)}}
 }
 
 // anything allows so many restarts that the limit does not matter.

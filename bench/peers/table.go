@@ -67,8 +67,8 @@ type lane struct {
 }
 
 var lanes = []lane{
-	{spins: "both sides, briefly", lane: supervisor.AutoTransport},
-	{name: "socket", lane: supervisor.SocketTransport},
+	{spins: "both sides, briefly", lane: "auto"},
+	{name: "socket", lane: "socket"},
 }
 
 // ours are Understudy's rows.
@@ -92,7 +92,7 @@ func ours(o options) []harness.Row {
 		Available: referenceAvailable(o.array), Start: startReference(o.array)})
 	facts.Processes, facts.Spins = 1, ""
 	return append(rows, harness.Row{Name: "understudy/in-process", Title: "Understudy, in-process mode", Facts: facts,
-		Available: always, Start: startCall(supervisor.AutoTransport, supervisor.Child{InProcess: true})})
+		Available: always, Start: startCall("auto", supervisor.Child{InProcess: true})})
 }
 
 // inGo are the libraries that are part of this program.

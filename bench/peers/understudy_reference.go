@@ -44,7 +44,7 @@ func startReference(size int) func(context.Context) (harness.Peer, error) {
 		msg := block{Data: data, First: 1, Last: 2}
 		ends := data.Data()
 		ends[0], ends[len(ends)-1] = msg.First, msg.Last
-		b, err := makeBed(ctx, 1, supervisor.AutoTransport, supervisor.Child{})
+		b, err := makeBed(ctx, 1, "auto", supervisor.Child{})
 		if err == nil {
 			err = data.Freeze()
 		}

@@ -64,7 +64,7 @@ func (m *manager) Roll(context.Context, actor.NoArgs) (Roll, error) {
 	m.served++
 	r := Roll{Request: m.served}
 	for c := range m.staff.Children() {
-		r.Workers = append(r.Workers, Entry{c.Name, c.State.String(), c.PID})
+		r.Workers = append(r.Workers, Entry{c.Name, c.State, c.PID})
 	}
 	return r, nil
 }
@@ -77,7 +77,7 @@ func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {
 	m.served++
 	var ready []string
 	for c := range m.staff.Children() {
-		if c.State == supervisor.StateRunning {
+		if c.Running {
 			ready = append(ready, c.Name)
 		}
 	}

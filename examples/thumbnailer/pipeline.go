@@ -106,8 +106,8 @@ func (p *Pipeline) Workers() (list []Worker, healthy bool) {
 		running := false
 		if sub, err := p.tree.Supervisor(t.Name); err == nil {
 			for c := range sub.Children() {
-				list = append(list, Worker{c.Path, c.PID, c.State.String(), c.Restarts})
-				running = running || c.State == supervisor.StateRunning
+				list = append(list, Worker{c.Path, c.PID, c.State, c.Restarts})
+				running = running || c.Running
 			}
 		}
 		healthy = healthy && running

@@ -258,7 +258,7 @@ func idleLinks(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	const halves, most = 2, 256
-	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.lane == supervisor.RingTransport {
+	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.lane == "ring" {
 		t.Errorf("%d halves of rings are mapped", n)
 	}
 	for _, i := range append(all, traveller) {

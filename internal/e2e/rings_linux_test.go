@@ -14,7 +14,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/supervisor"
 )
 
 // A sender that breaks its ring, or offers what is none, loses its link. The
@@ -225,7 +224,7 @@ func scribble(parent *raw, args []string) error {
 // An actor that breaks the ring to its supervisor is ended for it, and nothing
 // else is.
 func TestScribblers(t *testing.T) {
-	w := newWorldOver(t, supervisor.RingTransport)
+	w := newWorldOver(t, "ring")
 	for k, name := range slices.Sorted(maps.Keys(scribbles)) {
 		path := fmt.Sprintf("/scribbler-%d", k)
 		i := w.launch(path, Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{name}}))
@@ -243,7 +242,7 @@ func TestScribblers(t *testing.T) {
 
 // One that breaks the ring to a sibling loses that link. Both live on.
 func TestScribblingSibling(t *testing.T) {
-	w := newWorldOver(t, supervisor.RingTransport)
+	w := newWorldOver(t, "ring")
 	i := w.launch("/scribbler", Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
 	a := w.launch("/a", Victims.With(""))
 	_, err := VictimTrust.Call(w.ctx, w.victim("/a"), w.foreign("/scribbler"))

@@ -51,7 +51,7 @@ func (l *eventLog) add(e actor.Event) {
 var lanes = []struct {
 	name string
 	lane supervisor.Transport
-}{{"socket", supervisor.SocketTransport}, {"ring", supervisor.RingTransport}}
+}{{"socket", "socket"}, {"ring", "ring"}}
 
 // overLanes runs a test of links over each lane.
 func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
@@ -62,14 +62,16 @@ func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldOver(t, supervisor.AutoTransport)
+	return newWorldOver(t, "auto")
 }
+
+var byName = map[supervisor.Transport]actor.Lane{"auto": actor.AutoLane, "socket": actor.SocketLane, "ring": actor.RingLane}
 
 func newWorldOver(t testing.TB, lane supervisor.Transport) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: actor.Lane(lane)})
+	sys, err := actor.NewSystem(actor.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: byName[lane]})
 	if err != nil {
 		t.Fatal(err)
 	}
