@@ -144,7 +144,7 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 	}
 	run := bodyOf(c.Run)
 	if run == nil {
-		bad("nothing to run: Run is a kind's With(args) or a Spec")
+		bad("Run is %T, want a kind's With(args) or a Spec", c.Run)
 		return spec{}, errors.Join(errs...)
 	}
 	launch, filled, err := run.prepare(join(at, c.Name), p, c)
