@@ -100,7 +100,7 @@ func (b *bed) galleries(ids ...string) (refs []actor.Ref[gallery]) {
 	b.Helper()
 	var children []supervisor.Child
 	for _, id := range ids {
-		children = append(children, supervisor.Actor(Galleries, id, actor.None{}))
+		children = append(children, supervisor.Child{Name: id, Run: Galleries.With(actor.None{})})
 	}
 	b.start(children...)
 	for _, id := range ids {
@@ -204,7 +204,7 @@ func TestWritesToArrays(t *testing.T) {
 // messages that never will be are let go (the leak check says so).
 func TestArraysAcrossARestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Galleries, "g", actor.None{}))
+		b.start(supervisor.Child{Name: "g", Run: Galleries.With(actor.None{})})
 		g := must(Galleries.Lookup(b.tree, "g"))
 		a := filled(10, 1)
 		defer a.Release()

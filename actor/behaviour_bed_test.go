@@ -42,10 +42,10 @@ type bed struct {
 	*testing.T
 	ctx     context.Context
 	process bool // actors are processes
-	lane    actor.Lane
+	lane    supervisor.Transport
 	tree    *supervisor.Tree
 	diary   *diary
-	options []actor.Option
+	fields  supervisor.Child // defaults of the children
 	events  *eventLog
 }
 
@@ -53,13 +53,13 @@ type bed struct {
 // from a link's beginning: a case has few messages, and they are to carry them.
 var lanes = []struct {
 	name string
-	lane actor.Lane
-}{{"socket", actor.SocketLane}, {"ring", actor.RingLane}}
+	lane supervisor.Transport
+}{{"socket", "socket"}, {"ring", "ring"}}
 
 // everywhere runs a case with processes, over each lane, and with goroutines.
 func everywhere(t *testing.T, test func(b *bed)) {
 	inProcesses(t, test)
-	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, actor.AutoLane)) })
+	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, "auto")) })
 }
 
 // inProcesses runs a case that a goroutine cannot do.
@@ -74,7 +74,7 @@ func inProcesses(t *testing.T, test func(b *bed)) {
 	}
 }
 
-func newBed(t *testing.T, process bool, lane actor.Lane) *bed {
+func newBed(t *testing.T, process bool, lane supervisor.Transport) *bed {
 	leaktest.Check(t)
 	// A call that its ctx does not end would last until the suite's time is up,
 	// and nobody would know which.
@@ -86,7 +86,7 @@ func newBed(t *testing.T, process bool, lane actor.Lane) *bed {
 	t.Cleanup(cancel)
 	b := &bed{T: t, ctx: ctx, process: process, lane: lane}
 	if !process {
-		b.options = []actor.Option{actor.InProcess()}
+		b.fields = supervisor.Child{InProcess: true}
 	}
 	b.diary = newDiary(b)
 	return b
@@ -96,16 +96,16 @@ func newBed(t *testing.T, process bool, lane actor.Lane) *bed {
 // is stopped, and everything checked for leaks, when the test ends.
 func (b *bed) start(children ...supervisor.Child) {
 	b.Helper()
-	b.startSpec(supervisor.Spec{Children: children})
+	b.startSpec(supervisor.Spec{Children: children}, supervisor.Options{})
 }
 
-func (b *bed) startSpec(spec supervisor.Spec) {
+func (b *bed) startSpec(spec supervisor.Spec, o supervisor.Options) {
 	b.Helper()
-	spec.Intensity, spec.Defaults, spec.Lane = 1000, b.options, b.lane
-	if spec.Logger == nil {
-		spec.Logger = slog.New(slog.DiscardHandler)
+	spec.Intensity, spec.Defaults, o.Transport = 1000, b.fields, b.lane
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	tree, err := supervisor.Start(b.ctx, spec)
+	tree, err := supervisor.Start(b.ctx, spec, o)
 	b.must(err)
 	b.tree = tree
 	b.Cleanup(func() {
@@ -120,9 +120,14 @@ func (b *bed) startSpec(spec supervisor.Spec) {
 }
 
 // puppet starts a puppet and returns its reference.
-func (b *bed) puppet(opts ...actor.Option) actor.Ref[puppet] {
+func (b *bed) puppet(fields ...supervisor.Child) actor.Ref[puppet] {
 	b.Helper()
-	b.start(supervisor.Actor(Puppets, "p", b.stage(), opts...))
+	var c supervisor.Child
+	if len(fields) > 0 {
+		c = fields[0]
+	}
+	c.Name, c.Run = "p", Puppets.With(b.stage())
+	b.start(c)
 	return b.ref("p")
 }
 
@@ -139,7 +144,7 @@ func (b *bed) ref(id string) actor.Ref[puppet] {
 
 func (b *bed) pid(id string) int {
 	for info := range b.tree.Children() {
-		if info.ID == id {
+		if info.Name == id {
 			return info.PID
 		}
 	}
@@ -416,10 +421,6 @@ func containsAll(s string, parts ...string) bool {
 func exitOf(err error) (x *actor.ExitError, ok bool) {
 	ok = errors.As(err, &x)
 	return x, ok
-}
-
-func blueprint[K, A any](k *actor.Kind[K, A], args A, opts ...actor.Option) runtime.Blueprint {
-	return runtime.NewBlueprint(k.With(args).Port(), opts...)
 }
 
 func system(s actor.Scope) *runtime.System { return runtime.SystemOf(s) }

@@ -122,7 +122,7 @@ func TestCallEndsWithItsActor(t *testing.T) {
 // An exit error comes through an actor in the middle.
 func TestNestedExitError(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
+		b.start(supervisor.Child{Name: "a", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "b", Run: Puppets.With(b.stage())})
 		call := PuppetRelay.Go(b.ctx, b.ref("a"), relay{Note: "x", Then: "exit", Route: []actor.Ref[puppet]{b.ref("b")}})
 		b.ends(call.Done(), "the call that ended the actor behind the one in the middle")
 		_, err := call.Result()
@@ -153,10 +153,10 @@ func TestNestedExitError(t *testing.T) {
 func TestActorThatWillNotComeBack(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start(
-			supervisor.Actor(Puppets, "stopped", b.stage()),
-			supervisor.Actor(Puppets, "ended", b.stage(), supervisor.Transient),
-			supervisor.Actor(Puppets, "gone", b.stage(), supervisor.Temporary),
-			supervisor.Actor(Puppets, "ignored", stage{Start: "ignore"}),
+			supervisor.Child{Name: "stopped", Run: Puppets.With(b.stage())},
+			supervisor.Child{Name: "ended", Run: Puppets.With(b.stage()), Restart: supervisor.Transient},
+			supervisor.Child{Name: "gone", Run: Puppets.With(b.stage()), Restart: supervisor.Temporary},
+			supervisor.Child{Name: "ignored", Run: Puppets.With(stage{Start: "ignore"})},
 		)
 		refs := map[string]actor.Ref[puppet]{"stopped": b.ref("stopped"), "ended": b.ref("ended"), "gone": b.ref("gone"), "ignored": b.ref("ignored")}
 		b.must(b.tree.StopChild(b.ctx, "stopped"))

@@ -83,7 +83,7 @@ func TestEndsDuringAStop(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			everywhere(t, func(b *bed) {
-				b.start(supervisor.Actor(Leavers, "l", how))
+				b.start(supervisor.Child{Name: "l", Run: Leavers.With(how)})
 				b.must(b.tree.StopChild(b.ctx, "l"))
 				x := b.list()[0].LastExit
 				if x.Reason != want || (x.Err == nil) != (how == "") {
@@ -101,7 +101,7 @@ func TestEndsDuringAStop(t *testing.T) {
 // nobody would serve its slot.
 func TestGoexit(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Leavers, "l", ""))
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
 		_, err := Leave.Call(b.ctx, b.leaver("l"), "goexit")
 		if x := b.exit(err); x.Reason != actor.ReasonError || !strings.Contains(err.Error(), "Goexit") {
 			b.Fatalf("%v", err)
@@ -113,11 +113,11 @@ func TestGoexit(t *testing.T) {
 // A kind's sentinels are found in the report of an end, too.
 func TestSentinelsOfAnEnd(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Leavers, "l", ""))
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
 		_, err := Leave.Call(b.ctx, b.leaver("l"), "exit")
 		b.exit(err)
 		b.is(err, errLeft)
-		err = b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "m", "constructor fails"))
+		err = b.tree.StartChild(b.ctx, supervisor.Child{Name: "m", Run: Leavers.With("constructor fails")})
 		b.is(err, errLeft)
 		if b.process && !strings.Contains(err.Error(), "no room") {
 			b.Errorf("%v does not say what it printed", err)
@@ -130,17 +130,17 @@ func TestSentinelsOfAnEnd(t *testing.T) {
 func TestConstructorsThatEnd(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start()
-		err := b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "p", "constructor panics"))
+		err := b.tree.StartChild(b.ctx, supervisor.Child{Name: "p", Run: Leavers.With("constructor panics")})
 		if x, ok := exitOf(err); !ok || x.Reason != actor.ReasonPanic || x.Begun != actor.BegunNo || strings.Count(err.Error(), "panic: constructor") != 1 {
 			b.Errorf("panic: %v", err)
 		}
 		if b.process { // a goroutine that hangs stays, and would be a leak
-			err = b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "h", "constructor hangs", supervisor.StartTimeout(50*time.Millisecond)))
+			err = b.tree.StartChild(b.ctx, supervisor.Child{Name: "h", Run: Leavers.With("constructor hangs"), StartTimeout: 50 * time.Millisecond})
 			if x, ok := exitOf(err); !ok || x.Reason != actor.ReasonStartTimeout {
 				b.Errorf("start timeout: %v", err)
 			}
 		}
-		b.must(b.tree.StartChild(b.ctx, supervisor.Actor(Leavers, "i", "ignore")))
+		b.must(b.tree.StartChild(b.ctx, supervisor.Child{Name: "i", Run: Leavers.With("ignore")}))
 		b.events.wait(actor.EventIgnored, "/i")
 	})
 }
@@ -148,7 +148,7 @@ func TestConstructorsThatEnd(t *testing.T) {
 // An ended ctx is the error of a send, together with its cause.
 func TestCauseOfAnEndedContext(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Leavers, "l", ""))
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
 		ctx, cancel := context.WithCancelCause(b.ctx)
 		cancel(errLeft)
 		_, err := Leave.Call(ctx, b.leaver("l"), "hello")
@@ -160,7 +160,7 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 // After a stop that has returned, no send is taken for one that may arrive.
 func TestSendsToAStoppedActor(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Leavers, "l", ""))
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
 		check(b, "hello")(Leave.Call(b.ctx, b.leaver("l"), "hello"))
 		b.must(b.tree.StopChild(b.ctx, "l"))
 		b.is(Leave.Cast(b.ctx, b.leaver("l"), "hello"), actor.ErrStopped)
@@ -171,7 +171,7 @@ func TestSendsToAStoppedActor(t *testing.T) {
 // TestMain's strictness about released arrays holds in the actors, too.
 func TestStrictInActors(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Leavers, "l", ""))
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
 		check(b, true)(LeaverStrict.Call(b.ctx, b.leaver("l"), actor.None{}))
 	})
 }
@@ -180,7 +180,7 @@ func TestStrictInActors(t *testing.T) {
 type landlord struct{ tree *supervisor.Tree }
 
 func newLandlord(ctx context.Context, _ actor.None) (*landlord, error) {
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(Leavers, "tenant", "")}})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "tenant", Run: Leavers.With("")}}})
 	return &landlord{tree}, err
 }
 
@@ -206,7 +206,7 @@ var (
 // parent's title.
 func TestTitlesBelowAnActor(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		b.start(supervisor.Actor(Landlords, "lord", actor.None{}))
+		b.start(supervisor.Child{Name: "lord", Run: Landlords.With(actor.None{})})
 		lord, err := Landlords.Lookup(b.tree, "lord")
 		b.must(err)
 		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.None{}))

@@ -58,7 +58,7 @@ func init() {
 // The split form: the frontend knows nothing of the backend.
 func TestSplitForm(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Tills, "t", 10))
+		b.start(supervisor.Child{Name: "t", Run: Tills.With(10)})
 		r, err := Tills.Lookup(b.tree, "t")
 		b.must(err)
 		check(b, 7)(TillTake.Call(b.ctx, r, 3))
@@ -105,7 +105,12 @@ func foreignMain() {
 	case "no main":
 		sys, err := runtime.NewSystem(runtime.SystemOptions{})
 		if err == nil {
-			i := sys.Launch("/t", blueprint(Tills, 1))
+			var bp runtime.Blueprint
+			bp, err = runtime.NewBlueprint(Tills.With(1), runtime.Settings{}, 0)
+			if err != nil {
+				break
+			}
+			i := sys.Launch("/t", bp)
 			<-i.Ready()
 			err = i.StartErr()
 			_ = sys.Close(context.Background())
@@ -153,7 +158,7 @@ func asInt(v any) int64 {
 
 func TestForeignPeer(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		b.start(supervisor.Actor(Spellers, "s", "plain"))
+		b.start(supervisor.Child{Name: "s", Run: Spellers.With("plain")})
 		r, err := Spellers.Lookup(b.tree, "s")
 		b.must(err)
 		check(b, 5)(SpellerAdd.Call(b.ctx, r, operands{A: 2, B: 3}))

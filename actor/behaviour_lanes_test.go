@@ -26,7 +26,7 @@ func TestLanes(t *testing.T) {
 		check[int](b, 1)(PuppetAdd.Call(b.ctx, p, 1))
 		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", b.pid("p")))
 		b.must(err)
-		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.lane == actor.RingLane) {
+		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.lane == "ring") {
 			b.Errorf("rings: %v", rings)
 		}
 	})
@@ -103,7 +103,7 @@ func (b *bed) mirror(id string) actor.Ref[mirror] {
 // cross.
 func TestStreamCycle(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Mirrors, "a", actor.None{}), supervisor.Actor(Mirrors, "z", actor.None{}))
+		b.start(supervisor.Child{Name: "a", Run: Mirrors.With(actor.None{})}, supervisor.Child{Name: "z", Run: Mirrors.With(actor.None{})})
 		a, z := b.mirror("a"), b.mirror("z")
 		check[int](b, 200)(Look.Call(b.ctx, a, look{At: z}))
 		_, err := Look.Call(b.ctx, a, look{At: a})
@@ -132,7 +132,7 @@ func cmpOr(errs ...error) error {
 // likewise, however often the memory that it came in is used again.
 func TestBytesAreKept(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Mirrors, "m", actor.None{}))
+		b.start(supervisor.Child{Name: "m", Run: Mirrors.With(actor.None{})})
 		m := b.mirror("m")
 		const n = 200
 		of := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i*7%900) }
@@ -212,10 +212,10 @@ func TestBusyHandlerIsReached(t *testing.T) {
 // socket it may still be on its way, and then it stays with its sender.
 func TestDrainOfHundreds(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		if b.lane != actor.RingLane {
+		if b.lane != "ring" {
 			b.Skip("not promised")
 		}
-		b.start(supervisor.Actor(Puppets, "p", b.stage(), actor.Drain), supervisor.Actor(Mirrors, "m", actor.None{}))
+		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage()), Drain: true}, supervisor.Child{Name: "m", Run: Mirrors.With(actor.None{})})
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, b.ref("p"), act{Note: "first", Gate: g.path}))
 		b.diary.expect("first")
@@ -223,7 +223,7 @@ func TestDrainOfHundreds(t *testing.T) {
 		check[int](b, n)(Flood.Call(b.ctx, b.mirror("m"), flood{b.ref("p"), n}))
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.tree.StopChild(b.ctx, "p") }()
-		for b.list()[0].State != supervisor.StateStopping {
+		for b.list()[0].State != "stopping" {
 			b.must(b.ctx.Err())
 		}
 		g.open()
@@ -249,7 +249,7 @@ const voices = 8
 // and again.
 func TestNoSlotIsForgotten(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Choirs, "c", b.stage()))
+		b.start(supervisor.Child{Name: "c", Run: Choirs.With(b.stage())})
 		c, err := Choirs.Lookup(b.tree, "c")
 		b.must(err)
 		for range 10 {
@@ -282,8 +282,8 @@ func TestRingsForAnEndingActor(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("process mode needs Linux")
 	}
-	b := newBed(t, true, actor.AutoLane)
-	b.start(supervisor.Actor(Mirrors, "m", actor.None{}))
+	b := newBed(t, true, "auto")
+	b.start(supervisor.Child{Name: "m", Run: Mirrors.With(actor.None{})})
 	m, g := b.mirror("m"), b.gate()
 	held := Linger.Go(b.ctx, m, act{Gate: g.path, Note: b.diary.path})
 	b.diary.expect("in hand")

@@ -65,7 +65,7 @@ func TestRunAndStop(t *testing.T) {
 			is     error
 		}{{"", actor.ReasonNormal, nil}, {"error", actor.ReasonError, fs.ErrPermission}, {"canceled", actor.ReasonError, context.Canceled}} {
 			g := b.gate()
-			b.start(supervisor.Actor(Singers, "s", song{Diary: b.diary.path, Gate: g.path, Run: c.run}, supervisor.Temporary))
+			b.start(supervisor.Child{Name: "s", Run: Singers.With(song{Diary: b.diary.path, Gate: g.path, Run: c.run}), Restart: supervisor.Temporary})
 			b.diary.expect("run")
 			check(b, "la")(Sing.Call(b.ctx, must(Singers.Lookup(b.tree, "s")), actor.None{})) // beside the loop
 			g.open()
@@ -80,8 +80,8 @@ func TestRunAndStop(t *testing.T) {
 
 func TestOrderlyStop(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		for _, timeout := range []time.Duration{20 * time.Second, actor.Forever} {
-			b.start(supervisor.Actor(Singers, "s", song{Diary: b.diary.path, Run: "wait", Stop: "encore"}, supervisor.StopTimeout(timeout)))
+		for _, timeout := range []time.Duration{20 * time.Second, supervisor.Forever} {
+			b.start(supervisor.Child{Name: "s", Run: Singers.With(song{Diary: b.diary.path, Run: "wait", Stop: "encore"}), StopTimeout: timeout})
 			b.diary.expect("run")
 			b.must(b.tree.StopChild(b.ctx, "s"))
 			b.diary.expect(fmt.Sprintf("stop, bounded: %v, in time: true", timeout > 0))
@@ -97,7 +97,7 @@ func TestOrderlyStop(t *testing.T) {
 // abandoned if it is a goroutine.
 func TestStopTimeout(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(supervisor.StopTimeout(50 * time.Millisecond))
+		p := b.puppet(supervisor.Child{StopTimeout: 50 * time.Millisecond})
 		g := b.gate()
 		held := PuppetAct.Go(b.ctx, p, act{Note: "deaf", Gate: g.path})
 		b.diary.expect("deaf")
@@ -120,7 +120,7 @@ func TestStopTimeout(t *testing.T) {
 // Drain: an orderly stop serves what is waiting.
 func TestDrain(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(actor.Drain, supervisor.StopTimeout(20*time.Second))
+		p := b.puppet(supervisor.Child{Drain: true, StopTimeout: 20 * time.Second})
 		const n = 300
 		inHand, letGo := context.WithCancel(b.ctx)
 		defer letGo()
@@ -131,7 +131,7 @@ func TestDrain(t *testing.T) {
 		}
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.tree.StopChild(b.ctx, "p") }()
-		for b.list()[0].State != supervisor.StateStopping {
+		for b.list()[0].State != "stopping" {
 			b.must(b.ctx.Err())
 		}
 		letGo() // the actor hears of that when all is in its mailbox
@@ -150,7 +150,7 @@ func TestDrain(t *testing.T) {
 // An actor that says so is not restarted, whatever its type.
 func TestDoNotRestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage()))
+		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "q", Run: Puppets.With(b.stage())})
 		for id, how := range map[string]string{"p": "exit for good", "q": "exit code 125"} {
 			if !b.process {
 				how = "exit for good"
@@ -170,8 +170,8 @@ func TestDoNotRestart(t *testing.T) {
 func TestFailingStart(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		for how, text := range map[string]string{"fail": "no stage", "panic": "stage fright", "hang": "not ready after"} {
-			_, err := supervisor.Start(b.ctx, supervisor.Spec{Defaults: b.options, Logger: slog.New(slog.DiscardHandler), Children: []supervisor.Child{
-				supervisor.Actor(Puppets, "p", stage{Start: how}, supervisor.StartTimeout(map[bool]time.Duration{true: 300 * time.Millisecond, false: 0}[how == "hang"]))}})
+			_, err := supervisor.Start(b.ctx, supervisor.Spec{Defaults: b.fields, Children: []supervisor.Child{
+				{Name: "p", Run: Puppets.With(stage{Start: how}), StartTimeout: map[bool]time.Duration{true: 300 * time.Millisecond, false: 0}[how == "hang"]}}}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err == nil || !containsAll(err.Error(), "/p", text) {
 				b.Fatalf("%s: %v", how, err)
 			}
@@ -185,7 +185,7 @@ func TestFailingStart(t *testing.T) {
 // The watchdog notices a process that stands still.
 func TestWatchdog(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		p := b.puppet(actor.Watchdog(200 * time.Millisecond))
+		p := b.puppet(supervisor.Child{Watchdog: 200 * time.Millisecond})
 		held := PuppetAct.Go(b.ctx, p, act{Note: "in", Then: "ctx"})
 		b.diary.expect("in")
 		b.must(syscall.Kill(b.pid("p"), syscall.SIGSTOP))

@@ -132,7 +132,7 @@ func (l *logLines) nothing() {
 func TestLogger(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo)
-		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.None{})}})
+		b.startSpec(supervisor.Spec{Children: []supervisor.Child{{Name: "c", Run: Chroniclers.With(actor.None{})}}}, supervisor.Options{Logger: logger})
 		c, err := Chroniclers.Lookup(b.tree, "c")
 		b.must(err)
 		check(b, actor.None{})(ChronicleAll.Call(b.ctx, c, actor.None{}))
@@ -171,12 +171,11 @@ type tower struct {
 
 func newTower(ctx context.Context, t tower) (*tower, error) {
 	if t.Floors > 1 {
-		var opts []actor.Option
+		up := supervisor.Child{Name: "up", Run: Towers.With(tower{t.Floors - 1, t.Attic})}
 		if t.Floors == 2 && t.Attic {
-			opts = append(opts, actor.InProcess())
+			up.InProcess = true
 		}
-		_, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-			supervisor.Actor(Towers, "up", tower{t.Floors - 1, t.Attic}, opts...)}})
+		_, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{up}})
 		return &t, err
 	}
 	actor.Logger(ctx).Info("logged")
@@ -206,7 +205,7 @@ func TestLogsFromBelow(t *testing.T) {
 	inProcesses(t, func(b *bed) {
 		for _, attic := range []bool{false, true} {
 			log, logger := newLogLines(b, slog.LevelInfo)
-			b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Towers, "t", tower{3, attic})}})
+			b.startSpec(supervisor.Spec{Children: []supervisor.Child{{Name: "t", Run: Towers.With(tower{3, attic})}}}, supervisor.Options{Logger: logger})
 			top, err := Towers.Lookup(b.tree, "t/up/up")
 			b.must(err)
 			pid, err := TowerPID.Call(b.ctx, top, actor.None{})
@@ -228,7 +227,7 @@ func TestLogsFromBelow(t *testing.T) {
 func TestLogLevel(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		log, logger := newLogLines(b, slog.LevelInfo+3)
-		b.startSpec(supervisor.Spec{Logger: logger, Children: []supervisor.Child{supervisor.Actor(Chroniclers, "c", actor.None{})}})
+		b.startSpec(supervisor.Spec{Children: []supervisor.Child{{Name: "c", Run: Chroniclers.With(actor.None{})}}}, supervisor.Options{Logger: logger})
 		c, err := Chroniclers.Lookup(b.tree, "c")
 		b.must(err)
 		check(b, 3)(ChronicleLevel.Call(b.ctx, c, actor.None{}))

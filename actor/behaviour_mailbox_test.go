@@ -7,14 +7,13 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
 // A full mailbox blocks its sender until ctx ends, or says so: guarantee 6.
 func TestFullMailbox(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(actor.MailboxCapacity(4, 0))
+		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 4}})
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
 		b.diary.expect("held") // begun: it does not count any more
@@ -45,7 +44,7 @@ func TestFullMailbox(t *testing.T) {
 // mailbox.
 func TestMailboxBytes(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(actor.MailboxCapacity(0, 64<<10))
+		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Bytes: 64 << 10}})
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path}))
 		b.diary.expect("held")
@@ -69,7 +68,7 @@ func TestMailboxBytes(t *testing.T) {
 // the receiver turns out to have.
 func TestBurstBeforeTheLink(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(actor.MailboxCapacity(2, 0))
+		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 2}})
 		const n = 200
 		for i := range n {
 			for {
@@ -93,7 +92,7 @@ func TestBurstBeforeTheLink(t *testing.T) {
 func TestStoppedReceiver(t *testing.T) {
 	inProcesses(t, func(b *bed) {
 		const capacity, size = 256 << 10, 4 << 10
-		p := b.puppet(actor.MailboxCapacity(1<<20, capacity))
+		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 1 << 20, Bytes: capacity}})
 		check(b, 0)(PuppetAdd.Call(b.ctx, p, 0))
 		b.halt("p")
 		accepted := 0
@@ -110,7 +109,7 @@ func TestStoppedReceiver(t *testing.T) {
 		if accepted*size < capacity/2 {
 			b.Fatalf("only %d messages were accepted", accepted)
 		}
-		if n := runtime.SystemOf(b.tree).Stats().Unbegun; n*size > capacity || n < accepted-8 { // the stop takes a moment
+		if n := system(b.tree).Stats().Unbegun; n*size > capacity || n < accepted-8 { // the stop takes a moment
 			b.Fatalf("%d messages are in our hands, %d were accepted", n, accepted)
 		}
 		waiting := make(chan error, 1)
@@ -125,8 +124,8 @@ func TestStoppedReceiver(t *testing.T) {
 // over the system's limit do not travel at all. Both directions.
 func TestMessagesOfAnySize(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.startSpec(supervisor.Spec{Inline: 64 << 10, MaxMessage: 1 << 20, Children: []supervisor.Child{
-			supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage())}})
+		b.startSpec(supervisor.Spec{Children: []supervisor.Child{
+			{Name: "p", Run: Puppets.With(b.stage())}, {Name: "q", Run: Puppets.With(b.stage())}}}, supervisor.Options{Inline: 64 << 10, MaxMessage: 1 << 20})
 		p := b.ref("p")
 		for _, n := range []int{0, 1, 60 << 10, 64<<10 - 1, 64 << 10, 64<<10 + 1, 300 << 10, 1000 << 10} {
 			r, err := PuppetEcho.Call(b.ctx, p, echo{Data: make([]byte, n), Want: n})
@@ -151,7 +150,7 @@ func TestMessagesOfAnySize(t *testing.T) {
 // Large messages that are not begun go to the replacement like any other.
 func TestLargeMessagesAcrossARestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.startSpec(supervisor.Spec{Inline: 64 << 10, Children: []supervisor.Child{supervisor.Actor(Puppets, "p", b.stage())}})
+		b.startSpec(supervisor.Spec{Children: []supervisor.Child{{Name: "p", Run: Puppets.With(b.stage())}}}, supervisor.Options{Inline: 64 << 10})
 		p := b.ref("p")
 		g := b.gate()
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "held", Gate: g.path, Then: "die"}))
@@ -168,7 +167,7 @@ func TestLargeMessagesAcrossARestart(t *testing.T) {
 // A method that nobody serves, a reference of another kind, none at all.
 func TestWrongAddresses(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Faucets, "f", actor.None{}))
+		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "f", Run: Faucets.With(actor.None{})})
 		_, err := ghostMethod().Call(b.ctx, b.ref("p"), 1)
 		b.is(err, actor.ErrUnknown)
 		b.must(ghostMethod().Cast(b.ctx, b.ref("p"), 1))

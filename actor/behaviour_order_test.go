@@ -135,7 +135,7 @@ func TestPoison(t *testing.T) {
 func TestSendsDuringRestart(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		g := b.gate()
-		b.start(supervisor.Actor(Slowpokes, "s", g.path))
+		b.start(supervisor.Child{Name: "s", Run: Slowpokes.With(g.path)})
 		r, err := Slowpokes.Lookup(b.tree, "s")
 		b.must(err)
 		down := SlowpokeEnd.Go(b.ctx, r, actor.None{})
@@ -190,7 +190,7 @@ var (
 // their order.
 func TestOrderOfManyGoroutines(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		p := b.puppet(actor.MailboxCapacity(8, 0)) // full most of the time
+		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 8}}) // full most of the time
 		const senders, each = 8, 30
 		errs := make(chan error, senders)
 		for s := range senders {

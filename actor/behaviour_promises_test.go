@@ -20,7 +20,7 @@ func TestCallsInHandEndWithTheirActor(t *testing.T) {
 			if !b.process && (then == "die" || then == "exit code 3") {
 				continue // it would be the test's end
 			}
-			b.start(supervisor.Actor(Puppets, "p", b.stage(), supervisor.Temporary), supervisor.Actor(Puppets, "q", b.stage()))
+			b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage()), Restart: supervisor.Temporary}, supervisor.Child{Name: "q", Run: Puppets.With(b.stage())})
 			p := b.ref("p")
 			calls := map[string]*actor.Future[string]{}
 			for _, id := range []string{"a deferred call", "a second deferred call"} {
@@ -111,7 +111,7 @@ var (
 // The events of casts that came to nothing name who sent them.
 func TestEventsNameTheSender(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Posters, "poster", actor.None{}), supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "gone", b.stage()))
+		b.start(supervisor.Child{Name: "poster", Run: Posters.With(actor.None{})}, supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "gone", Run: Puppets.With(b.stage())})
 		poster, err := Posters.Lookup(b.tree, "poster")
 		b.must(err)
 		from := map[string]func(letter) error{

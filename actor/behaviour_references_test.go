@@ -20,10 +20,10 @@ type director struct{ stage stage }
 func (d *director) Hire(ctx context.Context, names []string) ([]actor.Ref[puppet], error) {
 	spec := supervisor.Spec{Name: "cast", Intensity: 100}
 	if os.Getpid() == d.stage.Test {
-		spec.Defaults = []actor.Option{actor.InProcess()}
+		spec.Defaults = supervisor.Child{InProcess: true}
 	}
 	for _, name := range names {
-		spec.Children = append(spec.Children, supervisor.Actor(Puppets, name, d.stage))
+		spec.Children = append(spec.Children, supervisor.Child{Name: name, Run: Puppets.With(d.stage)})
 	}
 	tree, err := supervisor.Start(ctx, spec)
 	if err != nil {
@@ -55,7 +55,7 @@ var (
 // actor directly, also across two levels of processes, both ways.
 func TestReferencesInMessages(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Directors, "d", b.stage()), supervisor.Actor(Directors, "e", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
+		b.start(supervisor.Child{Name: "d", Run: Directors.With(b.stage())}, supervisor.Child{Name: "e", Run: Directors.With(b.stage())}, supervisor.Child{Name: "p", Run: Puppets.With(b.stage())})
 		d, e := must(Directors.Lookup(b.tree, "d")), must(Directors.Lookup(b.tree, "e"))
 		in, err := DirectorHire.Call(b.ctx, d, []string{"x", "y"})
 		b.must(err)
@@ -98,7 +98,7 @@ func TestReferencesInMessages(t *testing.T) {
 // still.
 func TestSiblingsOfAStoppedParent(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		b.start(supervisor.Actor(Directors, "d", b.stage()))
+		b.start(supervisor.Child{Name: "d", Run: Directors.With(b.stage())})
 		in, err := DirectorHire.Call(b.ctx, must(Directors.Lookup(b.tree, "d")), []string{"x", "y"})
 		b.must(err)
 		there := relay{Note: "there", Route: []actor.Ref[puppet]{in[1]}}
@@ -202,7 +202,7 @@ func TestMonitor(t *testing.T) {
 // A monitor in another process than the supervisor's.
 func TestMonitorAcrossProcesses(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Directors, "d", b.stage()))
+		b.start(supervisor.Child{Name: "d", Run: Directors.With(b.stage())})
 		in, err := DirectorHire.Call(b.ctx, must(Directors.Lookup(b.tree, "d")), []string{"x"})
 		b.must(err)
 		ctx, cancel := context.WithCancel(b.ctx)
@@ -235,7 +235,7 @@ func TestMonitorAcrossProcesses(t *testing.T) {
 // Inboxes: actors send to code that is none.
 func TestInbox(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Couriers, "c", actor.None{}))
+		b.start(supervisor.Child{Name: "c", Run: Couriers.With(actor.None{})})
 		c := must(Couriers.Lookup(b.tree, "c"))
 		in := actor.NewInbox[string](b.tree, 4)
 		defer in.Close()
@@ -304,7 +304,7 @@ var (
 // Timers: a message later, unless its actor has ended by then.
 func TestAfter(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Clocks, "c", b.stage(), supervisor.Transient))
+		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "c", Run: Clocks.With(b.stage()), Restart: supervisor.Transient})
 		c := must(Clocks.Lookup(b.tree, "c"))
 		check(b, true)(ClockSet.Call(b.ctx, c, alarm{After: time.Millisecond, To: b.ref("p"), Note: "tick"}))
 		b.diary.expect("tick") // though the handler's ctx has ended

@@ -10,7 +10,7 @@ import (
 // Handlers run one at a time, or n at a time for a kind that says so.
 func TestConcurrent(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Crowds, "c", b.stage()))
+		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "c", Run: Crowds.With(b.stage())})
 		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		first, second := b.gate(), b.gate()
@@ -49,7 +49,7 @@ func TestConcurrent(t *testing.T) {
 // A death with several messages in hand ends them all, and replays none.
 func TestDeathOfACrowd(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Crowds, "c", b.stage()))
+		b.start(supervisor.Child{Name: "c", Run: Crowds.With(b.stage())})
 		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		held := CrowdAct.Go(b.ctx, c, act{Note: "held", Then: "ctx"})
@@ -75,7 +75,7 @@ func TestDeathOfACrowd(t *testing.T) {
 // A call that would wait for itself is refused at once: guarantee 7.
 func TestCallCycle(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()))
+		b.start(supervisor.Child{Name: "a", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "b", Run: Puppets.With(b.stage())})
 		a, z := b.ref("a"), b.ref("b")
 		for _, route := range [][]actor.Ref[puppet]{{a}, {z, a}, {z, z}, {a, z}} {
 			_, err := PuppetRelay.Call(b.ctx, a, relay{Route: route})
@@ -89,7 +89,7 @@ func TestCallCycle(t *testing.T) {
 // With a slot to spare an actor may call itself, but not twice over.
 func TestCallCycleWithASlotToSpare(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Crowds, "c", b.stage()), supervisor.Actor(Puppets, "p", b.stage()))
+		b.start(supervisor.Child{Name: "c", Run: Crowds.With(b.stage())}, supervisor.Child{Name: "p", Run: Puppets.With(b.stage())})
 		c, err := Crowds.Lookup(b.tree, "c")
 		b.must(err)
 		p := b.ref("p")
@@ -106,7 +106,7 @@ func TestCallCycleWithASlotToSpare(t *testing.T) {
 // reported, one call fails, and the other goes on.
 func TestCrossedCalls(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		b.start(supervisor.Actor(Puppets, "a", b.stage()), supervisor.Actor(Puppets, "b", b.stage()), supervisor.Actor(Puppets, "c", b.stage()))
+		b.start(supervisor.Child{Name: "a", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "b", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "c", Run: Puppets.With(b.stage())})
 		for _, names := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
 			g := b.gate()
 			var calls []*actor.Future[string]
@@ -148,7 +148,7 @@ func TestCrossedCallsThroughOneThatIsBegun(t *testing.T) {
 }
 
 func crossThroughBegun(b *bed, future bool) {
-	b.start(supervisor.Actor(Puppets, "p", b.stage()), supervisor.Actor(Puppets, "q", b.stage()), supervisor.Actor(Puppets, "r", b.stage()))
+	b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "q", Run: Puppets.With(b.stage())}, supervisor.Child{Name: "r", Run: Puppets.With(b.stage())})
 	g := b.gate()
 	calls := []*actor.Future[string]{PuppetRelay.Go(b.ctx, b.ref("r"),
 		relay{Note: "r", Gate: g.path, Route: []actor.Ref[puppet]{b.ref("p")}, Future: future})}
@@ -174,7 +174,7 @@ func TestNoFalseDeadlock(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		var children []supervisor.Child
 		for _, id := range []string{"a", "b", "c", "d"} {
-			children = append(children, supervisor.Actor(Puppets, id, b.stage()))
+			children = append(children, supervisor.Child{Name: id, Run: Puppets.With(b.stage())})
 		}
 		b.start(children...)
 		g := b.gate()

@@ -83,7 +83,7 @@ var (
 
 func (b *bed) faucet() actor.Ref[faucet] {
 	b.Helper()
-	b.start(supervisor.Actor(Faucets, "f", actor.None{}))
+	b.start(supervisor.Child{Name: "f", Run: Faucets.With(actor.None{})})
 	r, err := Faucets.Lookup(b.tree, "f")
 	b.must(err)
 	return r

@@ -3,6 +3,7 @@ package actor
 import (
 	"errors"
 
+	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -24,6 +25,10 @@ var (
 	ErrDuplicate    = errors.New("already replied")                               // a second reply to one request
 	ErrLost         = mailbox.ErrLost                                             // a descriptor did not arrive: the receiver is out of descriptors
 	ErrProtocol     = mailbox.ErrProtocol                                         // the peer broke the protocol
+
+	// ErrNoCgroup means that control groups are required and not available; the
+	// text says where and why.
+	ErrNoCgroup = process.ErrNoCgroup
 
 	// ErrIgnore, returned by a constructor, means: keep the spec, run nothing.
 	ErrIgnore = errors.New("actor: ignore")

@@ -33,19 +33,18 @@ var (
 func ExampleLogger() {
 	ctx := context.Background()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
-			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-				if a.Key == slog.TimeKey || a.Key == "pid" { // they are never the same
-					return slog.Attr{}
-				}
-				return a
-			},
-		})),
 		Children: []supervisor.Child{
-			supervisor.Actor(ledgers, "process", 40),
-			supervisor.Actor(ledgers, "goroutine", 20, actor.InProcess()),
+			{Name: "process", Run: ledgers.With(40)},
+			{Name: "goroutine", Run: ledgers.With(20), InProcess: true},
 		},
-	})
+	}, supervisor.Options{Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "pid" { // they are never the same
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))})
 	if err != nil {
 		panic(err)
 	}

@@ -55,9 +55,8 @@ var (
 // greeterTree starts one greeter under a supervisor, for the examples.
 func greeterTree(ctx context.Context) (*supervisor.Tree, actor.Ref[greeter]) {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger:   slog.New(slog.DiscardHandler),
-		Children: []supervisor.Child{supervisor.Actor(greeters, "greeter", "hello")},
-	})
+		Children: []supervisor.Child{{Name: "greeter", Run: greeters.With("hello")}},
+	}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
 	}

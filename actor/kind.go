@@ -115,8 +115,19 @@ func Implement[K, A, S any](k *Kind[K, A], new func(context.Context, A) (*S, err
 // External says that another executable runs the kind: command makes it from
 // the arguments for each incarnation. It speaks MessagePack-RPC on descriptor
 // 3; one that answers "$/hello" with an error is spoken to in plain mode.
+//
+// command gets its own copy of the arguments each time, decoded from what was
+// encoded when the child was checked. Arrays among them are released when it
+// returns, unless it keeps them.
 func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
-	k.kind.ImplementExternal(func(args any) *exec.Cmd { return command(args.(A)) })
+	k.kind.ImplementExternal(func(src *mailbox.Source) (*exec.Cmd, error) {
+		var args A
+		defer src.AutoRelease()
+		if err := mailbox.DecodeArgs(src, &args); err != nil {
+			return nil, fmt.Errorf("arguments of kind %q: %w", k.kind.Name, err)
+		}
+		return command(args), nil
+	})
 }
 
 // DefineMethod declares a method and binds it, in one: the short form.
@@ -208,19 +219,3 @@ type decodeError struct{ err error }
 
 func (e *decodeError) Error() string { return "bad arguments: " + e.err.Error() }
 func (e *decodeError) Unwrap() error { return e.err }
-
-// Role is a kind with the arguments of its constructor: what a supervisor runs.
-// See [Kind.With].
-type Role struct{ role port.Role }
-
-// With returns an actor of the kind with its arguments, for a supervisor to
-// run.
-func (k *Kind[K, A]) With(args A) Role {
-	return Role{port.Role{Kind: k.kind, Args: args, Encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, args, false)
-	}}}
-}
-
-// Port returns what the runtime starts incarnations from: it is for package
-// supervisor.
-func (r Role) Port() port.Role { return r.role }

@@ -39,7 +39,7 @@ var (
 func TestLargeMessages(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		const limit = mailbox.DefaultInline * 2
-		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.None{})}})
+		b.startSpec(supervisor.Spec{Children: []supervisor.Child{{Name: "polly", Run: Parrots.With(actor.None{})}}}, supervisor.Options{MaxMessage: limit})
 		polly, err := Parrots.Lookup(b.tree, "polly")
 		if err != nil {
 			b.Fatal(err)
@@ -79,7 +79,7 @@ var (
 func TestLargeArguments(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		const size = mailbox.DefaultInline + 1<<20
-		b.start(supervisor.Actor(Hoarders, "h", make([]byte, size)))
+		b.start(supervisor.Child{Name: "h", Run: Hoarders.With(make([]byte, size))})
 		h, err := Hoarders.Lookup(b.tree, "h")
 		if err != nil {
 			b.Fatal(err)

@@ -35,7 +35,11 @@ func TestTraceTravelsAlongCalls(t *testing.T) {
 	defer sys.Close(context.Background())
 	var refs []actor.Ref[tracer]
 	for _, id := range []string{"a", "b"} {
-		i := sys.Launch("/"+id, blueprint(tracers, actor.None{}, actor.InProcess()))
+		bp, err := runtime.NewBlueprint(tracers.With(actor.None{}), runtime.Settings{InProcess: true}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := sys.Launch("/"+id, bp)
 		<-i.Ready()
 		ref, err := tracers.Lookup(sys, id)
 		if err != nil {

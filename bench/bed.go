@@ -63,11 +63,8 @@ type stage struct {
 }
 
 func openStage(ctx context.Context, l lane) (*stage, error) {
-	var opts []actor.Option
-	if l == localLane {
-		opts = append(opts, actor.InProcess())
-	}
-	tree, err := startTree(ctx, l, supervisor.Actor(subjects, "subject", actor.None{}, opts...))
+	child := supervisor.Child{Name: "subject", Run: subjects.With(actor.None{}), InProcess: l == localLane}
+	tree, err := startTree(ctx, l, child)
 	if err != nil {
 		return nil, err
 	}
@@ -95,13 +92,9 @@ func (s *stage) dismiss(ctx context.Context, id string) {
 
 // startTree starts a tree in which whatever dies is started again at once.
 func startTree(ctx context.Context, l lane, children ...supervisor.Child) (*supervisor.Tree, error) {
-	spec := supervisor.Spec{
-		Intensity: 1 << 20,
-		Logger:    slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})),
-		Children:  children,
-	}
-	l.choose(&spec)
-	tree, err := supervisor.Start(ctx, spec)
+	o := l.options()
+	o.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: 1 << 20, Children: children}, o)
 	if err != nil {
 		return nil, fmt.Errorf("starting the actors: %w", err)
 	}

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/supervisor"
-)
+import "github.com/understudy-go/understudy/supervisor"
 
 // lane is a way between a caller and an actor. Its text is a part of the rows'
 // names.
@@ -16,12 +13,13 @@ const (
 	localLane  lane = "local"  // the actor is in this process
 )
 
-// choose has a tree use the lane, as far as its spec decides.
-func (l lane) choose(spec *supervisor.Spec) {
+// options has a tree use the lane, as far as its options decide.
+func (l lane) options() supervisor.Options {
 	switch l {
 	case unspunLane:
-		spec.Spin = -1
+		return supervisor.Options{Spin: -1}
 	case socketLane:
-		spec.Lane = actor.SocketLane
+		return supervisor.Options{Transport: "socket"}
 	}
+	return supervisor.Options{}
 }

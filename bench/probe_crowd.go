@@ -14,10 +14,10 @@ import (
 func openCrowd(ctx context.Context, b *bed) (s session, err error) {
 	var children []supervisor.Child
 	for i := range b.idle {
-		children = append(children, supervisor.Actor(subjects, fmt.Sprintf("idle-%d", i), actor.None{}))
+		children = append(children, supervisor.Child{Name: fmt.Sprintf("idle-%d", i), Run: subjects.With(actor.None{})})
 	}
 	for _, id := range []string{"popular", "partner"} {
-		children = append(children, supervisor.Actor(subjects, id, actor.None{}))
+		children = append(children, supervisor.Child{Name: id, Run: subjects.With(actor.None{})})
 	}
 	tree, err := startTree(ctx, ringLane, children...)
 	if err != nil {
@@ -30,7 +30,7 @@ func openCrowd(ctx context.Context, b *bed) (s session, err error) {
 	}()
 	refs := make([]actor.Ref[subject], len(children))
 	for i, c := range children {
-		if refs[i], err = subjects.Lookup(tree, c.ID()); err != nil {
+		if refs[i], err = subjects.Lookup(tree, c.Name); err != nil {
 			return nil, err
 		}
 	}

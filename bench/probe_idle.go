@@ -40,7 +40,7 @@ func openIdle(ctx context.Context, b *bed) (s session, err error) {
 	}
 	children := make([]supervisor.Child, b.idle)
 	for i := range children {
-		children[i] = supervisor.Actor(subjects, fmt.Sprintf("idle-%d", i), actor.None{})
+		children[i] = supervisor.Child{Name: fmt.Sprintf("idle-%d", i), Run: subjects.With(actor.None{})}
 	}
 	if tree, err = startTree(ctx, ringLane, children...); err != nil {
 		return nil, err

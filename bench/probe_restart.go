@@ -13,7 +13,10 @@ import (
 // openRestart measures what a caller sees of a crash: from SIGKILL to the reply
 // of the replacement, to a call that was made at once and waited for it.
 func openRestart(ctx context.Context, b *bed) (session, error) {
-	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "victim", actor.None{})
+	if err := b.tree.StartChild(ctx, supervisor.Child{Name: "victim", Run: subjects.With(actor.None{})}); err != nil {
+		return nil, err
+	}
+	ref, err := subjects.Lookup(b.tree, "victim")
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ type hall struct {
 func openHall(ctx context.Context, l lane, pairs int) (*hall, error) {
 	var children []supervisor.Child
 	for i := range 2 * pairs {
-		children = append(children, supervisor.Actor(subjects, fmt.Sprintf("actor-%d", i), actor.None{}))
+		children = append(children, supervisor.Child{Name: fmt.Sprintf("actor-%d", i), Run: subjects.With(actor.None{})})
 	}
 	tree, err := startTree(ctx, l, children...)
 	if err != nil {
@@ -79,7 +79,7 @@ func openHall(ctx context.Context, l lane, pairs int) (*hall, error) {
 	}
 	h := &hall{tree: tree}
 	for i, c := range children {
-		ref, err := subjects.Lookup(tree, c.ID())
+		ref, err := subjects.Lookup(tree, c.Name)
 		if err != nil {
 			stopTree(tree)
 			return nil, err

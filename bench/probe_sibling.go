@@ -10,7 +10,10 @@ import (
 // openSibling measures an actor that calls its sibling, beside the call that
 // their parent makes to the same actor.
 func openSibling(ctx context.Context, b *bed) (session, error) {
-	ref, err := supervisor.Spawn(ctx, b.tree, subjects, "sibling", actor.None{})
+	if err := b.tree.StartChild(ctx, supervisor.Child{Name: "sibling", Run: subjects.With(actor.None{})}); err != nil {
+		return nil, err
+	}
+	ref, err := subjects.Lookup(b.tree, "sibling")
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func openSpawn(_ context.Context, b *bed) (session, error) {
 // spawn starts an actor, takes the time, and ends it.
 func (b *bed) spawn(ctx context.Context, id string) (time.Duration, error) {
 	start := time.Now()
-	err := b.tree.StartChild(ctx, supervisor.Actor(subjects, id, actor.None{}, supervisor.Temporary))
+	err := b.tree.StartChild(ctx, supervisor.Child{Name: id, Run: subjects.With(actor.None{}), Restart: supervisor.Temporary})
 	took := time.Since(start)
 	if err == nil {
 		err = b.tree.StopChild(ctx, id) // a temporary child's spec goes with it

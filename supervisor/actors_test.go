@@ -18,13 +18,13 @@ import (
 // A crash restarts the actor from its arguments; references follow; the group
 // comes along.
 func TestRestartOfActors(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{
 			Strategy: supervisor.RestForOne, Intensity: 10, Defaults: defaults,
 			Children: []supervisor.Child{
-				supervisor.Actor(players, "a", 1),
-				supervisor.Actor(players, "b", 10),
-				supervisor.Nested("m", supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(players, "c", 100)}}),
+				{Name: "a", Run: players.With(1)},
+				{Name: "b", Run: players.With(10)},
+				{Name: "m", Run: supervisor.Spec{Children: []supervisor.Child{{Name: "c", Run: players.With(100)}}}},
 			},
 		})
 		a, b, c := ref(t, tree, "a"), ref(t, tree, "b"), ref(t, tree, "m/c")
@@ -41,8 +41,8 @@ func TestRestartOfActors(t *testing.T) {
 		must(t, 101)(add.Call(ctx, c, 1))
 		must(t, 3)(add.Call(ctx, a, 1)) // untouched
 		for info := range tree.Children() {
-			if want := map[string]int{"a": 0, "b": 1, "m": 1}[info.ID]; info.Restarts != want {
-				t.Errorf("%s: %d restarts, want %d", info.ID, info.Restarts, want)
+			if want := map[string]int{"a": 0, "b": 1, "m": 1}[info.Name]; info.Restarts != want {
+				t.Errorf("%s: %d restarts, want %d", info.Name, info.Restarts, want)
 			}
 		}
 		stop(t, ctx, tree)
@@ -54,9 +54,9 @@ func TestRestartOfActors(t *testing.T) {
 
 // What ends an actor decides, not the error value.
 func TestEndsOfActors(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{Intensity: 10, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0, supervisor.Transient)}})
+			{Name: "a", Run: players.With(0), Restart: supervisor.Transient}}})
 		events, done := iter.Pull(tree.Events(ctx))
 		defer done()
 		go func() { _ = endBy.Cast(ctx, ref(t, tree, "a"), "canceled") }()
@@ -92,9 +92,9 @@ func TestEndsOfActors(t *testing.T) {
 
 // The give-up path: the tree ends by itself, everything is reaped, Err says why.
 func TestGiveUpOfActors(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{Intensity: supervisor.NoRestarts, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", 0)}})
+			{Name: "a", Run: players.With(0)}, {Name: "b", Run: players.With(0)}}})
 		other, err := pid.Call(ctx, ref(t, tree, "a"), actor.None{})
 		if err != nil {
 			t.Fatal(err)
@@ -111,9 +111,9 @@ func TestGiveUpOfActors(t *testing.T) {
 }
 
 func TestFailedStartOfActors(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
-		_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", refuses)}})
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		_, err := supervisor.Start(ctx, supervisor.Spec{Defaults: defaults, Children: []supervisor.Child{
+			{Name: "a", Run: players.With(0)}, {Name: "b", Run: players.With(refuses)}}}, supervisor.Options{Logger: quiet})
 		var failed *supervisor.StartError
 		if !errors.As(err, &failed) || failed.Path != "/b" || !strings.Contains(err.Error(), "refused") {
 			t.Fatalf("Start returned %v", err)
@@ -122,9 +122,9 @@ func TestFailedStartOfActors(t *testing.T) {
 }
 
 func TestIgnoredStart(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", ignores), supervisor.Actor(players, "b", ignores, supervisor.Temporary), supervisor.Actor(players, "c", 0)}})
+			{Name: "a", Run: players.With(ignores)}, {Name: "b", Run: players.With(ignores), Restart: supervisor.Temporary}, {Name: "c", Run: players.With(0)}}})
 		if n := tree.Count(); n.Specs != 2 || n.Active != 1 {
 			t.Fatalf("%+v", n)
 		}
@@ -137,9 +137,9 @@ func TestIgnoredStart(t *testing.T) {
 
 // A constructor that hangs does not hang the tree.
 func TestStartTimeout(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
-		_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", hangs, supervisor.StartTimeout(20*time.Millisecond))}})
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		_, err := supervisor.Start(ctx, supervisor.Spec{Defaults: defaults, Children: []supervisor.Child{
+			{Name: "a", Run: players.With(0)}, {Name: "b", Run: players.With(hangs), StartTimeout: 20 * time.Millisecond}}}, supervisor.Options{Logger: quiet})
 		var failed *supervisor.StartError
 		if !errors.As(err, &failed) || failed.Path != "/b" {
 			t.Fatalf("Start returned %v", err)
@@ -147,7 +147,7 @@ func TestStartTimeout(t *testing.T) {
 		tree := start(t, ctx, supervisor.Spec{Defaults: defaults})
 		cut, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
-		if err := tree.StartChild(cut, supervisor.Actor(players, "c", hangs)); !errors.Is(err, context.DeadlineExceeded) {
+		if err := tree.StartChild(cut, supervisor.Child{Name: "c", Run: players.With(hangs)}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("StartChild returned %v", err)
 		}
 		stop(t, ctx, tree)
@@ -158,9 +158,9 @@ func TestStartTimeout(t *testing.T) {
 func TestStopTimeoutOfActors(t *testing.T) {
 	ctx := bounded(t)
 	tree := start(t, ctx, supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(stubborn, "a", 0, supervisor.StopTimeout(20*time.Millisecond)),
-		supervisor.Actor(stubborn, "b", 0, supervisor.StopTimeout(0)),
-		supervisor.Actor(stubborn, "c", 0, supervisor.StopTimeout(actor.Forever)),
+		{Name: "a", Run: stubborn.With(0), StopTimeout: 20 * time.Millisecond},
+		{Name: "b", Run: stubborn.With(0), StopTimeout: supervisor.KillAtOnce},
+		{Name: "c", Run: stubborn.With(0), StopTimeout: supervisor.Forever},
 	}})
 	within, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
@@ -169,25 +169,25 @@ func TestStopTimeoutOfActors(t *testing.T) {
 	}
 	for c := range tree.Children() {
 		if c.LastExit.Reason != actor.ReasonKilled {
-			t.Errorf("%s reported as %v", c.ID, c.LastExit)
+			t.Errorf("%s reported as %v", c.Name, c.LastExit)
 		}
 	}
 }
 
-func TestSpawn(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+func TestAddedActors(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{Strategy: supervisor.Dynamic, Defaults: defaults})
 		for i := range 3 {
-			r, err := supervisor.Spawn(ctx, tree, players, fmt.Sprint("w", i), i, supervisor.Temporary)
-			if err != nil {
+			name := fmt.Sprint("w", i)
+			if err := tree.StartChild(ctx, supervisor.Child{Name: name, Run: players.With(i), Restart: supervisor.Temporary}); err != nil {
 				t.Fatal(err)
 			}
-			must(t, i+1)(add.Call(ctx, r, 1))
+			must(t, i+1)(add.Call(ctx, ref(t, tree, name), 1))
 		}
-		if _, err := supervisor.Spawn(ctx, tree, players, "w0", 0); !errors.Is(err, actor.ErrNameTaken) {
+		if err := tree.StartChild(ctx, supervisor.Child{Name: "w0", Run: players.With(0)}); !errors.Is(err, actor.ErrNameTaken) {
 			t.Fatal(err)
 		}
-		if _, err := supervisor.Spawn(ctx, tree, players, "bad", refuses); err == nil {
+		if err := tree.StartChild(ctx, supervisor.Child{Name: "bad", Run: players.With(refuses)}); err == nil {
 			t.Fatal("no error")
 		}
 		if n := tree.Count(); n.Active != 3 || n.Specs != 3 {
@@ -200,9 +200,9 @@ func TestSpawn(t *testing.T) {
 // A tree that an actor starts hangs on the actor: below its path, and gone with
 // it.
 func TestTreeOfAnActor(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree := start(t, ctx, supervisor.Spec{Intensity: 10, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.Actor(players, "a", 0)}})
+			{Name: "a", Run: players.With(0)}}})
 		a := ref(t, tree, "a")
 		for _, name := range []string{"", "named"} {
 			must(t, 42)(spawn.Call(ctx, a, name))
@@ -239,8 +239,8 @@ func TestTreeOfAnActor(t *testing.T) {
 // "Stop ... from inside a handler."
 func TestStopFromInside(t *testing.T) {
 	ctx := bounded(t)
-	theTree = start(t, ctx, supervisor.Spec{Defaults: []actor.Option{actor.InProcess()}, Children: []supervisor.Child{
-		supervisor.Actor(players, "a", 0), supervisor.Actor(players, "b", 0)}})
+	theTree = start(t, ctx, supervisor.Spec{Defaults: supervisor.Child{InProcess: true}, Children: []supervisor.Child{
+		{Name: "a", Run: players.With(0)}, {Name: "b", Run: players.With(0)}}})
 	if err := stopTree.Cast(ctx, ref(t, theTree, "b"), actor.None{}); err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestStopFromInside(t *testing.T) {
 	}
 	for info := range theTree.Children() {
 		if info.LastExit.Reason != actor.ReasonShutdown {
-			t.Errorf("%s ended as %v", info.ID, info.LastExit)
+			t.Errorf("%s ended as %v", info.Name, info.LastExit)
 		}
 	}
 }

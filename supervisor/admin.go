@@ -21,45 +21,42 @@ func (t *Tree) StartChild(ctx context.Context, c Child) error {
 	if err != nil {
 		return err
 	}
-	return t.do(ctx, called{verb: verbStart, id: c.id, spec: s})
-}
-
-// Spawn is StartChild of an actor that returns a reference to it.
-func Spawn[K, A any](ctx context.Context, t *Tree, kind *actor.Kind[K, A], id string, args A, opts ...actor.Option) (actor.Ref[K], error) {
-	if err := t.StartChild(ctx, Actor(kind, id, args, opts...)); err != nil {
-		return actor.Ref[K]{}, err
-	}
-	return kind.Lookup(t, id)
+	s.launch = &added{launcher: s.launch.(launcher)}
+	return t.do(ctx, called{verb: verbStart, id: c.Name, spec: s})
 }
 
 // StopChild stops a child, or ends its restarting, for good. It is nil, too, if
 // the child does not run. The spec stays, unless the child is temporary or
 // the strategy Dynamic. A stop that has begun goes on when ctx ends before
 // the child's end; one that waits for another operation is withdrawn.
-func (t *Tree) StopChild(ctx context.Context, id string) error {
-	return t.do(ctx, called{verb: verbStop, id: id})
+func (t *Tree) StopChild(ctx context.Context, name string) error {
+	return t.do(ctx, called{verb: verbStop, id: name})
 }
 
 // RestartChild starts a child that does not run, and returns when it is ready.
 // If the start fails or ctx ends before, the spec stays. See [ErrRunning] and
 // [ErrRestarting].
-func (t *Tree) RestartChild(ctx context.Context, id string) error {
-	return t.do(ctx, called{verb: verbRestart, id: id})
+func (t *Tree) RestartChild(ctx context.Context, name string) error {
+	return t.do(ctx, called{verb: verbRestart, id: name})
 }
 
 // DeleteChild forgets a child that does not run. See [ErrRunning] and
 // [ErrRestarting].
-func (t *Tree) DeleteChild(ctx context.Context, id string) error {
-	return t.do(ctx, called{verb: verbDelete, id: id})
+func (t *Tree) DeleteChild(ctx context.Context, name string) error {
+	return t.do(ctx, called{verb: verbDelete, id: name})
 }
 
 // do sends a call to the runner and waits for the answer, or for ctx. Calls
 // queue: one that finds a restart under way waits for it.
 func (t *Tree) do(ctx context.Context, c called) error {
+	offer, _ := c.spec.launch.(*added)
 	fail := func(err error) error {
 		return fmt.Errorf("%v %s: %w", c.verb, join(t.path, c.id), err)
 	}
 	if ctx.Err() != nil {
+		if offer != nil {
+			offer.release()
+		}
 		return fail(context.Cause(ctx))
 	}
 	answer := make(chan error, 1)
@@ -67,6 +64,9 @@ func (t *Tree) do(ctx context.Context, c called) error {
 	t.last++
 	c.call = t.last
 	t.calls[c.call] = answer
+	if offer != nil {
+		t.offers[c.call] = offer
+	}
 	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
@@ -74,6 +74,12 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		t.mu.Unlock()
 	}()
 	if !t.inbox.post(c) {
+		if offer != nil {
+			offer.release()
+			t.mu.Lock()
+			delete(t.offers, c.call)
+			t.mu.Unlock()
+		}
 		return fail(errStopped)
 	}
 	select {
@@ -103,16 +109,22 @@ func (t *Tree) do(ctx context.Context, c called) error {
 func (t *Tree) answer(r reply) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if offer := t.offers[r.call]; offer != nil {
+		delete(t.offers, r.call)
+		if r.err != nil {
+			offer.release() // it was not taken, or is not kept
+		}
+	}
 	if ch := t.calls[r.call]; ch != nil {
 		ch <- r.err // it has room: one reply a call
 	}
 }
 
-// Supervisor returns the nested supervisor of that id, or of that path of ids
-// ("media/decoders"), as it runs now. A later incarnation is another Tree.
-func (t *Tree) Supervisor(id string) (*Tree, error) {
+// Supervisor returns the nested supervisor of that name, or of that path of
+// names ("media/decoders"), as it runs now. A later incarnation is another Tree.
+func (t *Tree) Supervisor(name string) (*Tree, error) {
 	for sub := t; ; {
-		first, rest, more := strings.Cut(id, "/")
+		first, rest, more := strings.Cut(name, "/")
 		c := sub.state.Load().find(first)
 		if c == nil || !c.supervisor {
 			return nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotFound)
@@ -124,6 +136,6 @@ func (t *Tree) Supervisor(id string) (*Tree, error) {
 		if !more {
 			return n.t, nil
 		}
-		sub, id = n.t, rest
+		sub, name = n.t, rest
 	}
 }

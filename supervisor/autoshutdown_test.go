@@ -13,7 +13,7 @@ import (
 func TestAutoShutdown(t *testing.T) {
 	any1 := rules{intensity: 1000, period: time.Second, auto: AutoShutdownAny}
 	all := rules{intensity: 1000, period: time.Second, auto: AutoShutdownAll}
-	sig := func(id string, r actor.Option) spec { return kid(id, r, Significant) }
+	sig := func(id string, r Restart) spec { return kid(id, Child{Restart: r, Significant: true}) }
 	for _, tc := range []struct {
 		name  string
 		rules rules
@@ -60,8 +60,8 @@ func TestAutoShutdown(t *testing.T) {
 		{"never", rules{intensity: 1000, period: time.Second}, func(w *world) { w.finish("t1"); w.finish("t2"); w.finish("p") }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := startedWorld(t, tc.rules, kid("t1", Transient, Significant, WithBackoff(actor.Backoff{Min: time.Hour})),
-				sig("t2", Transient), sig("p", Temporary), kid("plain", Transient))
+			w := startedWorld(t, tc.rules, kid("t1", Child{Restart: Transient, Significant: true, Backoff: Backoff{Min: time.Hour}}),
+				sig("t2", Transient), sig("p", Temporary), kid("plain", Child{Restart: Transient}))
 			tc.do(w)
 			if tc.ends {
 				w.expectEnd(endAutoShutdown)
@@ -79,7 +79,7 @@ func TestAutoShutdown(t *testing.T) {
 func TestAutoShutdownNotByGroupRestart(t *testing.T) {
 	for _, auto := range []AutoShutdown{AutoShutdownAny, AutoShutdownAll} {
 		w := startedWorld(t, rules{strategy: OneForAll, intensity: 9, period: time.Second, auto: auto},
-			kid("a"), kid("p", Temporary, Significant), kid("t", Transient, Significant))
+			kid("a"), kid("p", Child{Restart: Temporary, Significant: true}), kid("t", Child{Restart: Transient, Significant: true}))
 		w.stubborn["t"] = true
 		w.crash("a")
 		w.finish("p") // by itself, in the midst of a group restart that takes it along

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -15,8 +16,9 @@ type instance interface {
 	StartErr() error        // after Ready: nil if it is ready; otherwise it is being reaped
 	Done() <-chan struct{}  // closed when it is gone and reaped
 	Exit() actor.ExitStatus // after Done
-	// Stop asks it to end, to be killed after the timeout (actor.Forever: never),
-	// and returns at once. It works in every state; a shorter later timeout wins.
+	// Stop asks it to end, to be killed after the timeout (0: at once;
+	// negative: never), and returns at once. It works in every state; a shorter
+	// later timeout wins.
 	Stop(timeout time.Duration)
 	PID() int // 0: none of its own
 	Incarnation() actor.Incarnation
@@ -25,16 +27,32 @@ type instance interface {
 var _ instance = (*runtime.Instance)(nil)
 
 // actorBody is a child that is an actor.
-type actorBody struct{ blueprint runtime.Blueprint }
+type actorBody struct{ role actor.Role }
 
-func (b actorBody) kind() string { return b.blueprint.Kind.Name }
+func (b actorBody) kind() string { return b.role.Kind() }
 
-func (b actorBody) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
-	bp := b.blueprint.With(defaults, opts)
-	return actorLauncher{bp}, bp.Settings, bp.Validate()
+func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
+	c = c.or(p.defaults)
+	l, err := newActorLauncher(b.role, c, c.stopTimeout(defaultStopTimeout), p.max)
+	if err != nil {
+		return nil, c, err
+	}
+	return l, c, nil
 }
 
+// actorLauncher starts an actor from its encoded arguments.
 type actorLauncher struct{ blueprint runtime.Blueprint }
+
+func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
+	bp, err := runtime.NewBlueprint(r, c.settings(stopTimeout), max)
+	if faults := c.check(); faults != nil {
+		if err == nil {
+			bp.Release()
+		}
+		err = errors.Join(faults, err)
+	}
+	return actorLauncher{bp}, err
+}
 
 func (l actorLauncher) launch(parent *Tree, path string) instance {
 	return parent.system.Launch(path, l.blueprint)
@@ -42,27 +60,32 @@ func (l actorLauncher) launch(parent *Tree, path string) instance {
 
 func (l actorLauncher) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
+func (l actorLauncher) release() { l.blueprint.Release() }
+
 // nestedBody is a child that is a supervisor in the same process.
 type nestedBody struct{ spec Spec }
 
-// KindSupervisor is the kind of a nested supervisor in [ChildInfo] and events.
-const KindSupervisor = "supervisor"
+// kindSupervisor is the kind of a nested supervisor in ChildInfo and events.
+const kindSupervisor = "supervisor"
 
-func (b nestedBody) kind() string { return KindSupervisor }
+func (b nestedBody) kind() string { return kindSupervisor }
 
-func (b nestedBody) prepare(path string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
-	settings := apply(opts)
-	errs := []error{settings.Check(), b.spec.checkNotRoot(path)}
-	if settings.InProcess || settings.Dir != "" || len(settings.Env) > 0 || settings.Limits != (actor.Limits{}) ||
-		settings.Capacity != 0 || settings.CapacityBytes != 0 {
-		errs = append(errs, errors.New("options of processes and mailboxes belong in the Defaults of the nested spec"))
+func (b nestedBody) prepare(path string, p *plan, c Child) (launcher, Child, error) {
+	errs := []error{c.check()}
+	if c.concernsProcess() {
+		errs = append(errs, errors.New("Drain, Watchdog, InProcess, Mailbox and Process are an actor's: they belong in the Defaults of the nested spec"))
 	}
 	if b.spec.Name != "" {
-		errs = append(errs, errors.New("a nested supervisor is named by its id and can have no Name"))
+		errs = append(errs, errors.New("a nested supervisor has its child's name and can have no Name"))
 	}
-	p, err := makePlan(path, b.spec, defaults)
-	errs = append(errs, err)
-	return nestedLauncher{p, settings.StartTimeout}, settings, errors.Join(errs...)
+	sub, err := makePlan(path, b.spec, p.defaults, p.max)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		if sub != nil {
+			sub.release()
+		}
+		return nil, c, err
+	}
+	return nestedLauncher{sub, c.StartTimeout}, c, nil
 }
 
 // nestedLauncher starts a supervisor from its spec each time: what was added
@@ -84,3 +107,14 @@ func (l nestedLauncher) tell(h host, path string, st runtime.PathState) {
 		l.plan.tell(h, path, st)
 	}
 }
+
+func (l nestedLauncher) release() { l.plan.release() }
+
+// added is the launcher of a child that was added at run time. It belongs to
+// the running supervisor and not to its plan.
+type added struct {
+	launcher
+	once sync.Once
+}
+
+func (a *added) release() { a.once.Do(a.launcher.release) }

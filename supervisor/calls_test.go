@@ -32,7 +32,7 @@ func TestStartChild(t *testing.T) {
 	w.starts["ignored"] = []error{actor.ErrIgnore}
 	w.expectReply(w.call(verbStart, "ignored", kid("ignored")), nil)
 	w.starts["ignored temp"] = []error{actor.ErrIgnore}
-	w.expectReply(w.call(verbStart, "ignored temp", kid("ignored temp", Temporary)), nil)
+	w.expectReply(w.call(verbStart, "ignored temp", kid("ignored temp", Child{Restart: Temporary})), nil)
 	w.expect("a:stopped b:running x:running y:running ignored:stopped")
 	w.log = nil
 	w.send(stopAsked{})
@@ -43,7 +43,7 @@ func TestStartChild(t *testing.T) {
 // ErrNotFound." The other children are not touched under any strategy.
 func TestStopChild(t *testing.T) {
 	for _, st := range []Strategy{OneForOne, RestForOne, OneForAll} {
-		w := startedWorld(t, anything(st), kid("a"), kid("b", Temporary), kid("c"))
+		w := startedWorld(t, anything(st), kid("a"), kid("b", Child{Restart: Temporary}), kid("c"))
 		w.expectReply(w.call(verbStop, "a"), nil)
 		w.expectReply(w.call(verbStop, "a"), nil)
 		w.expectReply(w.call(verbStop, "b"), nil)

@@ -153,7 +153,7 @@ func (c *chaos) checkSpecs(old state, ev event, actions []action) {
 		}
 	}
 	for _, k := range old.children {
-		if c.s.index(k.id) < 0 && k.restart != actor.Temporary && old.strategy != Dynamic && !allowed[k.id] {
+		if c.s.index(k.id) < 0 && k.restart != Temporary && old.strategy != Dynamic && !allowed[k.id] {
 			c.t.Fatalf("%#v: the spec of %s was lost (%v)", ev, k.id, k.phase)
 		}
 	}
@@ -208,7 +208,7 @@ func (c *chaos) check() {
 	}
 	if c.s.op.kind == opNone && len(c.inbox) == 0 && !c.excused {
 		for _, k := range c.s.children {
-			if k.phase == idle && !(k.restart == actor.Transient && c.normal[k.id]) && !waiting {
+			if k.phase == idle && !(k.restart == Transient && c.normal[k.id]) && !waiting {
 				c.t.Fatalf("%s was forgotten", k.id)
 			}
 		}
@@ -266,13 +266,13 @@ func (c *chaos) fail(id string, err error) {
 
 func TestChaos(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kinds := []actor.Restart{actor.Permanent, actor.Transient, actor.Temporary}
+		kinds := []Restart{Permanent, Transient, Temporary}
 		newKid := func(id string, significant bool) spec {
 			k := kid(id)
 			k.restart = rapid.SampledFrom(kinds).Draw(t, "restart "+id)
-			k.significant = significant && k.restart != actor.Permanent && rapid.Bool().Draw(t, "significant")
+			k.significant = significant && k.restart != Permanent && rapid.Bool().Draw(t, "significant")
 			if rapid.Bool().Draw(t, "backoff") {
-				k.backoff = actor.Backoff{Min: time.Second, Reset: time.Minute}
+				k.backoff = Backoff{Min: time.Second, Reset: time.Minute}
 			}
 			return k
 		}
@@ -284,7 +284,7 @@ func TestChaos(t *testing.T) {
 		}
 		var specs []spec
 		for i := range rapid.IntRange(0, 5).Draw(t, "children") {
-			specs = append(specs, newKid(string(rune('a'+i)), r.auto != AutoShutdownNever))
+			specs = append(specs, newKid(string(rune('a'+i)), r.auto != autoShutdownNever))
 		}
 		startsWell := rapid.IntRange(0, 4).Draw(t, "starts well") > 0
 		calm := rapid.Bool().Draw(t, "no calls")
@@ -338,7 +338,7 @@ func TestChaos(t *testing.T) {
 					id:   string(rune('a' + rapid.IntRange(0, 6).Draw(t, "id"))),
 				}
 				if call.verb == verbStart {
-					call.spec = newKid(call.id, r.auto != AutoShutdownNever)
+					call.spec = newKid(call.id, r.auto != autoShutdownNever)
 				}
 				c.calls = append(c.calls, call)
 				c.inbox = append(c.inbox, call)

@@ -48,10 +48,10 @@ type policy struct {
 	id          string
 	kind        string
 	supervisor  bool
-	restart     actor.Restart
+	restart     Restart
 	significant bool
-	stopTimeout time.Duration // actor.Forever: none
-	backoff     actor.Backoff
+	stopTimeout time.Duration // 0: kill at once; negative: none
+	backoff     Backoff
 }
 
 // child is one record of the state. Records are immutable: a step that
@@ -206,7 +206,7 @@ func (s *state) tell(c *child, p runtime.PathState) {
 
 // keepsNoStopped reports whether the spec of c goes with its process.
 func (s *state) keepsNoStopped(c *child) bool {
-	return c.restart == actor.Temporary || s.strategy == Dynamic
+	return c.restart == Temporary || s.strategy == Dynamic
 }
 
 // group returns the ids that are started again together with the child: by

@@ -2,17 +2,26 @@
 // those that fail by rules that were proven in Erlang/OTP, and stops them in
 // reverse order.
 //
-// A [Spec] lists children: actors ([Actor]) and further supervisors
-// ([Nested]). [Start] turns it into a running [Tree]; [Run] is the same for a
-// program whose life it is.
+// A [Spec] lists children. Each [Child] says what it runs: an actor, a further
+// Spec, or a supervisor in a process of its own ([Kind]). [Start] turns a Spec
+// into a running [Tree]; [Run] is the same for a program whose life it is.
 //
 //	tree, err := supervisor.Start(ctx, supervisor.Spec{
 //		Strategy: supervisor.RestForOne,
 //		Children: []supervisor.Child{
-//			supervisor.Actor(Stores, "store", dir),
-//			supervisor.Actor(Indexers, "indexer", 4, supervisor.Transient),
+//			{Name: "store", Run: Stores.With(dir)},
+//			{Name: "indexer", Run: Indexers.With(4), Restart: supervisor.Transient, StopTimeout: time.Second},
 //		},
 //	})
+//
+// Zero values are the defaults, OTP's: one for one, one restart within five
+// seconds, permanent children with five seconds to stop. What OTP's zero says
+// has a name here: [NoRestarts], [KillAtOnce]. What concerns the whole system,
+// such as its logger, is in the [Options] beside the root's Spec.
+//
+// A child's arguments are encoded once, when Start or [Tree.StartChild] checks
+// it, and each incarnation starts from them: what the caller changes afterwards
+// changes nothing. Arrays among them are held until the child's spec goes.
 //
 // # When a child ends by itself
 //

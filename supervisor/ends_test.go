@@ -28,25 +28,25 @@ func TestEndByItself(t *testing.T) {
 		removed = "spec removed"
 	)
 	for _, row := range []struct {
-		restart actor.Restart
+		restart Restart
 		class   string
 		want    string
 	}{
-		{actor.Permanent, "normal", restart},
-		{actor.Permanent, "shutdown", restart},
-		{actor.Permanent, "abnormal", restart},
-		{actor.Transient, "normal", stays},
-		{actor.Transient, "shutdown", stays},
-		{actor.Transient, "abnormal", restart},
-		{actor.Temporary, "normal", removed},
-		{actor.Temporary, "shutdown", removed},
-		{actor.Temporary, "abnormal", removed},
+		{Permanent, "normal", restart},
+		{Permanent, "shutdown", restart},
+		{Permanent, "abnormal", restart},
+		{Transient, "normal", stays},
+		{Transient, "shutdown", stays},
+		{Transient, "abnormal", restart},
+		{Temporary, "normal", removed},
+		{Temporary, "shutdown", removed},
+		{Temporary, "abnormal", removed},
 	} {
 		for _, strategy := range []Strategy{OneForOne, RestForOne, OneForAll} {
 			for _, exit := range exits[row.class] {
-				t.Run(fmt.Sprintf("%v/%v/%v", row.restart, strategy, exit.Reason), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%v/%v/%v", row.restart, strategies[strategy], exit.Reason), func(t *testing.T) {
 					w := startedWorld(t, anything(strategy), kid("a"),
-						kid("b", func(s *actor.Settings) { s.Restart = row.restart }), kid("c"))
+						kid("b", Child{Restart: row.restart}), kid("c"))
 					w.ends("b", exit)
 					switch row.want {
 					case restart:
@@ -81,7 +81,7 @@ func TestEndByItself(t *testing.T) {
 // "The error value it returned does not decide": an inner context.Canceled is
 // abnormal like any other.
 func TestInnerCanceledIsAbnormal(t *testing.T) {
-	w := startedWorld(t, anything(OneForOne), kid("a", Transient))
+	w := startedWorld(t, anything(OneForOne), kid("a", Child{Restart: Transient}))
 	w.ends("a", actor.ExitStatus{Reason: actor.ReasonError, Err: fmt.Errorf("query: %w", errCanceled)})
 	w.expectLog("+a")
 }
@@ -93,7 +93,7 @@ func TestDoNotRestart(t *testing.T) {
 		{Reason: actor.ReasonExitCode, Code: actor.ExitCodeDoNotRestart, DoNotRestart: true},
 		{Reason: actor.ReasonError, Err: actor.ErrDoNotRestart, DoNotRestart: true},
 	} {
-		w := startedWorld(t, anything(OneForAll), kid("a"), kid("b", Transient), kid("c", Temporary))
+		w := startedWorld(t, anything(OneForAll), kid("a"), kid("b", Child{Restart: Transient}), kid("c", Child{Restart: Temporary}))
 		w.ends("a", exit)
 		w.ends("b", exit)
 		w.ends("c", exit)
@@ -139,7 +139,7 @@ func TestEndDuringGroupRestart(t *testing.T) {
 		w.expect("a:running b:running")
 	})
 	t.Run("somebody else", func(t *testing.T) {
-		w := startedWorld(t, anything(RestForOne), kid("a", Transient), kid("b"), kid("c"))
+		w := startedWorld(t, anything(RestForOne), kid("a", Child{Restart: Transient}), kid("b"), kid("c"))
 		w.stubborn["c"] = true
 		w.crash("b")
 		w.finish("a")
@@ -200,7 +200,7 @@ func TestIntensity(t *testing.T) {
 // supervisor ends with reason shutdown."
 func TestGiveUp(t *testing.T) {
 	w := startedWorld(t, rules{intensity: 0, period: time.Second},
-		kid("a", StopTimeout(0)), kid("b"), kid("c", StopTimeout(actor.Forever)), kid("d"))
+		kid("a", Child{StopTimeout: KillAtOnce}), kid("b"), kid("c", Child{StopTimeout: Forever}), kid("d"))
 	w.crash("b")
 	w.expectLog("-d -c !a")
 	w.expectEnd(endGaveUp)

@@ -13,9 +13,9 @@ import (
 // [*StartError] and the error of its ctx. A call to a supervisor that is
 // stopping gets [actor.ErrStopping], to one that has ended [actor.ErrStopped].
 var (
-	// ErrAlreadyStarted: a child of that id runs. It is an [actor.ErrNameTaken].
+	// ErrAlreadyStarted: a child of that name runs. It is an [actor.ErrNameTaken].
 	ErrAlreadyStarted = fmt.Errorf("child already started (%w)", actor.ErrNameTaken)
-	// ErrAlreadyPresent: a child of that id is known but does not run, or is
+	// ErrAlreadyPresent: a child of that name is known but does not run, or is
 	// about to be restarted. It is an [actor.ErrNameTaken].
 	ErrAlreadyPresent = fmt.Errorf("child already present (%w): restart or delete it", actor.ErrNameTaken)
 	// ErrRunning: the child has to be stopped first.

@@ -32,17 +32,16 @@ var (
 func ExampleStart() {
 	ctx := context.Background()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger: slog.New(slog.DiscardHandler),
 		Children: []supervisor.Child{
-			supervisor.Nested("office", supervisor.Spec{
+			{Name: "office", Run: supervisor.Spec{
 				Strategy: supervisor.RestForOne,
 				Children: []supervisor.Child{
-					supervisor.Actor(clerks, "front", 1),
-					supervisor.Actor(clerks, "back", 2, supervisor.Transient),
+					{Name: "front", Run: clerks.With(1)},
+					{Name: "back", Run: clerks.With(2), Restart: supervisor.Transient},
 				},
-			}),
+			}},
 		},
-	})
+	}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -73,28 +72,27 @@ func ExampleRun() {
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // at once, for the example
 	err := supervisor.Run(ctx, supervisor.Spec{
-		Logger:   slog.New(slog.DiscardHandler),
-		Children: []supervisor.Child{supervisor.Actor(clerks, "clerk", 1)},
-	})
+		Children: []supervisor.Child{{Name: "clerk", Run: clerks.With(1)}},
+	}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 	fmt.Println(err)
 	// Output: <nil>
 }
 
 // Children may be added while the tree runs.
-func ExampleSpawn() {
+func ExampleTree_StartChild() {
 	ctx := context.Background()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger:   slog.New(slog.DiscardHandler),
 		Strategy: supervisor.Dynamic,
-		Defaults: []actor.Option{actor.InProcess(), supervisor.Temporary},
-	})
+		Defaults: supervisor.Child{InProcess: true, Restart: supervisor.Temporary},
+	}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer tree.Stop(ctx)
 	for desk := range 3 {
-		if _, err := supervisor.Spawn(ctx, tree, clerks, fmt.Sprint("clerk-", desk), desk); err != nil {
+		clerk := supervisor.Child{Name: fmt.Sprint("clerk-", desk), Run: clerks.With(desk)}
+		if err := tree.StartChild(ctx, clerk); err != nil {
 			fmt.Println(err)
 		}
 	}

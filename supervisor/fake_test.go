@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // stage is a system without actors: it keeps what it is told, and has fakes
@@ -24,6 +25,8 @@ type stage struct {
 	next   map[string][]script // of the next incarnations of a path
 	usual  map[string]script
 	twice  []string // paths that had two incarnations at once
+	held   map[*cue]bool
+	late   []string // paths launched from what had been released
 }
 
 // script is how one incarnation behaves.
@@ -52,7 +55,7 @@ type fake struct {
 }
 
 func newStage() *stage {
-	return &stage{states: map[string]runtime.PathState{}, alive: map[string]*fake{}, next: map[string][]script{}, usual: map[string]script{}}
+	return &stage{states: map[string]runtime.PathState{}, alive: map[string]*fake{}, next: map[string][]script{}, usual: map[string]script{}, held: map[*cue]bool{}}
 }
 
 func (st *stage) SetState(path string, s runtime.PathState) {
@@ -99,18 +102,42 @@ type part struct{ st *stage }
 
 func (p part) kind() string { return "fake" }
 
-func (p part) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
-	s := apply(defaults, opts)
-	return p, s, s.Check()
+func (part) Runnable(seal.Seal) {}
+
+func (p part) prepare(path string, in *plan, c Child) (launcher, Child, error) {
+	c = c.or(in.defaults)
+	if err := c.check(); err != nil {
+		return nil, c, err
+	}
+	p.st.mu.Lock()
+	defer p.st.mu.Unlock()
+	l := &cue{part: p, path: path}
+	p.st.held[l] = true
+	return l, c, nil
+}
+
+// cue is the launcher of a part. The stage knows which are not released.
+type cue struct {
+	part
+	path string
+}
+
+func (c *cue) release() {
+	c.st.mu.Lock()
+	defer c.st.mu.Unlock()
+	delete(c.st.held, c)
 }
 
 func (p part) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
-func (p part) launch(_ *Tree, path string) instance {
-	st := p.st
+func (c *cue) launch(_ *Tree, path string) instance {
+	st := c.st
 	f := &fake{st: st, path: path, id: uuid.Must(uuid.NewV7()), ready: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if !st.held[c] {
+		st.late = append(st.late, path)
+	}
 	if st.alive[path] != nil {
 		st.twice = append(st.twice, path)
 	}
@@ -125,8 +152,13 @@ func (p part) launch(_ *Tree, path string) instance {
 }
 
 // actor makes a child that a fake plays.
-func (st *stage) actor(id string, opts ...actor.Option) Child {
-	return Child{id: id, opts: opts, body: part{st}}
+func (st *stage) actor(name string, fields ...Child) Child {
+	var c Child
+	if len(fields) > 0 {
+		c = fields[0]
+	}
+	c.Name, c.Run = name, part{st}
+	return c
 }
 
 func (f *fake) play() {
@@ -241,7 +273,7 @@ func (st *stage) ends(t *testing.T, path string, x actor.ExitStatus) {
 
 // start starts a tree of fakes.
 func (st *stage) start(ctx context.Context, spec Spec) (*Tree, error) {
-	p, err := makePlan("/", spec, nil)
+	p, err := makePlan("/", spec, Child{}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -256,6 +288,9 @@ func (st *stage) check(t *testing.T) {
 	if len(st.twice) > 0 {
 		t.Errorf("two incarnations at once: %v", st.twice)
 	}
+	if len(st.late) > 0 {
+		t.Errorf("launched after the release: %v", st.late)
+	}
 }
 
 // gone fails the test if anything is left of the tree.
@@ -266,6 +301,9 @@ func (st *stage) gone(t *testing.T) {
 	defer st.mu.Unlock()
 	if len(st.alive) > 0 {
 		t.Errorf("alive after the end: %v", st.alive)
+	}
+	for c := range st.held {
+		t.Errorf("the arguments of %s are held after the end", c.path)
 	}
 	for path, s := range st.states {
 		if s != runtime.PathGone && path != "/" {

@@ -162,8 +162,8 @@ func (s *state) gone(id string, exit actor.ExitStatus) {
 // SUPERVISION.
 func (s *state) decide(id string) {
 	c := s.find(id)
-	again := c.restart == actor.Permanent ||
-		c.restart == actor.Transient && runtime.ClassOf(c.last.Reason) == runtime.Abnormal
+	again := c.restart == Permanent ||
+		c.restart == Transient && runtime.ClassOf(c.last.Reason) == runtime.Abnormal
 	if again && !c.last.DoNotRestart {
 		s.restart(id)
 		return
@@ -177,7 +177,7 @@ func (s *state) decide(id string) {
 
 // autoShutdown: c ended by itself and is not restarted.
 func (s *state) autoShutdown(c *child) {
-	if !c.significant || s.auto == AutoShutdownNever {
+	if !c.significant || s.auto == autoShutdownNever {
 		return
 	}
 	if s.auto == AutoShutdownAll {

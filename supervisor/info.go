@@ -7,31 +7,17 @@ import (
 	"github.com/understudy-go/understudy/actor"
 )
 
-// State is where a child is.
-type State uint8
-
-const (
-	StateStopped    State = State(idle)       // its spec is known, nothing runs
-	StateStarting   State = State(starting)   // not ready yet
-	StateRunning    State = State(running)    // ready
-	StateStopping   State = State(stopping)   // asked to end
-	StateExited     State = State(ended)      // ended by itself just now
-	StateRestarting State = State(restarting) // will be started again
-)
-
-// String returns the state in a word.
-func (s State) String() string { return phase(s).String() }
-
 // ChildInfo is what is known about one child.
 type ChildInfo struct {
-	ID          string
+	Name        string
 	Path        string
-	Kind        string // [KindSupervisor] for a nested supervisor
+	Kind        string // "supervisor" for a nested one
 	Supervisor  bool
-	Restart     actor.Restart
+	Restart     Restart
 	PID         int               // 0: in this process, or not running
 	Incarnation actor.Incarnation // zero: not running
-	State       State
+	State       string            // "stopped", "starting", "running", "stopping", "exited" (just now, by itself) or "restarting"
+	Running     bool              // the state is "running": it is ready
 	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
 	Since       time.Time         // when it came into its state
@@ -44,12 +30,13 @@ func (t *Tree) Children() iter.Seq[ChildInfo] {
 	return func(yield func(ChildInfo) bool) {
 		for _, c := range s.children {
 			info := ChildInfo{
-				ID:         c.id,
+				Name:       c.id,
 				Path:       join(t.path, c.id),
 				Kind:       c.kind,
 				Supervisor: c.supervisor,
 				Restart:    c.restart,
-				State:      State(c.phase),
+				State:      c.phase.String(),
+				Running:    c.phase == running,
 				Restarts:   c.restarts,
 				LastExit:   c.last,
 				Since:      t.begun.Add(c.since),

@@ -37,7 +37,7 @@ func TestStartOfNothing(t *testing.T) {
 // timeouts, and returns an error that names the child and carries its cause;
 // no retry, nothing counted."
 func TestStartFails(t *testing.T) {
-	w := newWorld(t, anything(OneForOne), kid("a", StopTimeout(0)), kid("b"), kid("c"), kid("d"))
+	w := newWorld(t, anything(OneForOne), kid("a", Child{StopTimeout: KillAtOnce}), kid("b"), kid("c"), kid("d"))
 	w.starts["c"] = []error{errBoom}
 	w.send(begin{})
 	w.expectLog("+a +b +c -b !a")
@@ -57,7 +57,7 @@ func TestStartFails(t *testing.T) {
 // "The constructor returned actor.ErrIgnore: spec kept, nothing runs (a
 // temporary one's spec is dropped)."
 func TestStartIgnored(t *testing.T) {
-	w := newWorld(t, anything(OneForOne), kid("a"), kid("b", Temporary), kid("c"))
+	w := newWorld(t, anything(OneForOne), kid("a"), kid("b", Child{Restart: Temporary}), kid("c"))
 	w.starts["a"] = []error{actor.ErrIgnore}
 	w.starts["b"] = []error{actor.ErrIgnore}
 	w.send(begin{})
@@ -129,7 +129,7 @@ func TestStopOfCrashed(t *testing.T) {
 		w.expectEvents("exited a panic")
 	})
 	t.Run("its end waits in the queue", func(t *testing.T) {
-		w := startedWorld(t, anything(OneForOne), kid("a"), kid("b"), kid("c", Temporary))
+		w := startedWorld(t, anything(OneForOne), kid("a"), kid("b"), kid("c", Child{Restart: Temporary}))
 		w.stubborn["a"] = true
 		first := w.call(verbStop, "a")
 		stopB, stopC := w.call(verbStop, "b"), w.call(verbStop, "c")
@@ -254,7 +254,7 @@ func TestKill(t *testing.T) {
 	w.expectLog("!c !b !a")
 	w.expectEnd(endStopped)
 
-	w = startedWorld(t, anything(OneForOne), kid("a", StopTimeout(actor.Forever)), kid("b"))
+	w = startedWorld(t, anything(OneForOne), kid("a", Child{StopTimeout: Forever}), kid("b"))
 	w.stubborn["a"] = true
 	c := w.call(verbStop, "a")
 	w.send(killAsked{})
@@ -267,7 +267,7 @@ func TestKill(t *testing.T) {
 func TestDynamic(t *testing.T) {
 	w := startedWorld(t, anything(Dynamic))
 	for _, id := range []string{"a", "b", "c"} {
-		w.expectReply(w.call(verbStart, id, kid(id, Transient)), nil)
+		w.expectReply(w.call(verbStart, id, kid(id, Child{Restart: Transient})), nil)
 	}
 	w.log = nil
 	w.crash("b")

@@ -17,7 +17,7 @@ import (
 // permanent there, and does not if it is transient."
 func TestNestedGivesUp(t *testing.T) {
 	for _, tc := range []struct {
-		restart actor.Option
+		restart Restart
 		did     string
 		show    string
 		told    runtime.PathState
@@ -28,7 +28,7 @@ func TestNestedGivesUp(t *testing.T) {
 	} {
 		onStage(t, func(t *testing.T, st *stage) {
 			tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"),
-				Nested("m", Spec{Intensity: NoRestarts, Children: []Child{st.actor("x"), st.actor("y")}}, tc.restart)}})
+				{Name: "m", Run: Spec{Intensity: NoRestarts, Children: []Child{st.actor("x"), st.actor("y")}}, Restart: tc.restart}}})
 			st.crash(t, "/m/y")
 			mustDid(t, st, tc.did)
 			mustShow(t, tree, tc.show)
@@ -39,7 +39,7 @@ func TestNestedGivesUp(t *testing.T) {
 			}
 			for c := range tree.Children() {
 				var gaveUp *GaveUpError
-				if c.ID == "m" && (c.LastExit.Reason != actor.ReasonShutdown || !errors.As(c.LastExit.Err, &gaveUp)) {
+				if c.Name == "m" && (c.LastExit.Reason != actor.ReasonShutdown || !errors.As(c.LastExit.Err, &gaveUp)) {
 					t.Fatalf("reported as %v", c.LastExit)
 				}
 			}
@@ -53,7 +53,7 @@ func TestNestedGivesUp(t *testing.T) {
 func TestGiveUpEscalates(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		strict := func(children ...Child) Spec { return Spec{Intensity: NoRestarts, Children: children} }
-		tree := mustStart(t, st, strict(st.actor("a"), Nested("m", strict(st.actor("b"), Nested("n", strict(st.actor("c")))))))
+		tree := mustStart(t, st, strict(st.actor("a"), Child{Name: "m", Run: strict(st.actor("b"), Child{Name: "n", Run: strict(st.actor("c"))})}))
 		st.crash(t, "/m/n/c")
 		<-tree.Done()
 		mustDid(t, st, "-/m/b -/a")
@@ -71,7 +71,7 @@ func TestRestartOfSubtree(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{Strategy: OneForAll, Children: []Child{
 			st.actor("a"),
-			Nested("m", Spec{Children: []Child{st.actor("b"), Nested("n", Spec{Children: []Child{st.actor("c")}})}}),
+			{Name: "m", Run: Spec{Children: []Child{st.actor("b"), {Name: "n", Run: Spec{Children: []Child{st.actor("c")}}}}}},
 		}})
 		m, err := tree.Supervisor("m")
 		if err != nil {
@@ -117,8 +117,7 @@ func TestAutoShutdownPropagates(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{AutoShutdown: AutoShutdownAll, Children: []Child{
 			st.actor("a"),
-			Nested("m", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("b"), st.actor("job", Transient, Significant)}},
-				Transient, Significant),
+			{Name: "m", Run: Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("b"), st.actor("job", Child{Restart: Transient, Significant: true})}}, Restart: Transient, Significant: true},
 		}})
 		st.ends(t, "/m/job", actor.ExitStatus{Reason: actor.ReasonNormal})
 		<-tree.Done()
@@ -134,19 +133,18 @@ func TestAutoShutdownPropagates(t *testing.T) {
 // it is killed.
 func TestNestedStopTimeout(t *testing.T) {
 	for _, tc := range []struct {
-		opts []actor.Option
+		stop time.Duration
 		took time.Duration
 		did  string
 	}{
-		{nil, 2 * time.Hour, "-/m/y -/m/x"},
-		{[]actor.Option{StopTimeout(time.Minute)}, time.Minute, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
-		{[]actor.Option{StopTimeout(0)}, 0, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
+		{0, 2 * time.Hour, "-/m/y -/m/x"},
+		{time.Minute, time.Minute, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
+		{KillAtOnce, 0, "-/m/y -/m/y -/m/x !/m/x !/m/y"},
 	} {
 		onStage(t, func(t *testing.T, st *stage) {
 			st.usual["/m/x"] = script{stopIn: time.Hour}
 			st.usual["/m/y"] = script{stopIn: time.Hour}
-			tree := mustStart(t, st, Spec{Children: []Child{Nested("m",
-				Spec{Children: []Child{st.actor("x", StopTimeout(actor.Forever)), st.actor("y", StopTimeout(actor.Forever))}}, tc.opts...)}})
+			tree := mustStart(t, st, Spec{Children: []Child{{Name: "m", Run: Spec{Children: []Child{st.actor("x", Child{StopTimeout: Forever}), st.actor("y", Child{StopTimeout: Forever})}}, StopTimeout: tc.stop}}})
 			begun := time.Now()
 			if err := tree.StopChild(context.Background(), "m"); err != nil {
 				t.Fatal(err)
@@ -160,7 +158,7 @@ func TestNestedStopTimeout(t *testing.T) {
 			}
 			mustShow(t, tree, "m:stopped")
 			for c := range tree.Children() {
-				if killed := c.LastExit.Reason == actor.ReasonKilled; killed != (tc.opts != nil) {
+				if killed := c.LastExit.Reason == actor.ReasonKilled; killed != (tc.stop != 0) {
 					t.Fatalf("reported as %v", c.LastExit)
 				}
 			}
@@ -179,7 +177,7 @@ func TestNestedStartTimeout(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		st.usual["/m/y"] = script{startIn: time.Hour}
 		_, err := st.start(context.Background(), Spec{Children: []Child{
-			Nested("m", Spec{Children: []Child{st.actor("x"), st.actor("y")}}, StartTimeout(time.Minute))}})
+			{Name: "m", Run: Spec{Children: []Child{st.actor("x"), st.actor("y")}}, StartTimeout: time.Minute}}})
 		if !errors.Is(err, errStartTimeout) {
 			t.Fatalf("Start returned %v", err)
 		}
@@ -192,7 +190,7 @@ func TestNestedStartTimeout(t *testing.T) {
 // start of a nested supervisor works, too.
 func TestNestedStoppedWhileStarting(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
-		tree := mustStart(t, st, Spec{Children: []Child{Nested("m", Spec{Intensity: NoRestarts, Children: []Child{st.actor("x")}})}})
+		tree := mustStart(t, st, Spec{Children: []Child{{Name: "m", Run: Spec{Intensity: NoRestarts, Children: []Child{st.actor("x")}}}}})
 		st.next["/m/x"] = []script{{startIn: -1}}
 		st.crash(t, "/m/x")
 		mustDid(t, st, "+/m/x")

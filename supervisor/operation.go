@@ -105,7 +105,7 @@ func (s *state) halted(c *child) {
 			s.answer(nil) // somebody had asked for just this
 		}
 	case opRestart:
-		if c.restart == actor.Temporary {
+		if c.restart == Temporary {
 			s.drop(c.id)
 			return
 		}

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
@@ -12,9 +11,8 @@ import (
 // Kind is a kind of supervisor that runs in a process of its own: see [Define].
 type Kind[A any] struct{ kind *actor.Kind[role, A] }
 
-// Define defines a kind of supervisor that runs in a process of its own, or
-// wherever [OwnProcess] puts it. spec is called in that process, at each start;
-// only its argument travels. Like [actor.Define] it belongs in a package
+// Define defines a kind of supervisor that runs in a process of its own. spec
+// is called in that process, at each start; only its argument travels. Like [actor.Define] it belongs in a package
 // variable, so that it is known in all processes of the program.
 func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, error)) *Kind[A] {
 	return &Kind[A]{actor.Define(name, func(ctx context.Context, args A) (*role, error) {
@@ -30,16 +28,13 @@ func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, er
 	})}
 }
 
-// Name returns the name of the kind.
-func (k *Kind[A]) Name() string { return k.kind.Name() }
-
-// OwnProcess is a child that is a supervisor in a process of its own: a crash
-// of its process, or of an in-process actor in it, is one failure to its parent.
-// Its children's paths are below its own. As for every supervisor, there is no
-// time limit for its start and stop unless an option says so.
-func OwnProcess[A any](kind *Kind[A], id string, args A, opts ...actor.Option) Child {
-	return Child{id: id, opts: opts, body: ownBody{runtime.NewBlueprint(kind.kind.With(args).Port())}}
-}
+// With returns a supervisor of the kind with these arguments, for a [Child] to
+// run in a process of its own: a crash of its process, or of an in-process
+// actor in it, is one failure to its parent. Its children's paths are below its
+// own. As for every supervisor, there is no time limit for its start and stop
+// unless the child has one. The arguments are encoded once, when the child is
+// checked.
+func (k *Kind[A]) With(args A) Runnable { return ownBody{k.kind.With(args)} }
 
 // role is the actor that is a supervisor.
 type role struct{ tree *Tree }
@@ -55,19 +50,24 @@ func (r *role) Run(ctx context.Context) error {
 	}
 }
 
-type ownBody struct{ blueprint runtime.Blueprint }
+// ownBody is a child that is a supervisor in a process of its own.
+type ownBody struct{ actor.Role }
 
-func (b ownBody) kind() string { return b.blueprint.Kind.Name }
+func (b ownBody) kind() string { return b.Role.Kind() }
 
-func (b ownBody) prepare(_ string, defaults, opts []actor.Option) (launcher, actor.Settings, error) {
-	// Of the defaults for actors only those of its process are meant for it.
-	forSupervisors := func(s *actor.Settings) {
-		s.Restart, s.Significant, s.Backoff = actor.Permanent, false, actor.Backoff{}
-		forever := actor.Forever
-		s.StopTimeout, s.StartTimeout = &forever, time.Duration(math.MaxInt64)
+// prepare: of the defaults for actors only those that concern the process are
+// meant for it.
+func (b ownBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
+	c = c.orProcess(p.defaults)
+	timed := c
+	if timed.StartTimeout == 0 {
+		timed.StartTimeout = math.MaxInt64
 	}
-	bp := b.blueprint.With(append(defaults[:len(defaults):len(defaults)], forSupervisors), opts)
-	return ownLauncher{actorLauncher{bp}}, bp.Settings, bp.Validate()
+	l, err := newActorLauncher(b.Role, timed, c.stopTimeout(Forever), p.max)
+	if err != nil {
+		return nil, c, err
+	}
+	return ownLauncher{l}, c, nil
 }
 
 type ownLauncher struct{ actorLauncher }

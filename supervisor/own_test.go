@@ -24,12 +24,12 @@ var bands = supervisor.Define("band", func(_ context.Context, b band) (superviso
 		Intensity:    supervisor.NoRestarts,
 		AutoShutdown: supervisor.AutoShutdownAny,
 		Children: []supervisor.Child{
-			supervisor.Actor(players, "first", b.Start),
-			supervisor.Actor(players, "job", b.Start, supervisor.Transient, supervisor.Significant),
+			{Name: "first", Run: players.With(b.Start)},
+			{Name: "job", Run: players.With(b.Start), Restart: supervisor.Transient, Significant: true},
 		},
 	}
 	if b.InProcess {
-		sp.Defaults = []actor.Option{actor.InProcess()}
+		sp.Defaults = supervisor.Child{InProcess: true}
 	}
 	if b.Start == 13 {
 		return sp, errRefused
@@ -40,11 +40,11 @@ var bands = supervisor.Define("band", func(_ context.Context, b band) (superviso
 // A supervisor in its own process: its children are reached through it, its
 // crash is one failure, and its giving up and its auto-shutdown are shutdowns.
 func TestOwnProcess(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
-		b := band{InProcess: defaults != nil}
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		b := band{InProcess: defaults.InProcess}
 		tree := start(t, ctx, supervisor.Spec{Intensity: 10, Defaults: defaults, Children: []supervisor.Child{
-			supervisor.OwnProcess(bands, "p", b),
-			supervisor.OwnProcess(bands, "t", b, supervisor.Transient),
+			{Name: "p", Run: bands.With(b)},
+			{Name: "t", Run: bands.With(b), Restart: supervisor.Transient},
 		}})
 		if n := tree.Count(); n.Supervisors != 2 || n.Active != 2 {
 			t.Fatalf("%+v", n)
@@ -59,7 +59,7 @@ func TestOwnProcess(t *testing.T) {
 		next(t, events, actor.EventExited, "/p")
 		must(t, 1)(add.Call(ctx, first, 1))
 		for c := range tree.Children() {
-			if c.ID == "p" && (c.LastExit.Reason != actor.ReasonShutdown || !strings.Contains(c.LastExit.Err.Error(), "gave up")) {
+			if c.Name == "p" && (c.LastExit.Reason != actor.ReasonShutdown || !strings.Contains(c.LastExit.Err.Error(), "gave up")) {
 				t.Fatalf("reported as %v", c.LastExit)
 			}
 		}
@@ -74,7 +74,7 @@ func TestOwnProcess(t *testing.T) {
 		must(t, 1)(add.Call(ctx, ref(t, tree, "t/first"), 1))
 
 		// Its process dies: abnormal, so the transient one is restarted, too.
-		if defaults == nil {
+		if !defaults.InProcess {
 			for c := range tree.Children() {
 				if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
 					t.Fatal(err)
@@ -108,10 +108,10 @@ func TestOwnProcess(t *testing.T) {
 
 // What fails in the start of a supervisor's process is in Start's error.
 func TestOwnProcessFails(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		for start, want := range map[int]string{13: "refused", refuses: "/x/first"} {
-			_, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Defaults: defaults, Children: []supervisor.Child{
-				supervisor.OwnProcess(bands, "x", band{start, defaults != nil})}})
+			_, err := supervisor.Start(ctx, supervisor.Spec{Defaults: defaults, Children: []supervisor.Child{
+				{Name: "x", Run: bands.With(band{start, defaults.InProcess})}}}, supervisor.Options{Logger: quiet})
 			var failed *supervisor.StartError
 			if !errors.As(err, &failed) || failed.Path != "/x" || !strings.Contains(err.Error(), want) {
 				t.Errorf("Start returned %v, want something about %s", err, want)

@@ -3,8 +3,8 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/understudy-go/understudy/actor"
@@ -14,18 +14,36 @@ import (
 // ErrBadSpec is wrapped by the errors of specs that cannot be meant.
 var ErrBadSpec = errors.New("bad supervisor spec")
 
+// unlimited is the intensity, in a plan's rules, that is never exceeded.
+const unlimited = math.MaxInt
+
 // plan is a checked Spec, ready to be run again and again.
 type plan struct {
 	rules
 	specs    []spec
-	defaults []actor.Option
+	defaults Child
+	max      int // size in bytes of the largest message; 0: the default
 }
 
 // body is what a child is: an actor or a supervisor.
 type body interface {
-	// prepare checks the child at that path. All faults are joined.
-	prepare(path string, defaults, opts []actor.Option) (launcher, actor.Settings, error)
+	// prepare checks the child at that path, and returns it with its defaults
+	// filled in. All faults are joined.
+	prepare(path string, p *plan, c Child) (launcher, Child, error)
 	kind() string
+}
+
+// bodyOf returns the body of what a child runs, or nil.
+func bodyOf(r Runnable) body {
+	switch r := r.(type) {
+	case actor.Role:
+		return actorBody{r}
+	case Spec:
+		return nestedBody{r}
+	case body:
+		return r
+	}
+	return nil
 }
 
 // launcher makes instances of a child.
@@ -34,13 +52,19 @@ type launcher interface {
 	// tell sets the state of the child's path, and of those below it that its
 	// spec makes for certain.
 	tell(h host, path string, st runtime.PathState)
+	// release lets go of what the child's arguments hold. Nothing is launched
+	// afterwards. It may be called again.
+	release()
 }
 
 // makePlan checks all of a spec and reports every fault of it, joined.
-func makePlan(at string, sp Spec, defaults []actor.Option) (*plan, error) {
+// defaults are those of the trees around it. max bounds the arguments of a
+// child in bytes. The caller releases the plan when it will not run again.
+func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	p := &plan{
 		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown},
-		defaults: slices.Concat(defaults, sp.Defaults),
+		defaults: defaults,
+		max:      max,
 	}
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -48,90 +72,109 @@ func makePlan(at string, sp Spec, defaults []actor.Option) (*plan, error) {
 	}
 	switch {
 	case sp.Intensity == 0:
-		p.intensity = DefaultIntensity
+		p.intensity = defaultIntensity
 	case sp.Intensity == NoRestarts:
 		p.intensity = 0
+	case sp.Intensity == Unlimited:
+		p.intensity = unlimited
 	case sp.Intensity < 0:
 		bad("negative intensity %d", sp.Intensity)
 	}
 	switch {
 	case sp.Period == 0:
-		p.period = DefaultPeriod
+		p.period = defaultPeriod
 	case sp.Period < 0:
 		bad("negative period %v", sp.Period)
 	}
 	if sp.Strategy < OneForOne || sp.Strategy > Dynamic {
 		bad("unknown strategy %d", int(sp.Strategy))
 	}
-	if sp.AutoShutdown < AutoShutdownNever || sp.AutoShutdown > AutoShutdownAll {
+	if sp.AutoShutdown < autoShutdownNever || sp.AutoShutdown > AutoShutdownAll {
 		bad("unknown auto-shutdown %d", int(sp.AutoShutdown))
 	}
 	if strings.ContainsFunc(sp.Name, badRune) {
 		bad("name %q has a slash or a control character", sp.Name)
 	}
+	if d := sp.Defaults; d.Name != "" || d.Run != nil || d.Significant {
+		bad("Defaults: they are for many children and cannot have a Name, Run or Significant")
+	} else if err := d.check(); err != nil {
+		bad("Defaults: %w", err)
+	} else {
+		p.defaults = d.or(defaults)
+	}
 	seen := make(map[string]bool)
 	for _, c := range sp.Children {
-		if seen[c.id] && c.id != "" {
-			bad("child %q: %w", c.id, actor.ErrNameTaken)
+		if seen[c.Name] && c.Name != "" {
+			bad("child %q: %w", c.Name, actor.ErrNameTaken)
 		}
-		seen[c.id] = true
+		seen[c.Name] = true
 		s, err := p.prepare(at, c)
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		p.specs = append(p.specs, s)
 	}
-	return p, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// release lets go of all children's arguments.
+func (p *plan) release() {
+	for _, s := range p.specs {
+		s.launch.(launcher).release()
+	}
 }
 
 // prepare checks one child.
 func (p *plan) prepare(at string, c Child) (spec, error) {
 	var errs []error
 	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: supervisor %s: child %q: "+format, append([]any{ErrBadSpec, at, c.id}, args...)...))
+		errs = append(errs, fmt.Errorf("%w: supervisor %s: child %q: "+format, append([]any{ErrBadSpec, at, c.Name}, args...)...))
 	}
 	switch {
-	case c.id == "":
-		bad("an id is needed")
-	case strings.HasPrefix(c.id, "$"), len(c.id) > maxID:
-		bad("the id must have at most %d bytes and not begin with $", maxID)
-	case c.id == ".", c.id == "..", strings.ContainsFunc(c.id, badRune):
-		bad("the id must be one element of a path, without control characters")
+	case c.Name == "":
+		bad("a name is needed")
+	case strings.HasPrefix(c.Name, "$"), len(c.Name) > maxName:
+		bad("the name must have at most %d bytes and not begin with $", maxName)
+	case c.Name == ".", c.Name == "..", strings.ContainsFunc(c.Name, badRune):
+		bad("the name must be one element of a path, without control characters")
 	}
-	if c.body == nil {
-		bad("make it with Actor or Nested")
+	run := bodyOf(c.Run)
+	if run == nil {
+		bad("Run is %T, want a kind's With(args) or a Spec", c.Run)
 		return spec{}, errors.Join(errs...)
 	}
-	launch, settings, err := c.body.prepare(join(at, c.id), p.defaults, c.opts)
+	launch, filled, err := run.prepare(join(at, c.Name), p, c)
 	if err != nil {
 		bad("%w", err)
 	}
-	if settings.Significant && p.auto == AutoShutdownNever {
+	if c.Significant && p.auto == autoShutdownNever {
 		bad("significant, but the supervisor's auto-shutdown is never")
 	}
+	if err := errors.Join(errs...); err != nil {
+		if launch != nil {
+			launch.release()
+		}
+		return spec{}, err
+	}
 	s := spec{launch: launch, policy: policy{
-		id:          c.id,
-		kind:        c.body.kind(),
-		restart:     settings.Restart,
-		significant: settings.Significant,
-		backoff:     settings.Backoff,
-		stopTimeout: actor.DefaultStopTimeout,
+		id:          c.Name,
+		kind:        run.kind(),
+		restart:     filled.Restart,
+		significant: filled.Significant,
+		backoff:     filled.Backoff,
+		stopTimeout: filled.stopTimeout(defaultStopTimeout),
 	}}
-	switch c.body.(type) {
+	switch run.(type) {
 	case nestedBody, ownBody:
 		s.supervisor = true
-		s.stopTimeout = actor.Forever
+		s.stopTimeout = filled.stopTimeout(Forever)
 	}
-	if settings.StopTimeout != nil {
-		s.stopTimeout = *settings.StopTimeout
-	}
-	return s, errors.Join(errs...)
-}
-
-// checkNotRoot reports options of the whole system where there is one already.
-func (sp Spec) checkNotRoot(at string) error {
-	if sp.Logger == nil && sp.MaxMessage == 0 && sp.Inline == 0 && sp.Lane == actor.AutoLane && sp.Spin == 0 && sp.Cgroups == actor.CgroupsAuto {
-		return nil
-	}
-	return fmt.Errorf("%w: supervisor %s: only the root of a system can have a Logger, MaxMessage, Inline, Lane, Spin or Cgroups", ErrBadSpec, at)
+	return s, nil
 }
 
 // checkFree reports paths that another tree of the same actor has.
@@ -147,8 +190,8 @@ func (p *plan) checkFree(sys *runtime.System, at string) error {
 	return errors.Join(errs...)
 }
 
-// maxID bounds an id in bytes, as file systems bound a name.
-const maxID = 255
+// maxName bounds a name in bytes, as file systems bound one.
+const maxName = 255
 
 func badRune(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
 
@@ -160,15 +203,4 @@ func (p *plan) tell(h host, at string, st runtime.PathState) {
 	for _, s := range p.specs {
 		s.launch.(launcher).tell(h, join(at, s.id), st)
 	}
-}
-
-// apply returns the settings that the options make.
-func apply(lists ...[]actor.Option) actor.Settings {
-	var s actor.Settings
-	for _, opts := range lists {
-		for _, o := range opts {
-			o(&s)
-		}
-	}
-	return s
 }

@@ -3,7 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +16,18 @@ import (
 // significant."
 func TestDefaults(t *testing.T) {
 	st := newStage()
-	p, err := makePlan("/", Spec{Children: []Child{st.actor("a"), Nested("m", Spec{})}}, nil)
+	p, err := makePlan("/", Spec{Children: []Child{st.actor("a"), {Name: "m", Run: Spec{}}}}, Child{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (rules{strategy: OneForOne, intensity: 1, period: 5 * time.Second, auto: AutoShutdownNever}); p.rules != want {
+	if want := (rules{strategy: OneForOne, intensity: 1, period: 5 * time.Second, auto: autoShutdownNever}); p.rules != want {
 		t.Fatalf("%+v, want %+v", p.rules, want)
 	}
-	want := policy{id: "a", kind: "fake", restart: actor.Permanent, stopTimeout: 5 * time.Second}
+	want := policy{id: "a", kind: "fake", restart: Permanent, stopTimeout: 5 * time.Second}
 	if got := p.specs[0].policy; got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
-	want = policy{id: "m", kind: KindSupervisor, supervisor: true, restart: actor.Permanent, stopTimeout: actor.Forever}
+	want = policy{id: "m", kind: kindSupervisor, supervisor: true, restart: Permanent, stopTimeout: Forever}
 	if got := p.specs[1].policy; got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
@@ -39,15 +39,15 @@ func TestOptions(t *testing.T) {
 	st := newStage()
 	p, err := makePlan("/", Spec{
 		Intensity: NoRestarts, Period: time.Hour, Strategy: RestForOne, AutoShutdown: AutoShutdownAll,
-		Defaults: []actor.Option{Transient, StopTimeout(time.Second)},
+		Defaults: Child{Restart: Transient, StopTimeout: time.Second},
 		Children: []Child{
-			st.actor("a", StopTimeout(0)),
-			st.actor("b", StopTimeout(actor.Forever), Significant),
-			st.actor("c", Permanent, WithBackoff(actor.Backoff{Min: 1})),
-			Nested("m", Spec{Children: []Child{st.actor("d")}, Defaults: []actor.Option{Temporary}}, StopTimeout(actor.Forever)),
-			Nested("n", Spec{}, StopTimeout(0), Transient),
+			st.actor("a", Child{StopTimeout: KillAtOnce}),
+			st.actor("b", Child{StopTimeout: Forever, Significant: true}),
+			st.actor("c", Child{Backoff: Backoff{Min: 1}}),
+			{Name: "m", Run: Spec{Children: []Child{st.actor("d")}, Defaults: Child{Restart: Temporary}}, StopTimeout: Forever},
+			{Name: "n", Run: Spec{}, StopTimeout: KillAtOnce, Restart: Transient},
 		},
-	}, nil)
+	}, Child{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,18 +55,18 @@ func TestOptions(t *testing.T) {
 		t.Fatalf("%+v", p.rules)
 	}
 	for i, want := range []policy{
-		{id: "a", kind: "fake", restart: actor.Transient},
-		{id: "b", kind: "fake", restart: actor.Transient, stopTimeout: actor.Forever, significant: true},
-		{id: "c", kind: "fake", stopTimeout: time.Second, backoff: actor.Backoff{Min: 1}},
-		{id: "m", kind: KindSupervisor, supervisor: true, stopTimeout: actor.Forever},
-		{id: "n", kind: KindSupervisor, supervisor: true, restart: actor.Transient},
+		{id: "a", kind: "fake", restart: Transient},
+		{id: "b", kind: "fake", restart: Transient, stopTimeout: Forever, significant: true},
+		{id: "c", kind: "fake", restart: Transient, stopTimeout: time.Second, backoff: Backoff{Min: 1}},
+		{id: "m", kind: kindSupervisor, supervisor: true, stopTimeout: Forever},
+		{id: "n", kind: kindSupervisor, supervisor: true, restart: Transient},
 	} {
 		if got := p.specs[i].policy; got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
 	d := p.specs[3].launch.(nestedLauncher).plan.specs[0].policy
-	if want := (policy{id: "d", kind: "fake", restart: actor.Temporary, stopTimeout: time.Second}); d != want {
+	if want := (policy{id: "d", kind: "fake", restart: Temporary, stopTimeout: time.Second}); d != want {
 		t.Errorf("%+v, want %+v", d, want)
 	}
 }
@@ -82,29 +82,47 @@ func TestFaultySpecs(t *testing.T) {
 		spec Spec
 		want []string
 	}{
-		{"duplicate id", Spec{Children: []Child{st.actor("a"), st.actor("a")}}, []string{`"a": name taken`}},
-		{"empty id", Spec{Children: []Child{st.actor("")}}, []string{"id is needed"}},
-		{"id with a slash", Spec{Children: []Child{st.actor("a/b")}}, []string{`"a/b"`}},
+		{"duplicate name", Spec{Children: []Child{st.actor("a"), st.actor("a")}}, []string{`"a": name taken`}},
+		{"empty name", Spec{Children: []Child{st.actor("")}}, []string{"name is needed"}},
+		{"name with a slash", Spec{Children: []Child{st.actor("a/b")}}, []string{`"a/b"`}},
 		{"dots", Spec{Children: []Child{st.actor("."), st.actor("..")}}, []string{`"."`, `".."`}},
 		{"control character", Spec{Children: []Child{st.actor("a\n")}}, []string{`"a\n"`}},
-		{"zero child", Spec{Children: []Child{{id: "a"}}}, []string{"Actor or Nested"}},
-		{"negative intensity", Spec{Intensity: -2}, []string{"intensity -2"}},
+		{"nothing to run", Spec{Children: []Child{{Name: "a"}}}, []string{"Run is <nil>"}},
+		{"a pointer", Spec{Children: []Child{{Name: "a", Run: &Spec{}}}}, []string{"Run is *supervisor.Spec"}},
+		{"negative intensity", Spec{Intensity: -3}, []string{"intensity -3"}},
 		{"negative period", Spec{Period: -1}, []string{"period -1ns"}},
 		{"unknown strategy", Spec{Strategy: 9}, []string{"strategy 9"}},
 		{"unknown auto-shutdown", Spec{AutoShutdown: 9}, []string{"auto-shutdown 9"}},
-		{"negative stop timeout", Spec{Children: []Child{st.actor("a", StopTimeout(-2))}}, []string{"stop timeout"}},
-		{"negative start timeout", Spec{Children: []Child{st.actor("a", StartTimeout(-1))}}, []string{"start timeout"}},
-		{"negative back-off", Spec{Children: []Child{st.actor("a", WithBackoff(actor.Backoff{Min: -1}))}}, []string{"back-off"}},
-		{"significant and permanent", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("a", Significant)}}, []string{"significant"}},
-		{"significant and never", Spec{Children: []Child{st.actor("a", Transient, Significant)}}, []string{"auto-shutdown is never"}},
+		{"negative stop timeout", Spec{Children: []Child{st.actor("a", Child{StopTimeout: -3})}}, []string{"stop timeout"}},
+		{"negative start timeout", Spec{Children: []Child{st.actor("a", Child{StartTimeout: -1})}}, []string{"start timeout"}},
+		{"negative back-off", Spec{Children: []Child{st.actor("a", Child{Backoff: Backoff{Min: -1}})}}, []string{"back-off"}},
+		{"significant and permanent", Spec{AutoShutdown: AutoShutdownAny, Children: []Child{st.actor("a", Child{Significant: true})}}, []string{"significant"}},
+		{"significant and never", Spec{Children: []Child{st.actor("a", Child{Restart: Transient, Significant: true})}}, []string{"auto-shutdown is never"}},
 		{"name", Spec{Name: "a/b"}, []string{`"a/b"`}},
-		{"options of a process for a supervisor", Spec{Children: []Child{Nested("m", Spec{}, actor.InProcess())}}, []string{"Defaults"}},
-		{"options of the system below the root", Spec{Children: []Child{Nested("m", Spec{Logger: slog.Default()})}}, []string{"Logger"}},
-		{"name of a nested one", Spec{Children: []Child{Nested("m", Spec{Name: "n"})}}, []string{"no Name"}},
+		{"in-process, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, InProcess: true}}}, []string{"Defaults"}},
+		{"drain, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Drain: true}}}, []string{"Defaults"}},
+		{"watchdog, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Watchdog: 1}}}, []string{"Defaults"}},
+		{"mailbox, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Mailbox: actor.Mailbox{Bytes: 1}}}}, []string{"Defaults"}},
+		{"environment, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Env: []string{"A=b"}}}}}, []string{"Defaults"}},
+		{"directory, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Dir: "/"}}}}, []string{"Defaults"}},
+		{"nice, for a supervisor", Spec{Children: []Child{{Name: "m", Run: Spec{}, Process: actor.Process{Nice: 1}}}}, []string{"Defaults"}},
+		{"unknown restart type", Spec{Children: []Child{st.actor("a", Child{Restart: 3})}}, []string{"restart type 3"}},
+		{"negative watchdog", Spec{Children: []Child{st.actor("a", Child{Watchdog: -1})}}, []string{"watchdog interval -1ns"}},
+		{"negative mailbox", Spec{Children: []Child{st.actor("a", Child{Mailbox: actor.Mailbox{Messages: -1}})}}, []string{"-1 messages"}},
+		{"negative limit", Spec{Children: []Child{st.actor("a", Child{Process: actor.Process{Files: -1}})}}, []string{"files -1"}},
+		{"limits in-process", Spec{Children: []Child{st.actor("a", Child{InProcess: true, Process: actor.Process{Nice: 1}})}}, []string{"in-process"}},
+		{"limits in-process by default", Spec{Defaults: Child{InProcess: true}, Children: []Child{st.actor("a", Child{Process: actor.Process{Nice: 1}})}}, []string{"in-process"}},
+		{"default name", Spec{Defaults: Child{Name: "a"}}, []string{"Defaults", "Name"}},
+		{"default run", Spec{Defaults: Child{Run: Spec{}}}, []string{"Defaults", "Run"}},
+		{"default significance", Spec{Defaults: Child{Significant: true, Restart: Transient}}, []string{"Defaults", "Significant"}},
+		{"bad default", Spec{Defaults: Child{StopTimeout: -3}}, []string{"Defaults: negative stop timeout"}},
+		{"bad nested default", Spec{Children: []Child{{Name: "m", Run: Spec{Defaults: Child{Watchdog: -1}}}}}, []string{"/m: Defaults: negative watchdog"}},
+		{"a Role of no kind", Spec{Children: []Child{{Name: "a", Run: actor.Role{}}}}, []string{"Kind.With"}},
+		{"name of a nested one", Spec{Children: []Child{{Name: "m", Run: Spec{Name: "n"}}}}, []string{"no Name"}},
 		{"all together, and deep", Spec{Period: -1, Children: []Child{
 			st.actor(""), st.actor("a"), st.actor("a"),
-			Nested("m", Spec{Intensity: -7, Children: []Child{Nested("n", Spec{Children: []Child{st.actor("x", StopTimeout(-2))}})}}),
-		}}, []string{"period", "id is needed", "name taken", "/m: negative intensity -7", `/m/n: child "x": negative stop timeout`}},
+			{Name: "m", Run: Spec{Intensity: -7, Children: []Child{{Name: "n", Run: Spec{Children: []Child{st.actor("x", Child{StopTimeout: -3})}}}}}},
+		}}, []string{"period", "name is needed", "name taken", "/m: negative intensity -7", `/m/n: child "x": negative stop timeout`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := st.start(context.Background(), tc.spec)
@@ -123,11 +141,76 @@ func TestFaultySpecs(t *testing.T) {
 	}
 }
 
+// Each field that is zero is taken from the defaults of the tree, then from
+// those of the trees around it.
+func TestDefaultsFillZeroFields(t *testing.T) {
+	outer := Child{
+		Restart: Transient, StartTimeout: 1, StopTimeout: KillAtOnce, Backoff: Backoff{Min: 1}, Drain: true, Watchdog: 1, InProcess: true,
+		Mailbox: actor.Mailbox{Messages: 1, Bytes: 1},
+		Process: actor.Process{Env: []string{"A=1", "B=1"}, Dir: "/1", Memory: 1, Files: 1, CPUs: 1, Nice: 1},
+	}
+	inner := Child{StopTimeout: 2, Mailbox: actor.Mailbox{Messages: 2}, Process: actor.Process{Env: []string{"B=2"}, Files: 2, Nice: -2}}
+	own := Child{Restart: Temporary, StopTimeout: Forever, Watchdog: 3, Process: actor.Process{Env: []string{"C=3"}, Memory: 3}}
+	want := Child{
+		Restart: Temporary, StartTimeout: 1, StopTimeout: Forever, Backoff: Backoff{Min: 1}, Drain: true, Watchdog: 3, InProcess: true,
+		Mailbox: actor.Mailbox{Messages: 2, Bytes: 1},
+		Process: actor.Process{Env: []string{"A=1", "B=1", "B=2", "C=3"}, Dir: "/1", Memory: 3, Files: 2, CPUs: 1, Nice: -2},
+	}
+	if got := own.or(inner.or(outer)); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := (Child{}).or(outer); !reflect.DeepEqual(got, outer) { // no field is forgotten
+		t.Errorf("%+v, want %+v", got, outer)
+	}
+	for i, f := range reflect.VisibleFields(reflect.TypeFor[Child]()) {
+		if v := reflect.ValueOf(outer).Field(i); v.IsZero() && f.Name != "Name" && f.Name != "Run" && f.Name != "Significant" {
+			t.Errorf("%s is not tested", f.Name)
+		}
+	}
+	st := newStage()
+	p, err := makePlan("/", Spec{Defaults: Child{Restart: Transient, StopTimeout: 1}, Children: []Child{
+		{Name: "m", Run: Spec{Defaults: Child{StopTimeout: 2}, Children: []Child{st.actor("a")}}}}}, Child{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := p.specs[0].launch.(nestedLauncher).plan.specs[0].policy
+	if want := (policy{id: "a", kind: "fake", restart: Transient, stopTimeout: 2}); a != want {
+		t.Errorf("%+v, want %+v", a, want)
+	}
+}
+
+// What instances are told: 0 kills at once, a negative time has no end.
+func TestStopTimeouts(t *testing.T) {
+	for _, c := range []struct{ given, ifZero, want time.Duration }{
+		{0, defaultStopTimeout, 5 * time.Second}, {0, Forever, Forever},
+		{KillAtOnce, defaultStopTimeout, 0}, {Forever, defaultStopTimeout, Forever}, {7, Forever, 7},
+	} {
+		if got := (Child{StopTimeout: c.given}).stopTimeout(c.ifZero); got != c.want {
+			t.Errorf("%v or %v: %v, want %v", c.given, c.ifZero, got, c.want)
+		}
+	}
+}
+
+// Unlimited puts up with every number of restarts at one moment.
+func TestUnlimited(t *testing.T) {
+	st := newStage()
+	p, err := makePlan("/", Spec{Intensity: Unlimited, Children: []Child{st.actor("a")}}, Child{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startedWorld(t, p.rules, kid("a"))
+	for range 1000 {
+		w.crash("a")
+	}
+	w.expectLives()
+	w.expect("a:running")
+}
+
 // The same rules hold for a child that is added.
 func TestFaultyStartChild(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{})
-		for _, c := range []Child{{}, st.actor(""), st.actor("a", Transient, Significant), st.actor("a", StopTimeout(-2))} {
+		for _, c := range []Child{{}, st.actor(""), st.actor("a", Child{Restart: Transient, Significant: true}), st.actor("a", Child{StopTimeout: -3})} {
 			if err := tree.StartChild(context.Background(), c); !errors.Is(err, ErrBadSpec) {
 				t.Errorf("%+v: error %v, want ErrBadSpec", c, err)
 			}
@@ -140,16 +223,16 @@ func TestFaultyStartChild(t *testing.T) {
 // "Stop timeout ... none for a ... supervisor": the tree's defaults for actors
 // concern only the process of a supervisor that has one.
 func TestDefaultsOfOwnProcess(t *testing.T) {
-	defaults := []actor.Option{Transient, StopTimeout(time.Second), StartTimeout(time.Second), actor.Dir("/")}
-	p, err := makePlan("/", Spec{Defaults: defaults, Children: []Child{OwnProcess(soloists, "s", 0)}}, nil)
+	defaults := Child{Restart: Transient, StopTimeout: time.Second, StartTimeout: time.Second, Process: actor.Process{Dir: "/"}}
+	p, err := makePlan("/", Spec{Defaults: defaults, Children: []Child{{Name: "s", Run: soloists.With(0)}}}, Child{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", supervisor: true, stopTimeout: actor.Forever}); got != want {
+	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", supervisor: true, stopTimeout: Forever}); got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
 	bp := p.specs[0].launch.(ownLauncher).blueprint
-	if s := bp.Settings; *s.StopTimeout != actor.Forever || s.StartTimeout < 24*time.Hour || s.Dir != "/" {
+	if s := bp.Settings(); *s.StopTimeout != Forever || s.StartTimeout < 24*time.Hour || s.Process.Dir != "/" {
 		t.Fatalf("%+v", s)
 	}
 }
@@ -158,12 +241,8 @@ var soloists = Define("soloist", func(context.Context, int) (Spec, error) { retu
 
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
-		OneForOne.String():                   "one for one",
-		Dynamic.String():                     "dynamic",
-		Strategy(9).String():                 "Strategy(9)",
-		AutoShutdownAll.String():             "all significant",
-		AutoShutdown(9).String():             "AutoShutdown(9)",
-		StateRestarting.String():             "restarting",
+		Transient.String():                   "transient",
+		Restart(9).String():                  "Restart(9)",
 		verbDelete.String():                  "delete child",
 		(&StartError{"/a", errBoom}).Error(): "start /a: boom",
 		(&StartError{"/a", &StartError{"/a", errBoom}}).Error():         "start /a: boom",

@@ -61,7 +61,7 @@ func (p *player) End(_ context.Context, how string) (int, error) {
 
 // Spawn starts a tree below the actor and calls a child in it.
 func (p *player) Spawn(ctx context.Context, name string) (int, error) {
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Name: name, Children: []supervisor.Child{supervisor.Actor(players, "sub", 40)}})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Name: name, Children: []supervisor.Child{{Name: "sub", Run: players.With(40)}}})
 	if err != nil {
 		return 0, err
 	}
@@ -108,8 +108,8 @@ func bounded(t *testing.T) context.Context {
 }
 
 // inBothModes runs a test with processes and with goroutines.
-func inBothModes(t *testing.T, test func(t *testing.T, ctx context.Context, defaults []actor.Option)) {
-	for name, defaults := range map[string][]actor.Option{"process": nil, "in-process": {actor.InProcess()}} {
+func inBothModes(t *testing.T, test func(t *testing.T, ctx context.Context, defaults supervisor.Child)) {
+	for name, defaults := range map[string]supervisor.Child{"process": {}, "in-process": {InProcess: true}} {
 		t.Run(name, func(t *testing.T) {
 			test(t, bounded(t), defaults)
 		})
@@ -118,8 +118,7 @@ func inBothModes(t *testing.T, test func(t *testing.T, ctx context.Context, defa
 
 func start(t *testing.T, ctx context.Context, spec supervisor.Spec) *supervisor.Tree {
 	t.Helper()
-	spec.Logger = quiet
-	tree, err := supervisor.Start(ctx, spec)
+	tree, err := supervisor.Start(ctx, spec, supervisor.Options{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +172,7 @@ func settled(t *testing.T, ctx context.Context, tree *supervisor.Tree, id string
 	t.Helper()
 	for ctx.Err() == nil {
 		for c := range tree.Children() {
-			if c.ID == id && c.State == supervisor.StateStopped {
+			if c.Name == id && c.State == "stopped" {
 				return
 			}
 		}

@@ -18,8 +18,8 @@ func asError[E error](err error, target *E) bool { return errors.As(err, target)
 // removed. Every other spec of the group is started, including one that was
 // stopped by hand or had ended normally."
 func TestGroupRestartMembers(t *testing.T) {
-	specs := []spec{kid("before"), kid("temp", Temporary), kid("crasher"), kid("byhand"), kid("normal", Transient),
-		kid("temp2", Temporary), kid("last")}
+	specs := []spec{kid("before"), kid("temp", Child{Restart: Temporary}), kid("crasher"), kid("byhand"), kid("normal", Child{Restart: Transient}),
+		kid("temp2", Child{Restart: Temporary}), kid("last")}
 	for _, tc := range []struct {
 		strategy Strategy
 		log      string
@@ -31,7 +31,7 @@ func TestGroupRestartMembers(t *testing.T) {
 		{OneForAll, "-last -temp2 -temp -before +before +crasher +byhand +normal +last",
 			"before:running crasher:running byhand:running normal:running last:running"},
 	} {
-		t.Run(tc.strategy.String(), func(t *testing.T) {
+		t.Run(strategies[tc.strategy], func(t *testing.T) {
 			w := startedWorld(t, anything(tc.strategy), specs...)
 			w.expectReply(w.call(verbStop, "byhand"), nil)
 			w.finish("normal")
@@ -73,7 +73,7 @@ func TestGroupRestartIsSequential(t *testing.T) {
 // "A start that fails during a restart: the child is restarting; other
 // requests are served between attempts; each attempt is counted."
 func TestFailedStartOneForOne(t *testing.T) {
-	w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Second})), kid("b"))
+	w := startedWorld(t, anything(OneForOne), kid("a", Child{Backoff: Backoff{Min: time.Second}}), kid("b"))
 	w.starts["a"] = []error{errBoom, errBoom}
 	w.crash("a")
 	w.expect("a:restarting b:running")
@@ -104,7 +104,7 @@ func TestRequestsBetweenAttempts(t *testing.T) {
 
 // "RestForOne keeps those that came up and goes on from the failing one."
 func TestFailedStartRestForOne(t *testing.T) {
-	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b"), kid("c", WithBackoff(actor.Backoff{Min: time.Second})), kid("d"))
+	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b"), kid("c", Child{Backoff: Backoff{Min: time.Second}}), kid("d"))
 	w.starts["c"] = []error{errBoom, errBoom}
 	w.crash("b")
 	w.expectLog("-d -c +b +c +c") // the first retry is immediate
@@ -132,7 +132,7 @@ func TestFailedStartOneForAll(t *testing.T) {
 // Between attempts somebody else's group restart takes the retry over, and
 // nobody is forgotten.
 func TestGroupRestartTakesOverRetry(t *testing.T) {
-	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b"), kid("c", WithBackoff(actor.Backoff{Min: time.Second})), kid("d"))
+	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b"), kid("c", Child{Backoff: Backoff{Min: time.Second}}), kid("d"))
 	w.starts["c"] = []error{errBoom}
 	w.crash("c")
 	w.expect("a:running b:running c:restarting d:stopped")
@@ -149,7 +149,7 @@ func TestGroupRestartTakesOverRetry(t *testing.T) {
 // supervisor returns promptly."
 func TestWhileRestarting(t *testing.T) {
 	restartingWorld := func(t *testing.T) *world {
-		w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Hour})), kid("b"))
+		w := startedWorld(t, anything(OneForOne), kid("a", Child{Backoff: Backoff{Min: time.Hour}}), kid("b"))
 		w.crash("a")
 		w.crash("a") // the second in a row waits
 		w.expect("a:restarting b:running")
@@ -203,7 +203,7 @@ func TestWhileRestarting(t *testing.T) {
 // A timer that was set for an earlier restart of the child means nothing to the
 // present one. A restart by hand starts the back-off over.
 func TestOldTimer(t *testing.T) {
-	w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Second})))
+	w := startedWorld(t, anything(OneForOne), kid("a", Child{Backoff: Backoff{Min: time.Second}}))
 	w.crash("a")
 	w.crash("a")
 	w.call(verbStop, "a")
@@ -221,7 +221,7 @@ func TestOldTimer(t *testing.T) {
 
 // A retry that comes due while something else is under way waits for it.
 func TestRetryWaits(t *testing.T) {
-	w := startedWorld(t, anything(OneForOne), kid("a", WithBackoff(actor.Backoff{Min: time.Second})), kid("b"))
+	w := startedWorld(t, anything(OneForOne), kid("a", Child{Backoff: Backoff{Min: time.Second}}), kid("b"))
 	w.crash("a")
 	w.crash("a")
 	w.slow["b"] = true
@@ -237,7 +237,7 @@ func TestRetryWaits(t *testing.T) {
 // Stopping the failing child of a group ends the retry of the group; senders to
 // the rest are not kept waiting for it.
 func TestStopOfFailingGroupMember(t *testing.T) {
-	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b", WithBackoff(actor.Backoff{Min: time.Second})), kid("c"))
+	w := startedWorld(t, anything(RestForOne), kid("a"), kid("b", Child{Backoff: Backoff{Min: time.Second}}), kid("c"))
 	w.call(verbStop, "a")
 	w.starts["b"] = []error{errBoom, errBoom}
 	w.crash("b")
@@ -257,8 +257,8 @@ func TestStopOfFailingGroupMember(t *testing.T) {
 // forgotten once the child has been ready for Reset." The first restart in a
 // row is immediate.
 func TestBackoff(t *testing.T) {
-	b := actor.Backoff{Min: 100 * time.Millisecond, Max: time.Second, Reset: time.Minute, Jitter: 0.5}
-	w := startedWorld(t, rules{intensity: 1000, period: time.Hour}, kid("a", WithBackoff(b)))
+	b := Backoff{Min: 100 * time.Millisecond, Max: time.Second, Reset: time.Minute, Jitter: 0.5}
+	w := startedWorld(t, rules{intensity: 1000, period: time.Hour}, kid("a", Child{Backoff: b}))
 	w.crash("a")
 	w.expect("a:running")
 	for _, ms := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
@@ -284,7 +284,7 @@ func TestBackoff(t *testing.T) {
 
 // During the delay of a group restart the group is down; then all come up.
 func TestBackoffOfGroup(t *testing.T) {
-	w := startedWorld(t, anything(OneForAll), kid("a"), kid("b", WithBackoff(actor.Backoff{Min: time.Second})), kid("c"))
+	w := startedWorld(t, anything(OneForAll), kid("a"), kid("b", Child{Backoff: Backoff{Min: time.Second}}), kid("c"))
 	w.crash("b")
 	w.expectLog("-c -a +a +b +c")
 	w.crash("b")
@@ -303,18 +303,18 @@ func TestBackoffOfGroup(t *testing.T) {
 
 func TestDelay(t *testing.T) {
 	for _, tc := range []struct {
-		b     actor.Backoff
+		b     Backoff
 		inRow int
 		want  time.Duration
 	}{
-		{actor.Backoff{}, 10, 0},
-		{actor.Backoff{Min: 1}, 1, 0},
-		{actor.Backoff{Min: 1}, 2, 1},
-		{actor.Backoff{Min: 1}, 3, 2},
-		{actor.Backoff{Min: 3, Max: 5}, 3, 5},
-		{actor.Backoff{Min: time.Second}, 1000, defaultMaxBackoff},
-		{actor.Backoff{Min: time.Hour}, 1000, time.Hour},
-		{actor.Backoff{Min: time.Second, Max: 1<<63 - 1}, 100, 1<<63 - 1},
+		{Backoff{}, 10, 0},
+		{Backoff{Min: 1}, 1, 0},
+		{Backoff{Min: 1}, 2, 1},
+		{Backoff{Min: 1}, 3, 2},
+		{Backoff{Min: 3, Max: 5}, 3, 5},
+		{Backoff{Min: time.Second}, 1000, defaultMaxBackoff},
+		{Backoff{Min: time.Hour}, 1000, time.Hour},
+		{Backoff{Min: time.Second, Max: 1<<63 - 1}, 100, 1<<63 - 1},
 	} {
 		c := child{policy: policy{backoff: tc.b}, inRow: tc.inRow}
 		if got := c.delay(); got != tc.want {

@@ -10,41 +10,42 @@ import (
 )
 
 func TestRun(t *testing.T) {
-	inBothModes(t, func(t *testing.T, ctx context.Context, defaults []actor.Option) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		options := supervisor.Options{Logger: quiet}
 		spec := func(start int) supervisor.Spec {
-			return supervisor.Spec{Logger: quiet, Intensity: supervisor.NoRestarts, Defaults: defaults, Children: []supervisor.Child{supervisor.Actor(players, "a", start)}}
+			return supervisor.Spec{Intensity: supervisor.NoRestarts, Defaults: defaults, Children: []supervisor.Child{{Name: "a", Run: players.With(start)}}}
 		}
 		// An ordered stop by ctx.
 		running, cancel := context.WithCancel(ctx)
 		ready := make(chan struct{})
 		s := spec(0)
-		s.Children = append(s.Children, supervisor.Actor(heralds, "herald", 0, actor.InProcess()))
+		s.Children = append(s.Children, supervisor.Child{Name: "herald", Run: heralds.With(0), InProcess: true})
 		heralded = func() { close(ready) }
 		result := make(chan error, 1)
-		go func() { result <- supervisor.Run(running, s) }()
+		go func() { result <- supervisor.Run(running, s, options) }()
 		<-ready
 		cancel()
 		if err := <-result; err != nil {
 			t.Fatalf("Run returned %v", err)
 		}
 		// A ctx that has ended already.
-		if err := supervisor.Run(running, spec(0)); err != nil {
+		if err := supervisor.Run(running, spec(0), options); err != nil {
 			t.Fatalf("Run returned %v", err)
 		}
 		// A failing start.
-		if err := supervisor.Run(ctx, spec(refuses)); err == nil {
+		if err := supervisor.Run(ctx, spec(refuses), options); err == nil {
 			t.Fatal("Run returned nil")
 		}
 		// Giving up.
 		s = spec(0)
-		s.Children = append(s.Children, supervisor.Actor(doomed, "doomed", 0))
+		s.Children = append(s.Children, supervisor.Child{Name: "doomed", Run: doomed.With(0)})
 		var gaveUp *supervisor.GaveUpError
-		if err := supervisor.Run(ctx, s); !errors.As(err, &gaveUp) {
+		if err := supervisor.Run(ctx, s, options); !errors.As(err, &gaveUp) {
 			t.Fatalf("Run returned %v", err)
 		}
 		// A faulty spec.
 		s.Period = -1
-		if err := supervisor.Run(ctx, s); !errors.Is(err, supervisor.ErrBadSpec) {
+		if err := supervisor.Run(ctx, s, options); !errors.Is(err, supervisor.ErrBadSpec) {
 			t.Fatalf("Run returned %v", err)
 		}
 	})

@@ -50,10 +50,22 @@ func (t *Tree) carryOut(a action) {
 		t.arm(a)
 	case setPath:
 		a.spec.(launcher).tell(t.host, join(t.path, a.id), a.state)
+		if a.state == runtime.PathGone {
+			t.forget(a.spec.(launcher))
+		}
 	case emit:
 		t.report(a)
 	case started:
 		close(t.ready)
+	}
+}
+
+// forget lets go of the arguments of a child that will not be launched again.
+// Those of a nested supervisor's own spec belong to its parent, which may
+// restart it.
+func (t *Tree) forget(l launcher) {
+	if _, ok := l.(*added); ok || t.parent == nil {
+		l.release()
 	}
 }
 
@@ -92,7 +104,7 @@ func (t *Tree) arm(a armRetry) {
 // report publishes an event of a child or of the supervisor itself. What an
 // actor's life consists of, the system reports itself.
 func (t *Tree) report(a emit) {
-	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: KindSupervisor, Exit: a.exit, Err: a.err}
+	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: kindSupervisor, Exit: a.exit, Err: a.err}
 	if a.id == "" {
 		t.host.Emit(ev)
 		return
@@ -126,9 +138,14 @@ func (t *Tree) end(e end) {
 		timer.Stop()
 	}
 	t.ended = e
+	for _, offer := range t.offers { // their calls came too late to be answered
+		offer.release()
+	}
+	clear(t.offers)
 	t.mu.Unlock()
 	if t.parent == nil {
 		t.plan.tell(t.host, t.path, runtime.PathGone)
+		t.plan.release()
 	}
 	t.detach()
 	var err error

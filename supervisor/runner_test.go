@@ -48,7 +48,7 @@ func mustStop(t *testing.T, st *stage, tree *Tree) {
 func show(tree *Tree) string {
 	var b []string
 	for c := range tree.Children() {
-		b = append(b, c.ID+":"+c.State.String())
+		b = append(b, c.Name+":"+c.State)
 	}
 	return strings.Join(b, " ")
 }
@@ -75,7 +75,7 @@ func TestTreeStartsAndStops(t *testing.T) {
 		mustDid(t, st, "+/a +/b")
 		mustShow(t, tree, "a:running b:running")
 		for c := range tree.Children() {
-			if c.PID != 4711 || c.Path != "/"+c.ID || c.Kind != "fake" || c.Incarnation == (actor.Incarnation{}) || c.Since.IsZero() {
+			if c.PID != 4711 || c.Path != "/"+c.Name || c.Kind != "fake" || c.Incarnation == (actor.Incarnation{}) || c.Since.IsZero() {
 				t.Fatalf("%+v", c)
 			}
 		}
@@ -124,7 +124,7 @@ func TestTreeGivesUp(t *testing.T) {
 func TestTreeBackoff(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{Intensity: 100, Children: []Child{
-			st.actor("a", WithBackoff(actor.Backoff{Min: time.Second, Max: 2 * time.Second, Reset: time.Minute})), st.actor("b")}})
+			st.actor("a", Child{Backoff: Backoff{Min: time.Second, Max: 2 * time.Second, Reset: time.Minute}}), st.actor("b")}})
 		st.crash(t, "/a")
 		mustDid(t, st, "+/a")
 		for _, d := range []time.Duration{time.Second, 2 * time.Second, 2 * time.Second} {
@@ -155,7 +155,7 @@ func TestTreeBackoff(t *testing.T) {
 func TestTreeJitter(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		tree := mustStart(t, st, Spec{Intensity: 100, Children: []Child{
-			st.actor("a", WithBackoff(actor.Backoff{Min: 10 * time.Second, Jitter: 0.5}))}})
+			st.actor("a", Child{Backoff: Backoff{Min: 10 * time.Second, Jitter: 0.5}})}})
 		st.crash(t, "/a")
 		mustDid(t, st, "+/a")
 		st.crash(t, "/a")
@@ -173,7 +173,7 @@ func TestTreeStartFails(t *testing.T) {
 		st.usual["/m/y"] = script{startErr: errBoom}
 		_, err := st.start(context.Background(), Spec{Children: []Child{
 			st.actor("a"),
-			Nested("m", Spec{Children: []Child{st.actor("x"), st.actor("y"), st.actor("z")}}),
+			{Name: "m", Run: Spec{Children: []Child{st.actor("x"), st.actor("y"), st.actor("z")}}},
 			st.actor("b"),
 		}})
 		var start *StartError
@@ -263,7 +263,7 @@ func TestFailedStartIsReapedFirst(t *testing.T) {
 
 func TestEventsAndCount(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
-		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"), Nested("m", Spec{}), st.actor("b", Transient)}})
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a"), {Name: "m", Run: Spec{}}, st.actor("b", Child{Restart: Transient})}})
 		if got, want := tree.Count(), (Counts{Specs: 3, Active: 3, Supervisors: 1, Actors: 2}); got != want {
 			t.Fatalf("count %+v, want %+v", got, want)
 		}
@@ -275,7 +275,7 @@ func TestEventsAndCount(t *testing.T) {
 		st.crash(t, "/a")
 		synctest.Wait()
 		for c := range tree.Children() {
-			if c.ID == "a" && (c.Restarts != 1 || c.LastExit.Reason != actor.ReasonPanic) {
+			if c.Name == "a" && (c.Restarts != 1 || c.LastExit.Reason != actor.ReasonPanic) {
 				t.Fatalf("%+v", c)
 			}
 			break // leaving early is fine

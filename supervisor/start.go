@@ -17,53 +17,65 @@ import (
 // If a child cannot be started, those that came up are stopped in reverse order,
 // and the error is a [*StartError] that names the child and wraps the cause.
 //
-// Outside of actors it makes an [runtime.System], which ends with the tree.
+// Outside of actors it makes a system, which ends with the tree; at most one
+// Options says how the whole system works.
 // Called in an actor, with a ctx of its constructor, Run or handlers, the tree
 // belongs to the actor: its paths are below the actor's, and it is stopped when
-// the actor ends.
-func Start(ctx context.Context, spec Spec) (*Tree, error) {
-	return start(ctx, spec, func(*runtime.System) error { return nil })
-}
-
-// start is Start; prepare is called with the system of a root before anything
-// is started in it.
-func start(ctx context.Context, spec Spec, prepare func(*runtime.System) error) (*Tree, error) {
-	at := "/"
+// the actor ends; it has the Options of the system, and can have none of its own.
+//
+// The children's arguments are encoded by Start, once. What cannot be encoded is
+// one of the faults.
+func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 	scope, inside := actor.ScopeOf(ctx)
 	if inside {
-		at = join(scope.Path(), spec.Name)
+		return startInside(ctx, scope, spec, opts)
 	}
-	p, err := makePlan(at, spec, nil)
-	if inside {
-		err = errors.Join(err, spec.checkNotRoot(at))
-	}
-	if err != nil {
+	o, err := theOptions(opts)
+	p, faults := makePlan("/", spec, Child{}, o.MaxMessage)
+	if err := errors.Join(err, faults); err != nil {
+		if p != nil {
+			p.release()
+		}
 		return nil, err
 	}
-	if inside {
-		if err := p.checkFree(runtime.SystemOf(scope), at); err != nil {
-			return nil, err
-		}
-	}
 	if ctx.Err() != nil {
-		return nil, &cutError{at, context.Cause(ctx)}
+		p.release()
+		return nil, &cutError{"/", context.Cause(ctx)}
 	}
-	var t *Tree
-	if inside {
-		sys := runtime.SystemOf(scope)
-		t = newTree(at, p, sys, sys)
-		t.detach = runtime.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
-	} else {
-		sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})
-		if err != nil {
-			return nil, fmt.Errorf("start supervisor: %w", err)
-		}
-		if err := prepare(sys); err != nil {
-			return nil, errors.Join(fmt.Errorf("start supervisor: %w", err), sys.Close(context.Background()))
-		}
-		t = newTree(at, p, sys, sys)
-		t.close = func() error { return sys.Close(context.Background()) }
+	sys, end, err := o.open()
+	if err != nil {
+		p.release()
+		return nil, fmt.Errorf("start supervisor: %w", err)
 	}
+	t := newTree("/", p, sys, sys)
+	t.close = end
+	if err := t.await(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// startInside is Start in an actor.
+func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Options) (*Tree, error) {
+	at, sys := join(scope.Path(), spec.Name), runtime.SystemOf(scope)
+	p, err := makePlan(at, spec, Child{}, sys.MaxMessage())
+	if len(opts) > 0 {
+		err = errors.Join(err, fmt.Errorf("%w: supervisor %s: only the root of a system has Options: an actor's tree cannot", ErrBadSpec, at))
+	}
+	if err == nil {
+		err = p.checkFree(sys, at)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = &cutError{at, context.Cause(ctx)}
+	}
+	if err != nil {
+		if p != nil {
+			p.release()
+		}
+		return nil, err
+	}
+	t := newTree(at, p, sys, sys)
+	t.detach = runtime.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	if err := t.await(ctx); err != nil {
 		return nil, err
 	}

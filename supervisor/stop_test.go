@@ -19,7 +19,7 @@ func TestTreeStopTimeouts(t *testing.T) {
 		}
 		st.usual["/d"] = script{stopIn: time.Hour}
 		tree := mustStart(t, st, Spec{Children: []Child{
-			st.actor("a", StopTimeout(0)), st.actor("b"), st.actor("c", StopTimeout(time.Minute)), st.actor("d", StopTimeout(actor.Forever))}})
+			st.actor("a", Child{StopTimeout: KillAtOnce}), st.actor("b"), st.actor("c", Child{StopTimeout: time.Minute}), st.actor("d", Child{StopTimeout: Forever})}})
 		begun := time.Now()
 		mustStop(t, st, tree)
 		if want := time.Hour + time.Minute + 5*time.Second; time.Since(begun) != want {
@@ -42,7 +42,7 @@ func TestTreeStopBounded(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		st.usual["/a"] = script{stopIn: -1}
 		st.usual["/b"] = script{stopIn: -1}
-		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a", StopTimeout(actor.Forever)), st.actor("b", StopTimeout(actor.Forever))}})
+		tree := mustStart(t, st, Spec{Children: []Child{st.actor("a", Child{StopTimeout: Forever}), st.actor("b", Child{StopTimeout: Forever})}})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		err := tree.Stop(ctx)
@@ -106,7 +106,7 @@ func TestTreeOutlivesStartCtx(t *testing.T) {
 func TestTreeStoppedWhileStarting(t *testing.T) {
 	onStage(t, func(t *testing.T, st *stage) {
 		st.usual["/a"] = script{startIn: time.Hour}
-		p, err := makePlan("/", Spec{Children: []Child{st.actor("a")}}, nil)
+		p, err := makePlan("/", Spec{Children: []Child{st.actor("a")}}, Child{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestDynamicStop(t *testing.T) {
 		for i := range 100 {
 			id := fmt.Sprint("w", i)
 			st.usual["/"+id] = script{stopIn: time.Minute}
-			if err := tree.StartChild(context.Background(), st.actor(id, StopTimeout(time.Hour))); err != nil {
+			if err := tree.StartChild(context.Background(), st.actor(id, Child{StopTimeout: time.Hour})); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -51,7 +51,7 @@ func (parent) Daemon(ctx context.Context, ends bool) (int, error) {
 
 // Nested starts a parent below this one, and has it leave an orphan.
 func (parent) Nested(ctx context.Context, ends bool) (int, error) {
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(parents, "below", 0)}})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "below", Run: parents.With(0)}}})
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +64,7 @@ func (parent) Nested(ctx context.Context, ends bool) (int, error) {
 
 // Reap tries to make an actor a subreaper.
 func (parent) Reap(ctx context.Context, _ actor.None) (int, error) {
-	err := supervisor.Run(ctx, supervisor.Spec{}, supervisor.Subreaper)
+	err := supervisor.Run(ctx, supervisor.Spec{}, supervisor.Options{Subreaper: true})
 	if errors.Is(err, supervisor.ErrBadSpec) {
 		return 1, nil
 	}
@@ -93,13 +93,13 @@ func (director) Run(ctx context.Context) error {
 var directors = actor.Define("director", func(context.Context, int) (*director, error) { return &director{}, nil })
 
 // run runs a parent and calls body when it is up, ends it and returns what Run did.
-func run(t *testing.T, spec supervisor.Spec, body func(ctx context.Context, p actor.Ref[parent], sys *runtime.System), opts ...supervisor.RunOption) error {
+func run(t *testing.T, o supervisor.Options, body func(ctx context.Context, p actor.Ref[parent], sys *runtime.System)) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	spec.Logger, spec.Intensity = quiet, supervisor.NoRestarts
-	spec.Children = []supervisor.Child{supervisor.Actor(parents, "parent", 0),
-		supervisor.Actor(directors, "director", 0, actor.InProcess())}
+	o.Logger = quiet
+	spec := supervisor.Spec{Intensity: supervisor.NoRestarts, Children: []supervisor.Child{{Name: "parent", Run: parents.With(0)},
+		{Name: "director", Run: directors.With(0), InProcess: true}}}
 	direct = func(ctx context.Context, sys *runtime.System) {
 		defer cancel()
 		p, err := parents.Lookup(sys, "parent")
@@ -109,7 +109,7 @@ func run(t *testing.T, spec supervisor.Spec, body func(ctx context.Context, p ac
 		}
 		body(ctx, p, sys)
 	}
-	return supervisor.Run(ctx, spec, opts...)
+	return supervisor.Run(ctx, spec, o)
 }
 
 // parentOf returns 0 for a process that is gone and reaped.
@@ -152,7 +152,7 @@ func TestSubreaper(t *testing.T) {
 	for name, how := range map[string]*actor.Method[parent, bool, int]{"an actor's": daemon, "a nested actor's": nested} {
 		t.Run(name, func(t *testing.T) {
 			var living int
-			err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
+			err := run(t, supervisor.Options{Subreaper: true}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
 				if !subreaper(t) {
 					t.Error("not a subreaper")
 				}
@@ -171,7 +171,7 @@ func TestSubreaper(t *testing.T) {
 				if err := cmd.Run(); cmd.ProcessState.ExitCode() != 9 {
 					t.Error(err)
 				}
-			}, supervisor.Subreaper)
+			})
 			if err != nil {
 				t.Error(err)
 			}
@@ -185,9 +185,48 @@ func TestSubreaper(t *testing.T) {
 	}
 }
 
+// With Start it lasts as long as the tree, whatever ends that.
+func TestSubreaperOfStart(t *testing.T) {
+	leaktest.Check(t)
+	ctx := t.Context()
+	o := supervisor.Options{Logger: quiet, Subreaper: true}
+	for what, end := range map[string]func(tree *supervisor.Tree) error{
+		"Stop": func(tree *supervisor.Tree) error { return tree.Stop(ctx) },
+		"giving up": func(tree *supervisor.Tree) error {
+			if err := tree.StartChild(ctx, supervisor.Child{Name: "doomed", Run: doomed.With(0), InProcess: true}); err != nil {
+				return err
+			}
+			<-tree.Done()
+			var gaveUp *supervisor.GaveUpError
+			if !errors.As(tree.Err(), &gaveUp) {
+				return tree.Err()
+			}
+			return nil
+		},
+	} {
+		tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: supervisor.NoRestarts}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !subreaper(t) {
+			t.Errorf("%s: not a subreaper", what)
+		}
+		if err := end(tree); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if subreaper(t) {
+			t.Errorf("%s: still a subreaper", what)
+		}
+	}
+	spec := supervisor.Spec{Children: []supervisor.Child{{Name: "a", Run: players.With(refuses), InProcess: true}}}
+	if _, err := supervisor.Start(ctx, spec, o); err == nil || subreaper(t) {
+		t.Errorf("a failed start: %v, a subreaper: %v", err, subreaper(t))
+	}
+}
+
 func TestNoSubreaperUnasked(t *testing.T) {
 	leaktest.Check(t)
-	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
+	if err := run(t, supervisor.Options{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
 		if subreaper(t) {
 			t.Error("a subreaper that nobody asked for")
 		}
@@ -207,17 +246,17 @@ func TestNoSubreaperUnasked(t *testing.T) {
 
 func TestSubreaperRefusals(t *testing.T) {
 	leaktest.Check(t)
-	if err := run(t, supervisor.Spec{}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
+	if err := run(t, supervisor.Options{Subreaper: true}, func(ctx context.Context, p actor.Ref[parent], _ *runtime.System) {
 		if got, err := reap.Call(ctx, p, actor.None{}); got != 1 || err != nil {
 			t.Errorf("in an actor: %v, %v", got, err)
 		}
-		if err := supervisor.Run(context.Background(), supervisor.Spec{}, supervisor.Subreaper); err == nil {
+		if err := supervisor.Run(context.Background(), supervisor.Spec{}, supervisor.Options{Subreaper: true}); err == nil {
 			t.Error("two at a time")
 		}
-	}, supervisor.Subreaper); err != nil {
+	}); err != nil {
 		t.Error(err)
 	}
-	if err := supervisor.Run(t.Context(), supervisor.Spec{Period: -1}, supervisor.Subreaper); !errors.Is(err, supervisor.ErrBadSpec) || subreaper(t) {
+	if err := supervisor.Run(t.Context(), supervisor.Spec{Period: -1}, supervisor.Options{Subreaper: true}); !errors.Is(err, supervisor.ErrBadSpec) || subreaper(t) {
 		t.Errorf("%v; a subreaper: %v", err, subreaper(t))
 	}
 }
@@ -225,11 +264,11 @@ func TestSubreaperRefusals(t *testing.T) {
 // With control groups required, an orphan without session, cookie and parent ends with its actor; a nested one, too.
 func TestCgroups(t *testing.T) {
 	leaktest.Check(t)
-	spec := supervisor.Spec{Cgroups: actor.CgroupsRequired}
+	o := supervisor.Options{Cgroups: supervisor.CgroupsRequired}
 	for name, how := range map[string]*actor.Method[parent, bool, int]{"an actor's": daemon, "a nested actor's": nested} {
 		t.Run(name, func(t *testing.T) {
 			var orphan int
-			err := run(t, spec, func(ctx context.Context, p actor.Ref[parent], sys *runtime.System) {
+			err := run(t, o, func(ctx context.Context, p actor.Ref[parent], sys *runtime.System) {
 				var err error
 				if orphan, err = how.Call(ctx, p, false); err != nil {
 					t.Error(err)
@@ -257,17 +296,12 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(data), ") Z ")
 }
 
-// A limit by group that cannot be had is an error where groups are required, and so is an option of the system below
-// its root.
+// A limit by group that cannot be had is an error where groups are required.
 func TestCgroupsRefusals(t *testing.T) {
 	leaktest.Check(t)
 	ctx := t.Context()
-	if _, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Nested("n", supervisor.Spec{Cgroups: actor.CgroupsNever})}}); !errors.Is(err, supervisor.ErrBadSpec) {
-		t.Errorf("below the root: %v", err)
-	}
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Logger: quiet, Cgroups: actor.CgroupsRequired, Children: []supervisor.Child{
-		supervisor.Actor(parents, "a", 0, actor.Limit(actor.Limits{Memory: 1 << 30}))}})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
+		{Name: "a", Run: parents.With(0), Process: actor.Process{Memory: 1 << 30}}}}, supervisor.Options{Logger: quiet, Cgroups: supervisor.CgroupsRequired})
 	switch {
 	case err == nil:
 		t.Log("memory can be limited by group here")

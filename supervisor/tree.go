@@ -43,6 +43,7 @@ type Tree struct {
 	limits []*time.Timer          // of a nested supervisor: start and stop timeouts
 	calls  map[callID]chan error  // one slot each
 	last   callID
+	offers map[callID]*added // children of StartChild calls that are not answered
 	killed bool
 	ended  end // after done
 }
@@ -70,6 +71,7 @@ func newTree(path string, p *plan, sys *runtime.System, h host) *Tree {
 		live:        make(map[int]instance),
 		timers:      make(map[string]*time.Timer),
 		calls:       make(map[callID]chan error),
+		offers:      make(map[callID]*added),
 	}
 	s := newState(path, p.rules, p.specs)
 	t.state.Store(&s)

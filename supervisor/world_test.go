@@ -41,16 +41,19 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
+// strategies are names of subtests.
+var strategies = map[Strategy]string{OneForOne: "one for one", RestForOne: "rest for one", OneForAll: "one for all", Dynamic: "dynamic"}
+
 var errBoom = errors.New("boom")
 
 // kid makes a child's spec.
-func kid(id string, opts ...actor.Option) spec {
-	s := apply(opts)
-	p := policy{id: id, restart: s.Restart, significant: s.Significant, backoff: s.Backoff, stopTimeout: actor.DefaultStopTimeout}
-	if s.StopTimeout != nil {
-		p.stopTimeout = *s.StopTimeout
+func kid(id string, fields ...Child) spec {
+	var c Child
+	if len(fields) > 0 {
+		c = fields[0]
 	}
-	return spec{policy: p}
+	return spec{policy: policy{id: id, restart: c.Restart, significant: c.Significant, backoff: c.Backoff,
+		stopTimeout: c.stopTimeout(defaultStopTimeout)}}
 }
 
 // anything allows so many restarts that the limit does not matter.

@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/hashicorp/go-plugin"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/bench/peers/internal/work"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // The rows that all others are compared with.
@@ -63,12 +63,12 @@ func floors(w *workshop) []harness.Row {
 type lane struct {
 	name  string
 	spins string
-	lane  actor.Lane
+	lane  supervisor.Transport
 }
 
 var lanes = []lane{
-	{spins: "both sides, briefly", lane: actor.AutoLane},
-	{name: "socket", lane: actor.SocketLane},
+	{spins: "both sides, briefly", lane: "auto"},
+	{name: "socket", lane: "socket"},
 }
 
 // ours are Understudy's rows.
@@ -82,7 +82,7 @@ func ours(o options) []harness.Row {
 		facts := harness.Facts{Language: "Go", Processes: 2, Codec: msgPack, Spins: l.spins, Role: harness.Ours}
 		rows = append(rows,
 			harness.Row{Name: baseUs + suffix, Title: "Understudy, call" + words, Facts: facts,
-				Available: always, Start: startCall(l.lane)},
+				Available: always, Start: startCall(l.lane, supervisor.Child{})},
 			harness.Row{Name: "understudy/sibling" + suffix, Title: "Understudy, actor to actor" + words, Facts: facts,
 				Available: always, Start: startSibling(l.lane)},
 		)
@@ -92,7 +92,7 @@ func ours(o options) []harness.Row {
 		Available: referenceAvailable(o.array), Start: startReference(o.array)})
 	facts.Processes, facts.Spins = 1, ""
 	return append(rows, harness.Row{Name: "understudy/in-process", Title: "Understudy, in-process mode", Facts: facts,
-		Available: always, Start: startCall(actor.AutoLane, actor.InProcess())})
+		Available: always, Start: startCall("auto", supervisor.Child{InProcess: true})})
 }
 
 // inGo are the libraries that are part of this program.

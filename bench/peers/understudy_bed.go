@@ -18,23 +18,24 @@ type bed struct {
 	pids []int
 }
 
-// makeBed starts n actors of a tree whose messages take the lane.
-func makeBed(ctx context.Context, n int, lane actor.Lane, opts ...actor.Option) (*bed, error) {
+// makeBed starts n actors of a tree whose messages take the lane, with
+// these fields.
+func makeBed(ctx context.Context, n int, lane supervisor.Transport, fields supervisor.Child) (*bed, error) {
 	var children []supervisor.Child
 	for i := range n {
-		children = append(children, supervisor.Actor(subjects, fmt.Sprint("subject-", i), actor.None{}, opts...))
+		c := fields
+		c.Name, c.Run = fmt.Sprint("subject-", i), subjects.With(actor.None{})
+		children = append(children, c)
 	}
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Lane:     lane,
 		Children: children,
-	})
+	}, supervisor.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Transport: lane})
 	if err != nil {
 		return nil, err
 	}
 	b := &bed{tree: tree}
 	for _, c := range children {
-		if err := b.know(ctx, c.ID()); err != nil {
+		if err := b.know(ctx, c.Name); err != nil {
 			b.Stop()
 			return nil, err
 		}

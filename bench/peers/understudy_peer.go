@@ -8,14 +8,15 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/bench/peers/internal/work"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // callPeer is this process calling an actor.
 type callPeer struct{ *bed }
 
-func startCall(lane actor.Lane, opts ...actor.Option) func(context.Context) (harness.Peer, error) {
+func startCall(lane supervisor.Transport, fields supervisor.Child) func(context.Context) (harness.Peer, error) {
 	return func(ctx context.Context) (harness.Peer, error) {
-		b, err := makeBed(ctx, 1, lane, opts...)
+		b, err := makeBed(ctx, 1, lane, fields)
 		if err != nil {
 			return nil, err
 		}
@@ -47,9 +48,9 @@ func (p callPeer) Stream(n int) (time.Duration, error) {
 // the actor that calls.
 type siblingPeer struct{ *bed }
 
-func startSibling(lane actor.Lane) func(context.Context) (harness.Peer, error) {
+func startSibling(lane supervisor.Transport) func(context.Context) (harness.Peer, error) {
 	return func(ctx context.Context) (harness.Peer, error) {
-		b, err := makeBed(ctx, 2, lane)
+		b, err := makeBed(ctx, 2, lane, supervisor.Child{})
 		if err != nil {
 			return nil, err
 		}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // referencePeer is calls that carry a frozen array by reference. The receiver
@@ -44,7 +44,7 @@ func startReference(size int) func(context.Context) (harness.Peer, error) {
 		msg := block{Data: data, First: 1, Last: 2}
 		ends := data.Data()
 		ends[0], ends[len(ends)-1] = msg.First, msg.Last
-		b, err := makeBed(ctx, 1, actor.AutoLane)
+		b, err := makeBed(ctx, 1, "auto", supervisor.Child{})
 		if err == nil {
 			err = data.Freeze()
 		}

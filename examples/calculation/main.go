@@ -45,8 +45,8 @@ func run(ctx context.Context, pace, idle time.Duration) error {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
 		Intensity: 3,
 		Children: []supervisor.Child{
-			supervisor.Actor(workers, "worker-1", first),
-			supervisor.Actor(workers, "worker-2", second),
+			{Name: "worker-1", Run: workers.With(first)},
+			{Name: "worker-2", Run: workers.With(second)},
 		},
 	})
 	if err != nil {

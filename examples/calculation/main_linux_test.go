@@ -77,8 +77,8 @@ func TestWorker(t *testing.T) {
 	}
 	defer d.release()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(workers, "quick", d),
-		supervisor.Actor(workers, "slow", desk{d.In, d.Out, time.Hour}),
+		{Name: "quick", Run: workers.With(d)},
+		{Name: "slow", Run: workers.With(desk{d.In, d.Out, time.Hour})},
 	}})
 	if err != nil {
 		t.Fatal(err)

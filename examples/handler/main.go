@@ -30,7 +30,7 @@ func main() {
 
 func run(ctx context.Context, training time.Duration) error {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(managers, "manager", actor.None{}, actor.InProcess()),
+		{Name: "manager", Run: managers.With(actor.None{}), InProcess: true},
 	}})
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func TestHandler(t *testing.T) {
 func startManager(t *testing.T) Manager {
 	t.Helper()
 	tree, err := supervisor.Start(t.Context(), supervisor.Spec{Children: []supervisor.Child{
-		supervisor.Actor(managers, "manager", actor.None{}, actor.InProcess()),
+		{Name: "manager", Run: managers.With(actor.None{}), InProcess: true},
 	}})
 	if err != nil {
 		t.Fatal(err)

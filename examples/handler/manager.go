@@ -37,7 +37,11 @@ func (m *manager) Hire(ctx context.Context, c contract) (hired, error) {
 	m.served++
 	request, staff, later := m.served, m.staff, actor.Later[hired](ctx)
 	go func() {
-		ref, err := supervisor.Spawn(ctx, staff, workers, c.Name, c)
+		err := staff.StartChild(ctx, supervisor.Child{Name: c.Name, Run: workers.With(c)})
+		var ref actor.Ref[worker]
+		if err == nil {
+			ref, err = workers.Lookup(staff, c.Name)
+		}
 		_ = later.Reply(hired{request, ref}, err) // it is the only reply
 	}()
 	return later.Pending()
@@ -60,7 +64,7 @@ func (m *manager) Roll(context.Context, actor.None) (Roll, error) {
 	m.served++
 	r := Roll{Request: m.served}
 	for c := range m.staff.Children() {
-		r.Workers = append(r.Workers, Entry{c.ID, c.State.String(), c.PID})
+		r.Workers = append(r.Workers, Entry{c.Name, c.State, c.PID})
 	}
 	return r, nil
 }
@@ -73,8 +77,8 @@ func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {
 	m.served++
 	var ready []string
 	for c := range m.staff.Children() {
-		if c.State == supervisor.StateRunning {
-			ready = append(ready, c.ID)
+		if c.Running {
+			ready = append(ready, c.Name)
 		}
 	}
 	if len(ready) == 0 {

@@ -24,12 +24,12 @@ var Ping = actor.DefineMethod(Players, "ping", (*player).Ping) // and its typed 
 func main() {
 	actor.Main() // a child process runs its actor here
 	ctx := context.Background()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "ada", Run: Players.With(actor.None{})}}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer tree.Stop(ctx)
-	ada, err := supervisor.Spawn(ctx, tree, Players, "ada", actor.None{})
+	ada, err := Players.Lookup(tree, "ada")
 	for n, pong := 1, ""; n <= 3 && err == nil; n++ {
 		pong, err = Ping.Call(ctx, ada, n)
 		fmt.Printf("ping %d from process %d: %s\n", n, os.Getpid(), pong)

@@ -33,15 +33,15 @@ func decoderMemory(maxPixels int) int64 { return 256<<20 + 24*int64(maxPixels) }
 
 // startPipeline starts the workers. Stop stops them.
 func startPipeline(ctx context.Context, o pipelineOptions) (*Pipeline, error) {
-	memory := actor.Limit(actor.Limits{Memory: decoderMemory(o.maxPixels)})
+	memory := actor.Process{Memory: decoderMemory(o.maxPixels)}
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
 		Period: time.Minute, // a team that gives up twice within it cannot be helped
 		Children: []supervisor.Child{
-			teamChild("encoders", o.workers, o.restarts, encoders, actor.None{}),
-			teamChild("scalers", o.workers, o.restarts, scalers, actor.None{}),
-			teamChild("decoders", o.workers, o.restarts, decoders, o.maxPixels, memory, supervisor.StopTimeout(time.Second)),
+			teamChild("encoders", o.workers, o.restarts, supervisor.Child{Run: encoders.With(actor.None{})}),
+			teamChild("scalers", o.workers, o.restarts, supervisor.Child{Run: scalers.With(actor.None{})}),
+			teamChild("decoders", o.workers, o.restarts, supervisor.Child{Run: decoders.With(o.maxPixels), Process: memory, StopTimeout: time.Second}),
 		},
-		Defaults: []actor.Option{actor.Watchdog(10 * time.Second)}, // a process that was stopped is replaced, too
+		Defaults: supervisor.Child{Watchdog: 10 * time.Second}, // a process that was stopped is replaced, too
 	})
 	if err != nil {
 		return nil, err
@@ -104,10 +104,10 @@ func (p *Pipeline) Workers() (list []Worker, healthy bool) {
 	healthy = true
 	for t := range p.tree.Children() {
 		running := false
-		if sub, err := p.tree.Supervisor(t.ID); err == nil {
+		if sub, err := p.tree.Supervisor(t.Name); err == nil {
 			for c := range sub.Children() {
-				list = append(list, Worker{c.Path, c.PID, c.State.String(), c.Restarts})
-				running = running || c.State == supervisor.StateRunning
+				list = append(list, Worker{c.Path, c.PID, c.State, c.Restarts})
+				running = running || c.Running
 			}
 		}
 		healthy = healthy && running

@@ -11,17 +11,18 @@ import (
 	"github.com/understudy-go/understudy/supervisor"
 )
 
-// teamChild is a supervisor of n actors of one kind, with the ids "1" to "n".
+// teamChild is a supervisor of n actors like worker, named "1" to "n".
 //
 // They work on what strangers send, so a crash is nothing special and costs a
 // restart. If there are more than so many within ten seconds, it is not the
 // images: then the team gives up, and is started anew.
-func teamChild[K, A any](id string, n, restarts int, kind *actor.Kind[K, A], args A, opts ...actor.Option) supervisor.Child {
+func teamChild(name string, n, restarts int, worker supervisor.Child) supervisor.Child {
 	spec := supervisor.Spec{Intensity: restarts, Period: 10 * time.Second}
 	for i := range n {
-		spec.Children = append(spec.Children, supervisor.Actor(kind, strconv.Itoa(i+1), args, opts...))
+		worker.Name = strconv.Itoa(i + 1)
+		spec.Children = append(spec.Children, worker)
 	}
-	return supervisor.Nested(id, spec)
+	return supervisor.Child{Name: name, Run: spec}
 }
 
 // team holds the clients of those workers of one kind that have nothing to do.

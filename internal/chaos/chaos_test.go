@@ -34,7 +34,7 @@ func TestMain(m *testing.M) { actor.TestMain(m) }
 
 // lanes are by name what messages travel by: the socket alone, rings from a
 // link's first message on, and rings that come while it is in use.
-var lanes = map[string]actor.Lane{"socket": actor.SocketLane, "ring": actor.RingLane, "auto": actor.AutoLane}
+var lanes = map[string]supervisor.Transport{"socket": "socket", "ring": "ring", "auto": "auto"}
 
 // TestChaos lets faults happen while everybody sends to everybody, and then
 // accounts for each message.
@@ -72,7 +72,7 @@ func chaos(t *testing.T, lane string) {
 
 	log := newLog(t)
 	defer log.close()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second, Lane: lanes[lane], Logger: slog.New(log)})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second}, supervisor.Options{Transport: lanes[lane], Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,8 @@ func open(ctx context.Context, tree *supervisor.Tree, b birth) error {
 		if cast[r].concurrent {
 			kind = Hubs
 		}
-		c := supervisor.Actor(kind, cast[r].id(), of, settings(r)...)
+		c := settings(r)
+		c.Name, c.Run = cast[r].id(), kind.With(of)
 		switch strings.Count(cast[r].path, "/") {
 		case 1:
 			children = append(children, c)
@@ -192,7 +193,7 @@ func open(ctx context.Context, tree *supervisor.Tree, b birth) error {
 			}
 		}
 	}
-	children = append(children, supervisor.Nested("team", team))
+	children = append(children, supervisor.Child{Name: "team", Run: team})
 	for _, c := range children {
 		for {
 			err := tree.StartChild(ctx, c)

@@ -96,8 +96,10 @@ func newWorker(ctx context.Context, b birth) (*worker, error) {
 		child, _ := roleOf(w.role.path + "/" + w.role.child)
 		below := b
 		below.Role = child
+		c := settings(child)
+		c.Name, c.Run = w.role.child, Workers.With(below)
 		if _, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second,
-			Children: []supervisor.Child{supervisor.Actor(Workers, w.role.child, below, settings(child)...)}}); err != nil {
+			Children: []supervisor.Child{c}}); err != nil {
 			return nil, err
 		}
 	}
@@ -344,16 +346,16 @@ func refOf(scope actor.Scope, to uint16) (actor.Ref[worker], error) {
 }
 
 // settings are those of a role. Deadlines are short: what hangs is to be ended.
-func settings(r uint16) []actor.Option {
-	opts := []actor.Option{supervisor.StopTimeout(300 * time.Millisecond), actor.Watchdog(watchdog)}
+func settings(r uint16) supervisor.Child {
+	c := supervisor.Child{StopTimeout: 300 * time.Millisecond, Watchdog: watchdog}
 	if cast[r].narrow {
-		opts = append(opts, actor.MailboxCapacity(8, 32<<10))
+		c.Mailbox = actor.Mailbox{Messages: 8, Bytes: 32 << 10}
 	}
 	if cast[r].inProcess {
-		opts = append(opts, actor.InProcess())
+		c.InProcess = true
 	}
 	if cast[r].flaky || cast[r].id() == "b" {
-		opts = append(opts, supervisor.WithBackoff(actor.Backoff{Min: 5 * time.Millisecond, Max: 80 * time.Millisecond, Jitter: 0.5, Reset: time.Second}))
+		c.Backoff = supervisor.Backoff{Min: 5 * time.Millisecond, Max: 80 * time.Millisecond, Jitter: 0.5, Reset: time.Second}
 	}
-	return opts
+	return c
 }

@@ -102,8 +102,8 @@ func TestManySiblings(t *testing.T) { overLanes(t, manySiblings) }
 
 func manySiblings(t *testing.T, w *world) {
 	const siblings, each = 20, 300
-	tree, err := supervisor.Start(w.ctx, supervisor.Spec{Name: "crowd", Intensity: 100, Logger: w.sys.Logger(), Lane: w.lane,
-		Children: []supervisor.Child{supervisor.Actor(Tallies, "tally", actor.None{})}})
+	tree, err := supervisor.Start(w.ctx, supervisor.Spec{Name: "crowd", Intensity: 100,
+		Children: []supervisor.Child{{Name: "tally", Run: Tallies.With(actor.None{})}}}, supervisor.Options{Logger: w.sys.Logger(), Transport: w.lane})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func manySiblings(t *testing.T, w *world) {
 	var all []*actor.Future[raided]
 	for k := range siblings {
 		id := fmt.Sprintf("v%d", k)
-		err := tree.StartChild(w.ctx, supervisor.Actor(Victims, id, ""))
+		err := tree.StartChild(w.ctx, supervisor.Child{Name: id, Run: Victims.With("")})
 		v, err2 := Victims.Lookup(tree, id)
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
@@ -247,10 +247,10 @@ func idleLinks(t *testing.T, w *world) {
 	var refs []actor.Ref[victim]
 	for k := range others {
 		path := fmt.Sprintf("/local%d", k)
-		all = append(all, w.launch(path, blueprint(Victims, "", actor.InProcess())))
+		all = append(all, w.launch(path, Victims.With(""), runtime.Settings{InProcess: true}))
 		refs = append(refs, w.victim(path))
 	}
-	traveller := w.launch("/traveller", blueprint(Victims, ""))
+	traveller := w.launch("/traveller", Victims.With(""))
 	if n, err := VictimVisit.Call(w.ctx, w.victim("/traveller"), itinerary{To: refs, Each: each}); err != nil || n != others*each {
 		t.Errorf("%d calls were counted, %v", n, err)
 	}
@@ -259,7 +259,7 @@ func idleLinks(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	const halves, most = 2, 256
-	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.lane == actor.RingLane {
+	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.lane == "ring" {
 		t.Errorf("%d halves of rings are mapped", n)
 	}
 	for _, i := range append(all, traveller) {
@@ -299,7 +299,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	fast := 0
 	for free := range 8 {
 		path := fmt.Sprintf("/poor%d", free)
-		i := w.launch(path, blueprint(Victims, ""))
+		i := w.launch(path, Victims.With(""))
 		ref := w.victim(path)
 		calls(ref, 2)
 		release := hog(t, free)
@@ -316,7 +316,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	}
 
 	// There.
-	i := w.launch("/poor", blueprint(Victims, "", actor.Limit(actor.Limits{Files: 64})))
+	i := w.launch("/poor", Victims.With(""), runtime.Settings{Process: actor.Process{Files: 64}})
 	ref := w.victim("/poor")
 	if _, err := VictimDo.Call(w.ctx, ref, "hog"); err != nil {
 		t.Fatal(err)
@@ -335,8 +335,8 @@ func TestOneProcessor(t *testing.T) { overLanes(t, oneProcessor) }
 
 func oneProcessor(t *testing.T, w *world) {
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(1))
-	a := w.launch("/a", blueprint(Victims, "", actor.Env("GOMAXPROCS=1")))
-	b := w.launch("/b", blueprint(Victims, "", actor.Env("GOMAXPROCS=1")))
+	a := w.launch("/a", Victims.With(""), runtime.Settings{Process: actor.Process{Env: []string{"GOMAXPROCS=1"}}})
+	b := w.launch("/b", Victims.With(""), runtime.Settings{Process: actor.Process{Env: []string{"GOMAXPROCS=1"}}})
 	ref := w.victim("/a")
 	var callers sync.WaitGroup
 	for range 8 {

@@ -21,7 +21,7 @@ const envGroups = "E2E_GROUPS"
 // environment dies with the root, by its control group.
 func TestRootWithGroupsKilled(t *testing.T) {
 	leaktest.Check(t)
-	probe, err := runtime.NewSystem(runtime.SystemOptions{Cgroups: actor.CgroupsRequired})
+	probe, err := runtime.NewSystem(runtime.SystemOptions{Cgroups: runtime.CgroupsRequired})
 	if errors.Is(err, actor.ErrNoCgroup) {
 		t.Skipf("needs a cgroup v2 hierarchy that can be written: %v", err)
 	}

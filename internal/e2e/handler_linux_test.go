@@ -30,7 +30,7 @@ func handlers(t *testing.T, w *world) {
 	for what, c := range map[string]struct {
 		reason actor.Reason
 		says   string
-		opts   []actor.Option
+		given  runtime.Settings
 		code   int
 		signal syscall.Signal
 		poke   syscall.Signal // sent from outside while the handler runs
@@ -44,8 +44,8 @@ func handlers(t *testing.T, w *world) {
 		"segv":      {reason: actor.ReasonPanic, says: "SIGSEGV", code: 2},
 		"kill":      {reason: actor.ReasonSignal, says: "killed", signal: syscall.SIGKILL},
 		"close fds": {reason: actor.ReasonLost, signal: syscall.SIGTERM},
-		"bomb":      {reason: actor.ReasonOutOfMemory, opts: []actor.Option{actor.Limit(actor.Limits{Memory: 256 << 20})}},
-		"stop":      {reason: actor.ReasonUnresponsive, opts: []actor.Option{actor.Watchdog(500 * time.Millisecond)}, signal: syscall.SIGKILL},
+		"bomb":      {reason: actor.ReasonOutOfMemory, given: runtime.Settings{Process: actor.Process{Memory: 256 << 20}}},
+		"stop":      {reason: actor.ReasonUnresponsive, given: runtime.Settings{Watchdog: 500 * time.Millisecond}, signal: syscall.SIGKILL},
 		"sleep":     {reason: actor.ReasonSignal, poke: syscall.SIGKILL, signal: syscall.SIGKILL},
 		"loop":      {reason: actor.ReasonPanic, poke: syscall.SIGSEGV, says: "SIGSEGV", code: 2},
 	} {
@@ -53,10 +53,9 @@ func handlers(t *testing.T, w *world) {
 			w := w.in(t)
 			path := "/" + strings.ReplaceAll(what, " ", "-")
 			if c.poke != 0 {
-				c.opts = append(c.opts, actor.MailboxCapacity(1, 0))
+				c.given.Mailbox.Messages = 1
 			}
-			bp := blueprint(Victims, "", c.opts...)
-			i := w.launch(path, bp)
+			i := w.launch(path, Victims.With(""), c.given)
 			ref := w.victim(path)
 			f := VictimDo.Go(w.ctx, ref, what)
 			if c.poke != 0 {
@@ -75,7 +74,7 @@ func handlers(t *testing.T, w *world) {
 			if e.Begun != actor.BegunYes || e.PID != i.PID() || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("call: %v", err)
 			}
-			i = w.launch(path, blueprint(Victims, ""))
+			i = w.launch(path, Victims.With(""))
 			if got, err := VictimEcho.Call(w.ctx, ref, "and again"); err != nil || got != "and again" {
 				t.Errorf("the next life: %q, %v", got, err)
 			}
@@ -96,7 +95,7 @@ func (w *world) begun(ref actor.Ref[victim]) {
 func TestStopThatHangs(t *testing.T) { overLanes(t, stopThatHangs) }
 
 func stopThatHangs(t *testing.T, w *world) {
-	i := w.launch("/stubborn", blueprint(Victims, "hang in stop", actor.MailboxCapacity(1, 0)))
+	i := w.launch("/stubborn", Victims.With("hang in stop"), runtime.Settings{Mailbox: actor.Mailbox{Messages: 1}})
 	f := VictimDo.Go(w.ctx, w.victim("/stubborn"), "loop")
 	w.begun(w.victim("/stubborn"))
 	i.Stop(200 * time.Millisecond)
@@ -115,7 +114,7 @@ func stopThatHangs(t *testing.T, w *world) {
 // with the system.
 func TestGrandchildren(t *testing.T) {
 	w := newWorld(t)
-	i := w.launch("/parent", blueprint(Victims, "forks"))
+	i := w.launch("/parent", Victims.With("forks"))
 	var pids []int
 	for _, what := range []string{"fork", "setsid"} {
 		got, err := VictimDo.Call(w.ctx, w.victim("/parent"), what)
@@ -144,7 +143,7 @@ func TestSpawningThreadEnds(t *testing.T) {
 	var i *runtime.Instance
 	go func() {
 		goruntime.LockOSThread() // the thread ends with this goroutine
-		i = w.sys.Launch("/orphan", blueprint(Victims, ""))
+		i = w.begin("/orphan", Victims.With(""))
 		<-i.Ready()
 		tid <- unix.Gettid()
 	}()
@@ -211,7 +210,7 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 	started := 0
 	for free := 0; started < 2; free++ {
 		release := hog(t, free)
-		i := w.sys.Launch("/poor", blueprint(Victims, ""))
+		i := w.begin("/poor", Victims.With(""))
 		w.wait(i.Ready(), "outcome of the start")
 		release()
 		err := i.StartErr()
@@ -241,10 +240,10 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 func TestLinkWithoutDescriptors(t *testing.T) { overLanes(t, linkWithoutDescriptors) }
 
 func linkWithoutDescriptors(t *testing.T, w *world) {
-	a := w.launch("/a", blueprint(Victims, ""))
+	a := w.launch("/a", Victims.With(""))
 	for free := 0; free < 4; free++ {
 		path := fmt.Sprintf("/b%d", free)
-		b := w.launch(path, blueprint(Victims, ""))
+		b := w.launch(path, Victims.With(""))
 		release := hog(t, free)
 		n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim(path))
 		release()
@@ -266,7 +265,7 @@ func linkWithoutDescriptors(t *testing.T, w *world) {
 func TestDescriptorsLost(t *testing.T) { overLanes(t, descriptorsLost) }
 
 func descriptorsLost(t *testing.T, w *world) {
-	i := w.launch("/v", blueprint(Victims, "", actor.Limit(actor.Limits{Files: 64})))
+	i := w.launch("/v", Victims.With(""), runtime.Settings{Process: actor.Process{Files: 64}})
 	ref := w.victim("/v")
 	send := func() (float64, error) {
 		a, err := shm.New[float64](1000)
@@ -324,9 +323,9 @@ func TestSupervisedAfterFaults(t *testing.T) { overLanes(t, supervisedAfterFault
 
 func supervisedAfterFaults(t *testing.T, w *world) {
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{
-		Intensity: 100, Period: time.Minute, Logger: w.sys.Logger(),
-		Children: []supervisor.Child{supervisor.Actor(Victims, "v", "")},
-	})
+		Intensity: 100, Period: time.Minute,
+		Children: []supervisor.Child{{Name: "v", Run: Victims.With("")}},
+	}, supervisor.Options{Logger: w.sys.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

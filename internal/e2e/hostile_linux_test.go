@@ -215,7 +215,7 @@ func attackOnce(w *world, path, mode, name string) {
 	}
 	a := attacks[name]
 	what := mode + "/" + name
-	i := w.sys.Launch(path, blueprint(Foreigns, foreignArgs{Role: "hostile", Args: []string{mode, name}}))
+	i := w.begin(path, Foreigns.With(foreignArgs{Role: "hostile", Args: []string{mode, name}}))
 	<-i.Ready()
 	if err := i.StartErr(); err != nil {
 		w.Errorf("%s: start: %v", what, err)

@@ -45,7 +45,7 @@ var startChild func(context.Context) error
 
 func init() {
 	startChild = func(ctx context.Context) error {
-		_, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{supervisor.Actor(Victims, "child", "busy")}})
+		_, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "child", Run: Victims.With("busy")}}})
 		return err
 	}
 }

@@ -213,7 +213,7 @@ func TestPlainPeer(t *testing.T) {
 
 func plainPeer(t *testing.T, args foreignArgs) {
 	w := newWorld(t)
-	i := w.launch("/editor", blueprint(Foreigns, args))
+	i := w.launch("/editor", Foreigns.With(args))
 	ref := w.foreign("/editor")
 	do := func(what, want string) {
 		t.Helper()
@@ -283,12 +283,12 @@ func plainPeer(t *testing.T, args foreignArgs) {
 	}
 	w.wait(i.Done(), "its end")
 
-	i = w.launch("/editor", blueprint(Foreigns, args))
+	i = w.launch("/editor", Foreigns.With(args))
 	do("the next", "the next")
 	if x := w.stop(i); x.Reason != actor.ReasonShutdown {
 		t.Errorf("stopped: %v", x)
 	}
-	i = w.launch("/editor", blueprint(Foreigns, args))
+	i = w.launch("/editor", Foreigns.With(args))
 	if err := ForeignLeave.Cast(w.ctx, ref, actor.None{}); err != nil {
 		t.Error(err)
 	}

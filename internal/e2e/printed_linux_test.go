@@ -61,12 +61,12 @@ func TestLastWords(t *testing.T) {
 			}
 
 			script := fmt.Sprintf("printf '%%s' '%s'; printf '%%s' '%s' >&2; exit 3", c.stdout, c.stderr)
-			x, err := w.fails(path, blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", script}}))
+			x, err := w.fails(path, Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", script}}))
 			says("before hello", err, x.Stdout, x.Stderr)
 			e := exitError(t, err, path, actor.ReasonExitCode)
 			says("before hello", e, e.Stdout, e.Stderr)
 
-			i := w.launch(path, blueprint(Foreigns, foreignArgs{Role: "lastwords", Args: []string{c.stdout, c.stderr}}))
+			i := w.launch(path, Foreigns.With(foreignArgs{Role: "lastwords", Args: []string{c.stdout, c.stderr}}))
 			_, err = ForeignEcho.Call(w.ctx, w.foreign(path), "go")
 			e = exitError(t, err, path, actor.ReasonExitCode)
 			says("in a call", err, e.Stdout, e.Stderr)
@@ -88,25 +88,26 @@ func lastLines(s string) []string {
 // Each way in which a start can fail says what was printed.
 func TestFailedStartsSayWhatWasPrinted(t *testing.T) {
 	w := newWorld(t)
-	patient := func(s *actor.Settings) { s.StartTimeout = 2 * time.Second } // to print takes less
+	patient := runtime.Settings{StartTimeout: 2 * time.Second} // to print takes less
 	for name, c := range map[string]struct {
-		bp     runtime.Blueprint
+		role   actor.Role
+		given  runtime.Settings
 		reason actor.Reason
 		says   string
 	}{
-		"too late": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "printf 'password: '; exec sleep 1000"}}, patient),
+		"too late": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "printf 'password: '; exec sleep 1000"}}), patient,
 			actor.ReasonStartTimeout, "; stdout: password: "},
-		"hangs up": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "exec 3>&-; echo wrong version; exit 4"}}),
+		"hangs up": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "exec 3>&-; echo wrong version; exit 4"}}), runtime.Settings{},
 			actor.ReasonExitCode, "; stdout: wrong version"},
-		"gone well": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo usage: peer FILE"}}),
+		"gone well": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo usage: peer FILE"}}), runtime.Settings{},
 			actor.ReasonNormal, "; stdout: usage: peer FILE"},
-		"bad hello": {blueprint(Foreigns, foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo over here; printf hello >&3; exec sleep 1000"}}),
+		"bad hello": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo over here; printf hello >&3; exec sleep 1000"}}), runtime.Settings{},
 			actor.ReasonProtocol, "; stdout: over here"},
-		"refused": {blueprint(Victims, "prints"), actor.ReasonStartFailed, "out of ideas; stdout: I tried"},
+		"refused": {Victims.With("prints"), runtime.Settings{}, actor.ReasonStartFailed, "out of ideas; stdout: I tried"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
-			x, err := w.fails("/"+strings.ReplaceAll(name, " ", "-"), c.bp)
+			x, err := w.fails("/"+strings.ReplaceAll(name, " ", "-"), c.role, c.given)
 			if x.Reason != c.reason || !strings.Contains(err.Error(), c.says) || len(x.Stdout) != 1 {
 				t.Errorf("start: %v\nexit: %v, stdout %q", err, x, x.Stdout)
 			}

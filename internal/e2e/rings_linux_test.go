@@ -225,10 +225,10 @@ func scribble(parent *raw, args []string) error {
 // An actor that breaks the ring to its supervisor is ended for it, and nothing
 // else is.
 func TestScribblers(t *testing.T) {
-	w := newWorldOver(t, actor.RingLane)
+	w := newWorldOver(t, "ring")
 	for k, name := range slices.Sorted(maps.Keys(scribbles)) {
 		path := fmt.Sprintf("/scribbler-%d", k)
-		i := w.launch(path, blueprint(Foreigns, foreignArgs{Role: "scribbler", Args: []string{name}}))
+		i := w.launch(path, Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{name}}))
 		_, err := ForeignEcho.Call(w.ctx, w.foreign(path), "attack")
 		exitError(subject{w, name}, err, path, actor.ReasonProtocol)
 		w.wait(i.Done(), "end of "+path)
@@ -243,14 +243,14 @@ func TestScribblers(t *testing.T) {
 
 // One that breaks the ring to a sibling loses that link. Both live on.
 func TestScribblingSibling(t *testing.T) {
-	w := newWorldOver(t, actor.RingLane)
-	i := w.launch("/scribbler", blueprint(Foreigns, foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
-	a := w.launch("/a", blueprint(Victims, ""))
+	w := newWorldOver(t, "ring")
+	i := w.launch("/scribbler", Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
+	a := w.launch("/a", Victims.With(""))
 	_, err := VictimTrust.Call(w.ctx, w.victim("/a"), w.foreign("/scribbler"))
 	if err == nil || !strings.Contains(err.Error(), "lives on") {
 		t.Errorf("call of the sibling: %v", err)
 	}
-	b := w.launch("/b", blueprint(Victims, ""))
+	b := w.launch("/b", Victims.With(""))
 	if n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim("/b")); err != nil || n != 1 {
 		t.Errorf("another link of the same actor: %d, %v", n, err)
 	}

@@ -46,19 +46,20 @@ func root() error {
 	ctx := context.Background()
 	var children []supervisor.Child
 	for _, id := range []string{"sleeping", "ignoring", "looping", "grandparent", "plain"} {
-		children = append(children, supervisor.Actor(Victims, id, ""))
+		children = append(children, supervisor.Child{Name: id, Run: Victims.With("")})
 	}
-	children = append(children, supervisor.Actor(Victims, "nested", "parent"), supervisor.Actor(Foreigns, "foreign", foreignArgs{Role: "plain"}))
-	spec := supervisor.Spec{Children: children, Intensity: 100, Logger: slog.New(slog.DiscardHandler)}
+	children = append(children, supervisor.Child{Name: "nested", Run: Victims.With("parent")}, supervisor.Child{Name: "foreign", Run: Foreigns.With(foreignArgs{Role: "plain"})})
+	spec := supervisor.Spec{Children: children, Intensity: 100}
+	o := supervisor.Options{Logger: slog.New(slog.DiscardHandler)}
 	for _, l := range lanes {
 		if l.name == os.Getenv(envLane) {
-			spec.Lane = l.lane
+			o.Transport = l.lane
 		}
 	}
 	if os.Getenv(envGroups) != "" {
-		spec.Cgroups = actor.CgroupsRequired
+		o.Cgroups = supervisor.CgroupsRequired
 	}
-	tree, err := supervisor.Start(ctx, spec)
+	tree, err := supervisor.Start(ctx, spec, o)
 	if err != nil {
 		return err
 	}

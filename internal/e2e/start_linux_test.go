@@ -17,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
 // short is a start timeout for those who never become ready.
-func short(s *actor.Settings) { s.StartTimeout = 300 * time.Millisecond }
+var short = runtime.Settings{StartTimeout: 300 * time.Millisecond}
 
 func TestExecutables(t *testing.T) {
 	w := newWorld(t)
@@ -33,7 +34,7 @@ func TestExecutables(t *testing.T) {
 	}
 	for path, c := range map[string]struct {
 		args   foreignArgs
-		opts   []actor.Option
+		given  runtime.Settings
 		reason actor.Reason
 		is     error
 		says   string
@@ -43,8 +44,8 @@ func TestExecutables(t *testing.T) {
 		"/no-format":      {args: foreignArgs{Path: noFormat}, reason: actor.ReasonStartFailed, is: syscall.ENOEXEC},
 		"/not-in-path":    {args: foreignArgs{Path: "no-such-program-anywhere"}, reason: actor.ReasonStartFailed, is: exec.ErrNotFound},
 		"/directory":      {args: foreignArgs{Path: dir}, reason: actor.ReasonStartFailed, is: fs.ErrPermission},
-		"/bad-dir":        {args: foreignArgs{Role: "noisy"}, opts: []actor.Option{actor.Dir(filepath.Join(dir, "nowhere"))}, reason: actor.ReasonStartFailed, is: fs.ErrNotExist},
-		"/silent":         {args: foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo I am silent >&2; exec sleep 1000"}}, opts: []actor.Option{short}, reason: actor.ReasonStartTimeout},
+		"/bad-dir":        {args: foreignArgs{Role: "noisy"}, given: runtime.Settings{Process: actor.Process{Dir: filepath.Join(dir, "nowhere")}}, reason: actor.ReasonStartFailed, is: fs.ErrNotExist},
+		"/silent":         {args: foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo I am silent >&2; exec sleep 1000"}}, given: short, reason: actor.ReasonStartTimeout},
 		"/gone":           {args: foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo good bye >&2; exit 7"}}, reason: actor.ReasonExitCode, says: "good bye"},
 		"/gone-well":      {args: foreignArgs{Path: "/bin/true"}, reason: actor.ReasonNormal},
 		"/killed":         {args: foreignArgs{Path: "/bin/sh", Args: []string{"-c", "kill -9 $$"}}, reason: actor.ReasonSignal, says: "killed"},
@@ -53,7 +54,7 @@ func TestExecutables(t *testing.T) {
 	} {
 		t.Run(path[1:], func(t *testing.T) {
 			w := w.in(t)
-			x, err := w.fails(path, blueprint(Foreigns, c.args, c.opts...))
+			x, err := w.fails(path, Foreigns.With(c.args), c.given)
 			if x.Reason != c.reason || c.is != nil && (!errors.Is(err, c.is) || !errors.Is(x.Err, c.is)) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("start: %v\nexit: %v", err, x)
 			}
@@ -123,7 +124,7 @@ func serveEcho(r *raw) {
 
 func TestNoisyProgram(t *testing.T) {
 	w := newWorld(t)
-	i := w.launch("/noisy", blueprint(Foreigns, foreignArgs{Role: "noisy"}))
+	i := w.launch("/noisy", Foreigns.With(foreignArgs{Role: "noisy"}))
 	if got, err := ForeignEcho.Call(w.ctx, w.foreign("/noisy"), "through the noise"); err != nil || got != "through the noise" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -181,7 +182,7 @@ func TestHello(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
 			path := "/" + strings.ReplaceAll(name, " ", "-")
-			bp := blueprint(Foreigns, foreignArgs{Role: "badhello", Args: []string{name}})
+			bp := Foreigns.With(foreignArgs{Role: "badhello", Args: []string{name}})
 			if h.ok {
 				i := w.launch(path, bp)
 				if got, err := ForeignEcho.Call(w.ctx, w.foreign(path), "ping"); err != nil || got != "pong" {
@@ -205,11 +206,11 @@ func TestConstructors(t *testing.T) {
 		reason actor.Reason
 		is     error
 		says   string
-		opts   []actor.Option
+		given  runtime.Settings
 		never  bool
 	}{
-		"hang":    {reason: actor.ReasonStartTimeout, says: "not ready", opts: []actor.Option{short}},
-		"loop":    {reason: actor.ReasonStartTimeout, says: "not ready", opts: []actor.Option{short}},
+		"hang":    {reason: actor.ReasonStartTimeout, says: "not ready", given: short},
+		"loop":    {reason: actor.ReasonStartTimeout, says: "not ready", given: short},
 		"panic":   {reason: actor.ReasonPanic, says: "constructor panics"},
 		"exit0":   {reason: actor.ReasonNormal},
 		"exit3":   {reason: actor.ReasonExitCode, says: "constructor prints"},
@@ -222,7 +223,7 @@ func TestConstructors(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			w := w.in(t)
-			x, err := w.fails("/"+mode, blueprint(Victims, mode, c.opts...))
+			x, err := w.fails("/"+mode, Victims.With(mode), c.given)
 			if x.Reason != c.reason || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("start: %v\nexit: %v", err, x)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // patience is how long anything may take before a test gives up. Nothing is
@@ -24,7 +25,7 @@ type world struct {
 	testing.TB
 	ctx     context.Context
 	sys     *runtime.System
-	lane    actor.Lane
+	lane    supervisor.Transport
 	healthy *runtime.Instance
 	ref     actor.Ref[victim]
 
@@ -50,8 +51,8 @@ func (l *eventLog) add(e actor.Event) {
 // first message on.
 var lanes = []struct {
 	name string
-	lane actor.Lane
-}{{"socket", actor.SocketLane}, {"ring", actor.RingLane}}
+	lane supervisor.Transport
+}{{"socket", "socket"}, {"ring", "ring"}}
 
 // overLanes runs a test of links over each lane.
 func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
@@ -62,14 +63,16 @@ func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldOver(t, actor.AutoLane)
+	return newWorldOver(t, "auto")
 }
 
-func newWorldOver(t testing.TB, lane actor.Lane) *world {
+var byName = map[supervisor.Transport]runtime.Lane{"auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+
+func newWorldOver(t testing.TB, lane supervisor.Transport) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: lane})
+	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: byName[lane]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +84,7 @@ func newWorldOver(t testing.TB, lane actor.Lane) *world {
 			w.log.add(e)
 		}
 	})
-	w.healthy = w.launch("/healthy", blueprint(Victims, "healthy"))
+	w.healthy = w.launch("/healthy", Victims.With("healthy"))
 	w.ref = w.victim("/healthy")
 	quit := make(chan struct{})
 	var pings sync.WaitGroup
@@ -126,10 +129,25 @@ func (w *world) ping(quit chan struct{}) {
 	}
 }
 
-// launch starts an actor that must become ready.
-func (w *world) launch(path string, bp runtime.Blueprint) *runtime.Instance {
+// begin begins to start an actor, with at most one Settings.
+func (w *world) begin(path string, r actor.Role, given ...runtime.Settings) *runtime.Instance {
 	w.Helper()
-	i := w.sys.Launch(path, bp)
+	var s runtime.Settings
+	if len(given) > 0 {
+		s = given[0]
+	}
+	bp, err := runtime.NewBlueprint(r, s, w.sys.MaxMessage())
+	if err != nil {
+		w.Fatalf("%s: %v", path, err)
+	}
+	defer bp.Release()
+	return w.sys.Launch(path, bp)
+}
+
+// launch starts an actor that must become ready.
+func (w *world) launch(path string, r actor.Role, given ...runtime.Settings) *runtime.Instance {
+	w.Helper()
+	i := w.begin(path, r, given...)
 	w.wait(i.Ready(), path+" is ready")
 	if err := i.StartErr(); err != nil {
 		w.Fatalf("start %s: %v", path, err)
@@ -138,9 +156,9 @@ func (w *world) launch(path string, bp runtime.Blueprint) *runtime.Instance {
 }
 
 // fails starts an actor that must not, waits for its end, and returns why.
-func (w *world) fails(path string, bp runtime.Blueprint) (actor.ExitStatus, error) {
+func (w *world) fails(path string, r actor.Role, given ...runtime.Settings) (actor.ExitStatus, error) {
 	w.Helper()
-	i := w.sys.Launch(path, bp)
+	i := w.begin(path, r, given...)
 	w.wait(i.Ready(), path+" fails to start")
 	err := i.StartErr()
 	if err == nil {
@@ -205,10 +223,6 @@ func exitError(t testing.TB, err error, path string, reason actor.Reason) *actor
 	}
 	names(t, err, path)
 	return x
-}
-
-func blueprint[K, A any](k *actor.Kind[K, A], args A, opts ...actor.Option) runtime.Blueprint {
-	return runtime.NewBlueprint(k.With(args).Port(), opts...)
 }
 
 // exitOf returns the end of an actor that err is about, if it is.

@@ -20,8 +20,9 @@ type Kind struct {
 	// Requests serves what an external actor itself requests; nil refuses.
 	Requests func(ctx context.Context, path, method string, params []any, call bool) (any, error)
 
-	Backend  *Backend                 // nil until defined or implemented
-	External func(args any) *exec.Cmd // likewise, of another executable
+	Backend *Backend // nil until defined or implemented
+	// External makes the command of another executable that runs the kind; likewise.
+	External func(args *mailbox.Source) (*exec.Cmd, error)
 
 	mu      sync.Mutex
 	methods map[string]bool // declared by the frontend
@@ -37,11 +38,10 @@ type Backend struct {
 // state, and gives its result or its items to inv.
 type Handler func(ctx context.Context, inv Invocation, state any, src *mailbox.Source)
 
-// Role is a kind with the arguments of its constructor: what an incarnation is
-// started from.
+// Role is a kind with the arguments of its constructor.
 type Role struct {
 	Kind   *Kind
-	Args   any
+	Args   any                         // for errors that name a field
 	Encode func(*mailbox.Buffer) error // the argument list
 }
 
@@ -141,7 +141,7 @@ func (k *Kind) Implement(b *Backend) {
 }
 
 // ImplementExternal says that another executable runs the kind.
-func (k *Kind) ImplementExternal(command func(args any) *exec.Cmd) {
+func (k *Kind) ImplementExternal(command func(args *mailbox.Source) (*exec.Cmd, error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.once()

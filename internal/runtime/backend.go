@@ -4,7 +4,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -41,24 +40,24 @@ type backend interface {
 
 func newBackend(i *Instance, bp Blueprint) backend {
 	switch {
-	case bp.Settings.InProcess:
+	case bp.settings.InProcess:
 		return newGoroutineBackend(i, bp)
-	case bp.Kind.External != nil:
+	case bp.kind.External != nil:
 		return newForeignBackend(i, bp)
 	}
 	return newProcessBackend(i, bp)
 }
 
-func startTimeout(s actor.Settings) time.Duration {
+func startTimeout(s Settings) time.Duration {
 	if s.StartTimeout != 0 {
 		return s.StartTimeout
 	}
-	return actor.DefaultStartTimeout
+	return DefaultStartTimeout
 }
 
-func stopTimeout(s actor.Settings) time.Duration {
+func stopTimeout(s Settings) time.Duration {
 	if s.StopTimeout != nil {
 		return *s.StopTimeout
 	}
-	return actor.DefaultStopTimeout
+	return DefaultStopTimeout
 }

@@ -31,14 +31,18 @@ func newForeignBackend(i *Instance, bp Blueprint) *foreignBackend {
 // command executes what the kind's command function says.
 func (b *foreignBackend) command() (process.Command, error) {
 	i, none := b.i, process.Command{}
-	c := b.blueprint.Kind.External(b.blueprint.Args)
+	args := b.blueprint.args
+	c, err := b.blueprint.kind.External(newSource(args.bytes, args.segments, i.sys))
+	if err != nil {
+		return none, err
+	}
 	if c == nil {
 		return none, errors.New("the kind's command function returned nil")
 	}
 	if c.Err != nil {
 		return none, c.Err
 	}
-	cmd := process.Command{Path: c.Path, Args: c.Args[min(1, len(c.Args)):], Title: c.Path, Dir: i.settings.Dir}
+	cmd := process.Command{Path: c.Path, Args: c.Args[min(1, len(c.Args)):], Title: c.Path, Dir: i.settings.Process.Dir}
 	if len(c.Args) > 0 {
 		cmd.Title = c.Args[0]
 	}
@@ -53,7 +57,7 @@ func (b *foreignBackend) command() (process.Command, error) {
 		env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
 	}
 	own := []string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}
-	cmd.Env = append(append(own, lastWins(i.settings.Env)...), env...)
+	cmd.Env = append(append(own, lastWins(i.settings.Process.Env)...), env...)
 	return cmd, nil
 }
 

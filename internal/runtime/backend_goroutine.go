@@ -41,7 +41,7 @@ type goroutineBackend struct {
 
 func newGoroutineBackend(i *Instance, bp Blueprint) *goroutineBackend {
 	b := &goroutineBackend{hosted: hosted{i: i}, blueprint: bp, gone: make(chan struct{})}
-	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Capacity, i.settings.CapacityBytes, true)
+	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Mailbox.Messages, i.settings.Mailbox.Bytes, true)
 	b.h.grace = stopTimeout(i.settings)
 	return b
 }
@@ -64,17 +64,11 @@ func (b *goroutineBackend) kill(why force) {
 
 func (b *goroutineBackend) run() {
 	i, h := b.i, b.h
-	// The arguments are encoded and decoded as for a process: an actor never
-	// shares memory with whoever starts it.
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: i.sys.opts.MaxMessage}}
-	defer buf.Reset()
-	if err := b.blueprint.Encode(buf); err != nil {
-		err = fmt.Errorf("start %s: arguments: %w", i.path, err)
-		i.failed(err)
-		i.finished(exitStatus(facts{unmade: err}))
-		return
-	}
-	go h.run(newSource(buf.B, buf.Segments, i.sys), func(err error) {
+	// The arguments are decoded as for a process: an actor never shares memory
+	// with the code that starts it.
+	args := b.blueprint.args
+	go h.run(newSource(args.bytes, args.segments, i.sys), func(err error) {
+		args.release()
 		switch p := (*actor.PanicError)(nil); {
 		case errors.As(err, &p): // finished says so, as of a process
 		case err != nil:

@@ -88,6 +88,7 @@ func (b *processBackend) tail() (stdout, stderr []string) {
 func (b *processBackend) run() {
 	i := b.i
 	defer b.stop()
+	defer b.blueprint.args.release()
 	if err := b.spawn(); err != nil {
 		err = fmt.Errorf("start %s: %w", i.path, err)
 		i.failed(err)

@@ -26,7 +26,8 @@ func (b *processBackend) spawn() error {
 	if err != nil {
 		return err
 	}
-	cmd.Limits, cmd.Output = process.Limits(i.settings.Limits), b.output
+	given := i.settings.Process
+	cmd.Limits, cmd.Output = process.Limits{Memory: given.Memory, Files: given.Files, CPUs: given.CPUs, Nice: given.Nice}, b.output
 	cmd.Cgroups, cmd.Group = groups, i.incarnation.String()
 	ours, theirs, err := process.SocketPair()
 	if err != nil {
@@ -65,8 +66,8 @@ func (b *processBackend) command() (process.Command, error) {
 	own := []string{process.Cookie(i.sys.id), port.EnvActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}
 	return process.Command{
 		Title: i.title(),
-		Dir:   i.settings.Dir,
-		Env:   slices.Concat(own, lastWins(i.settings.Env), process.WithQuickExit(environment())),
+		Dir:   i.settings.Process.Dir,
+		Env:   slices.Concat(own, lastWins(i.settings.Process.Env), process.WithQuickExit(environment())),
 	}, nil
 }
 

@@ -99,21 +99,17 @@ func isRemote(err error) bool {
 // handshake greets the process and has it start the actor.
 func (b *processBackend) handshake(ctx context.Context) error {
 	s, i := b.i.sys, b.i
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: s.opts.MaxMessage}}
-	defer buf.Reset()
-	if err := b.blueprint.Encode(buf); err != nil {
-		return fmt.Errorf("arguments: %w", err)
-	}
-	for _, seg := range buf.Segments {
+	args := b.blueprint.args
+	for _, seg := range args.segments {
 		if err := b.conn.Announce(seg); err != nil {
 			return fmt.Errorf("arguments: %w", err)
 		}
 	}
 	order := startOrder{Kind: i.kind.Name, Path: i.path, Incarnation: i.incarnation.String(), Number: i.number,
-		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: i.settings.Capacity, Bytes: i.settings.CapacityBytes,
+		Args: args.bytes, Segments: mailbox.SegmentIDs(nil, args.segments), Capacity: i.settings.Mailbox.Messages, Bytes: i.settings.Mailbox.Bytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(i.settings))}
+		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, StopTimeout: int64(stopTimeout(i.settings))}
 	outcome := make(chan error, 1)
 	started, err := b.program.greet(ctx, func() {
 		go func() {
@@ -153,7 +149,7 @@ func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&no
 
 // stand makes the connection usable as a link.
 func (b *processBackend) stand(l *link) {
-	l.capacity, l.capBytes = b.i.settings.Capacity, b.i.settings.CapacityBytes
+	l.capacity, l.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
 	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()

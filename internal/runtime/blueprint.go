@@ -3,43 +3,150 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
 )
 
-// Blueprint is a kind with its arguments and settings: all that is needed to
-// start one incarnation after the other. Supervisors work with it.
+// Blueprint is a role with encoded arguments and its settings: all that is
+// needed to launch one incarnation after the other. Supervisors work with it.
 type Blueprint struct {
-	port.Role
-	Settings actor.Settings
+	kind     *port.Kind
+	settings Settings
+	args     *arguments
 }
 
-// NewBlueprint returns the blueprint of a role. The later options count.
-func NewBlueprint(r port.Role, opts ...actor.Option) Blueprint {
-	b := Blueprint{Role: r}
-	for _, o := range opts {
-		o(&b.Settings)
+// NewBlueprint checks the role and encodes its arguments, which may have
+// maxMessage bytes (0: the default). It reports every fault that is known
+// without starting. The caller releases the blueprint when nothing will be
+// launched from it any more.
+func NewBlueprint(role actor.Role, s Settings, maxMessage int) (Blueprint, error) {
+	r := role.Port()
+	if r.Kind == nil {
+		return Blueprint{}, errors.New("a Role without a kind: make it with Kind.With")
 	}
-	return b
+	var errs []error
+	here, external := r.Kind.Backend != nil, r.Kind.External != nil
+	if !here && !external {
+		errs = append(errs, fmt.Errorf("kind %q has no backend in this program: import the package that implements it", r.Kind.Name))
+	}
+	if s.InProcess && external {
+		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", r.Kind.Name))
+	}
+	if maxMessage == 0 {
+		maxMessage = mailbox.DefaultMaxMessage
+	}
+	args, err := encodeArguments(r, maxMessage)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		args.release()
+		return Blueprint{}, err
+	}
+	return Blueprint{kind: r.Kind, settings: s, args: args}, nil
 }
 
-// Validate reports every fault that is known without starting.
-func (b *Blueprint) Validate() error {
-	if b.Kind == nil {
-		return errors.New("no kind")
-	}
-	errs := []error{b.Settings.Check()}
-	if b.Kind.Backend == nil && b.Kind.External == nil {
-		errs = append(errs, fmt.Errorf("kind %q has no backend in this program: import the package that implements it", b.Kind.Name))
-	}
-	if b.Settings.InProcess && b.Kind.External != nil {
-		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", b.Kind.Name))
-	}
-	return errors.Join(errs...)
+// Kind returns the name of the kind.
+func (b Blueprint) Kind() string { return b.kind.Name }
+
+// Settings returns what incarnations are launched with.
+func (b Blueprint) Settings() Settings { return b.settings }
+
+// Release lets go of the arrays among the arguments. Incarnations launched
+// before hold them for themselves.
+func (b Blueprint) Release() { b.args.release() }
+
+// arguments are a constructor's encoded arguments. They are never changed; the
+// segments are held until release.
+type arguments struct {
+	bytes    []byte
+	segments []*shm.Segment
 }
 
-// With returns a copy whose settings start from the given defaults.
-func (b Blueprint) With(defaults, opts []actor.Option) Blueprint {
-	return NewBlueprint(b.Role, append(defaults[:len(defaults):len(defaults)], opts...)...)
+func encodeArguments(r port.Role, maxMessage int) (*arguments, error) {
+	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+	if err := r.Encode(buf); err != nil {
+		buf.Reset()
+		if field := faultyField(reflect.ValueOf(r.Args), maxMessage, 0); field != "" {
+			return nil, fmt.Errorf("arguments of kind %q: field %s: %w", r.Kind.Name, field, err)
+		}
+		return nil, fmt.Errorf("arguments of kind %q: %w", r.Kind.Name, err)
+	}
+	return &arguments{bytes: buf.B, segments: buf.TakeSegments(nil)}, nil
+}
+
+// share returns the arguments with holds of their own, for one incarnation.
+func (a *arguments) share() *arguments {
+	for _, s := range a.segments {
+		s.Retain()
+	}
+	return &arguments{bytes: a.bytes, segments: a.segments}
+}
+
+// release gives the holds back, once. It takes a nil a.
+func (a *arguments) release() {
+	if a == nil {
+		return
+	}
+	for _, s := range a.segments {
+		s.Release()
+	}
+	a.segments = nil
+}
+
+// maxFieldDepth bounds how deep the field that cannot be encoded is named. A
+// value that contains itself has no end.
+const maxFieldDepth = 8
+
+// faultyField returns the path of the innermost part of v that cannot be
+// encoded on its own, such as "Model.Weights[3]"; "" if no part is to blame.
+func faultyField(v reflect.Value, maxMessage, depth int) string {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if !v.IsValid() || depth > maxFieldDepth {
+		return ""
+	}
+	try := func(name string, part reflect.Value) (string, bool) {
+		if !part.CanInterface() {
+			return "", false
+		}
+		buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+		defer buf.Reset()
+		if mailbox.Encode(buf, part.Interface(), false) == nil {
+			return "", false
+		}
+		inner := faultyField(part, maxMessage, depth+1)
+		if inner != "" && inner[0] != '[' {
+			inner = "." + inner
+		}
+		return name + inner, true
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if f.Tag.Get("msgpack") == "-" {
+				continue
+			}
+			if path, bad := try(f.Name, v.Field(i)); bad {
+				return path
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if path, bad := try("["+strconv.Itoa(i)+"]", v.Index(i)); bad {
+				return path
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if path, bad := try(fmt.Sprintf("[%v]", it.Key()), it.Value()); bad {
+				return path
+			}
+		}
+	}
+	return ""
 }

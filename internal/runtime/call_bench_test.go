@@ -300,7 +300,7 @@ func BenchmarkSendArray(b *testing.B) {
 // BenchmarkInProcess is all of it, to a goroutine in this process.
 func BenchmarkInProcess(b *testing.B) {
 	sys := benchSystem(b)
-	i := sys.Launch("/bench", NewBlueprint(benchActors.With(actor.None{}).Port(), actor.InProcess()))
+	i := launch(b, sys, "/bench", benchActors.With(actor.None{}))
 	<-i.Ready()
 	ref, err := benchActors.Lookup(sys, "bench")
 	if err != nil {

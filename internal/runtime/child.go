@@ -212,7 +212,7 @@ func (c *child) start(m *mailbox.Incoming) {
 		return
 	}
 	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
-	c.sys.opts.Lane, c.sys.opts.Spin = actor.Lane(o.Lane), time.Duration(o.Spin)
+	c.sys.opts.Lane, c.sys.opts.Spin = Lane(o.Lane), time.Duration(o.Spin)
 	c.scanner.Limits = newScanner(o.Inline).Limits // it is the reader's, and so are we
 	c.peer.SetLimits(o.Inline, o.MaxMessage)
 	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)

@@ -62,10 +62,10 @@ func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, c
 		inbox: mailbox.NewInbox(sys.opts.Spin), late: make(map[callKey]*invocation), links: make(map[*receiver]struct{}),
 		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
 	if h.capacity == 0 {
-		h.capacity = actor.DefaultCapacity
+		h.capacity = DefaultCapacity
 	}
 	if h.capBytes == 0 {
-		h.capBytes = actor.DefaultCapacityBytes
+		h.capBytes = DefaultCapacityBytes
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), port.ContextKey{}, h))
 	h.ctx, h.cancel = ctx, cancel

@@ -20,7 +20,7 @@ type Instance struct {
 	sys         *System
 	path        string
 	kind        *port.Kind
-	settings    actor.Settings
+	settings    Settings
 	incarnation actor.Incarnation
 	number      int
 	self        bool // not launched here: the actor whose process this is
@@ -41,7 +41,7 @@ type Instance struct {
 // Launch begins to start an incarnation of the blueprint under path, and
 // returns at once. Senders wait until it is ready.
 func (s *System) Launch(path string, bp Blueprint) *Instance {
-	i := &Instance{sys: s, path: path, kind: bp.Kind, settings: bp.Settings, ready: make(chan struct{}), done: make(chan struct{})}
+	i := &Instance{sys: s, path: path, kind: bp.kind, settings: bp.settings, ready: make(chan struct{}), done: make(chan struct{})}
 	i.incarnation, _ = uuid.NewV7() // fails only without randomness, and then with what there is
 	s.mu.Lock()
 	e := s.entryOf(path)
@@ -49,12 +49,14 @@ func (s *System) Launch(path string, bp Blueprint) *Instance {
 	i.number = e.lives
 	closed := s.closed
 	s.mu.Unlock()
-	i.backend = newBackend(i, bp)
 	if closed {
+		i.backend = newBackend(i, bp)
 		i.failed(fmt.Errorf("launch %s: system closed: %w", path, actor.ErrStopped))
 		i.finished(actor.ExitStatus{Reason: actor.ReasonShutdown})
 		return i
 	}
+	bp.args = bp.args.share() // released by the backend
+	i.backend = newBackend(i, bp)
 	s.setInstance(path, i, PathStarting)
 	s.Emit(i.event(actor.EventStarting))
 	i.bound(startTimeout(i.settings), byStartTimeout)
@@ -107,7 +109,7 @@ func (i *Instance) down() actor.Down {
 }
 
 // Stop asks the incarnation to end and returns at once; Done follows. After
-// timeout it is ended by force: at once for 0, never for [Forever]. It may be
+// timeout it is ended by force: at once for 0, never for a negative one. It may be
 // called again, also while it starts; the earliest end counts.
 func (i *Instance) Stop(timeout time.Duration) {
 	i.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/process"
 )
 
@@ -34,7 +33,7 @@ func (g *guard) openLocked(s *System) (err error) {
 	} else {
 		g.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
 	}
-	if err != nil && s.parent == nil && s.opts.Cgroups != actor.CgroupsRequired {
+	if err != nil && s.parent == nil && s.opts.Cgroups != CgroupsRequired {
 		s.Logger().Debug("actors have no control groups", "reason", err)
 		err = nil
 	}

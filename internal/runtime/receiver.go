@@ -81,7 +81,7 @@ func (l *receiver) welcome(m *mailbox.Incoming) error {
 
 // Bell implements [mailbox.RingHandler].
 func (l *receiver) Bell() (*transport.Bell, error) {
-	if l.queue == nil || l.h.sys.opts.Lane == actor.SocketLane {
+	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
 		return nil, errors.ErrUnsupported
 	}
 	return l.h.inbox.Bell()

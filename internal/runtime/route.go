@@ -109,7 +109,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
 		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
-	if s.opts.Lane != actor.SocketLane {
+	if s.opts.Lane != SocketLane {
 		h.Caps = append(h.Caps, capRings)
 	}
 	return h
@@ -139,14 +139,14 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
-	if s.opts.Lane != actor.SocketLane && slices.Contains(h.Caps, capRings) {
+	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
 		l.rings = ringsAfter
-		if s.opts.Lane == actor.RingLane {
+		if s.opts.Lane == RingLane {
 			l.rings = 1
 		}
 	}
 	if !l.same { // a stranger's word does not make our memory grow
-		l.capacity, l.capBytes = min(h.Capacity, actor.DefaultCapacity), min(h.Bytes, actor.DefaultCapacityBytes)
+		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
 	if h.Marks == 0 {
 		l.marks = mailbox.NewMarks() // fed by "$/begin"

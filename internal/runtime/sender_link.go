@@ -78,7 +78,7 @@ func (c *sender) abandon(err error) {
 // up takes a link into use: what was not begun goes out first, in order.
 func (c *sender) up(l *link) {
 	c.link, c.stood = l, true
-	c.out.Capacity, c.out.CapacityBytes = actor.DefaultCapacity, actor.DefaultCapacityBytes
+	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	if l.capacity > 0 {
 		c.out.Capacity = l.capacity
 	}

@@ -60,7 +60,7 @@ type SystemOptions struct {
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
 	// Lane says by what messages travel between processes.
-	Lane actor.Lane
+	Lane Lane
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
@@ -69,7 +69,7 @@ type SystemOptions struct {
 	Spin time.Duration
 	// Cgroups says whether the actors' processes get control groups. The
 	// default is: where that is delegated to this program.
-	Cgroups actor.Cgroups
+	Cgroups Cgroups
 }
 
 // NewSystem returns the root of a new system. Whoever makes it closes it. If
@@ -84,7 +84,7 @@ func NewSystem(opts SystemOptions) (*System, error) {
 		return nil, fmt.Errorf("new system: %w", err)
 	}
 	s := newSystem(id.String(), opts)
-	if opts.Cgroups == actor.CgroupsRequired {
+	if opts.Cgroups == CgroupsRequired {
 		if err := s.guard.open(s); err != nil {
 			return nil, fmt.Errorf("new system: %w", err)
 		}
@@ -111,6 +111,9 @@ func (s *System) System() port.System { return s }
 
 // Path returns "/".
 func (s *System) Path() string { return "/" }
+
+// MaxMessage returns the size in bytes of the system's largest message.
+func (s *System) MaxMessage() int { return s.opts.MaxMessage }
 
 // ID returns the system's id, the same in all its processes.
 func (s *System) ID() string { return s.id }

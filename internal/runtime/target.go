@@ -73,7 +73,7 @@ func (t *target) get() *sender {
 func newSender(t *target) *sender {
 	c := &sender{sys: t.sys, to: t, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
 	c.knocks = c.knock
-	c.out.Capacity, c.out.CapacityBytes = actor.DefaultCapacity, actor.DefaultCapacityBytes
+	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	return c
 }
 

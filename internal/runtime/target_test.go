@@ -82,7 +82,7 @@ func TestNewPathsDoNotLeak(t *testing.T) {
 	defer cancel()
 	for n := range 3 * maxGone {
 		path := fmt.Sprintf("/%d", n)
-		i := s.Launch(path, NewBlueprint(echoers.With(actor.None{}).Port(), actor.InProcess()))
+		i := launch(t, s, path, echoers.With(actor.None{}))
 		if got, err := echo.Call(ctx, echoers.Ref(s, path), n); err != nil || got != n {
 			t.Fatal(got, err)
 		}
@@ -125,7 +125,7 @@ func TestNewPathsDoNotLeak(t *testing.T) {
 // finds both, and the order of messages is that of one sender.
 func TestSenderOutlivesReferences(t *testing.T) {
 	s := testSystem(t)
-	s.Launch("/a", NewBlueprint(echoers.With(actor.None{}).Port(), actor.InProcess()))
+	launch(t, s, "/a", echoers.With(actor.None{}))
 	for n := range 10 {
 		if got, err := echo.Call(t.Context(), echoers.Ref(s, "a"), n); err != nil || got != n {
 			t.Fatal(got, err)
@@ -136,4 +136,15 @@ func TestSenderOutlivesReferences(t *testing.T) {
 	if links := s.Stats().Links; links != 1 {
 		t.Errorf("%d links", links)
 	}
+}
+
+// launch starts an actor in this process.
+func launch(t testing.TB, s *System, path string, r actor.Role) *Instance {
+	t.Helper()
+	bp, err := NewBlueprint(r, Settings{InProcess: true}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bp.Release()
+	return s.Launch(path, bp)
 }

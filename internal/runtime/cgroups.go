@@ -1,11 +1,13 @@
-package actor
+package runtime
 
-import "github.com/understudy-go/understudy/internal/process"
+import (
+	"github.com/understudy-go/understudy/internal/process"
+)
 
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, whatever the actor starts ends
 // with it, also what left its session and cleaned its environment; and where
-// the memory controller is to be had, [Limits].Memory bounds what the actor and
+// the memory controller is to be had, [actor.Process].Memory bounds what the actor and
 // its descendants hold together. Without, process groups, the guardian and
 // the limits of single processes do what they can.
 type Cgroups int
@@ -27,10 +29,6 @@ const (
 	CgroupsNever = Cgroups(process.CgroupsNever)
 	// CgroupsRequired uses them wherever permissions allow. If they do not,
 	// there is no system, if a process cannot be put into its group, or its memory
-	// cannot be limited there, it is not started, and the error is an [ErrNoCgroup].
+	// cannot be limited there, it is not started, and the error is an [actor.ErrNoCgroup].
 	CgroupsRequired = Cgroups(process.CgroupsRequired)
 )
-
-// ErrNoCgroup means that control groups are required and cannot be had; the
-// text says where and why.
-var ErrNoCgroup = process.ErrNoCgroup

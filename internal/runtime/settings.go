@@ -1,0 +1,45 @@
+package runtime
+
+import (
+	"time"
+
+	"github.com/understudy-go/understudy/actor"
+)
+
+// forever as a stop timeout has no end. Every negative one says so.
+const forever time.Duration = -1
+
+// Defaults of [Settings], and of the bounds of a mailbox.
+const (
+	DefaultStopTimeout   = 5 * time.Second  // OTP's worker default
+	DefaultStartTimeout  = 30 * time.Second // must exist: a hung constructor would hang the tree
+	DefaultCapacity      = 1024             // messages per link
+	DefaultCapacityBytes = 8 << 20          // bytes per link
+)
+
+// Settings is what the launch of an actor is told. The zero value is the
+// default.
+type Settings struct {
+	StopTimeout  *time.Duration // nil: 5 s; 0: killed at once; negative: none
+	StartTimeout time.Duration  // 0: 30 s
+	InProcess    bool           // in a goroutine of this process
+	Drain        bool           // an orderly stop serves what is in the mailbox first
+	Watchdog     time.Duration  // asked for a sign of life in this interval, killed if none comes within another; 0: not
+	Mailbox      actor.Mailbox
+	Process      actor.Process
+}
+
+// Lane is a way for messages to travel between two processes.
+type Lane int
+
+const (
+	// AutoLane is shared memory (rings) for small messages of links that are
+	// used, and the socket for all else. Where the kernel cannot make rings it
+	// is the socket alone, and an event of type socket lane says so.
+	AutoLane Lane = iota
+	// SocketLane is the socket alone.
+	SocketLane
+	// RingLane is AutoLane for links that are known to be used: they get their
+	// rings before the first message, and not after a few.
+	RingLane
+)

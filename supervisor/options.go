@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/runtime"
+)
+
+// Options are those of a whole system, which only its root can have: they are
+// given to [Start] or [Run] beside the spec. The zero value is the default.
+type Options struct {
+	// Logger takes the records of the system, its actors' slog records, and
+	// their standard output and error, each with path and pid. nil: slog.Default.
+	Logger *slog.Logger
+	// MaxMessage is the size in bytes of the largest message. 0: 256 MiB.
+	MaxMessage int
+	// Inline is the size in bytes up to which a message travels in the stream;
+	// larger ones travel in memory of their own. 0: 4 MiB.
+	Inline int
+	// Transport says by what messages travel between processes.
+	Transport Transport
+	// Spin is how long at most a reader looks for the next message before it
+	// sleeps: while it does, a core is busy, and a message needs no system call.
+	// It looks for less where that has not paid, and not at all on one CPU or
+	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
+	// at once.
+	Spin time.Duration
+	// Cgroups says whether the actors' processes get control groups. The
+	// default is: where that is delegated to this program.
+	Cgroups Cgroups
+
+	// Subreaper makes this process the parent of orphans, in init's place, until
+	// the tree has ended: what the actors' own descendants leave behind becomes a
+	// child of this process, is reaped when it ends, and killed with the tree. It
+	// is for a service that is the first process of a container, or whose init
+	// does not reap: it concerns the whole process, and a library has no business
+	// with it.
+	//
+	// Children that the program starts itself, with os/exec or otherwise, are
+	// left alone: nothing is reaped that is not known to descend from an actor of
+	// this tree. That is known from its control group or its oom_score_adj, which
+	// is one more in the actors' processes than in this one; a descendant that has
+	// changed both may stay a zombie. Orphans of the program's own children become
+	// children of this process as well, as the system cannot tell them apart, and
+	// reaping them is the program's.
+	//
+	// There can be one such tree in a process at a time. It needs Linux.
+	Subreaper bool
+}
+
+// Transport names a way for messages to travel between two processes:
+//
+//   - "auto", the default, is shared memory (rings) for small messages of
+//     connections that are used, and the socket for all else. Where the kernel
+//     cannot make rings it is the socket alone, and an event says so.
+//   - "socket" is the socket alone.
+//   - "ring" is auto for connections that are known to be used: they get their
+//     rings before the first message, and not after a few.
+type Transport string
+
+var lanes = map[Transport]runtime.Lane{"": runtime.AutoLane, "auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+
+// Cgroups says whether each process of a system gets a control group (cgroup
+// v2, Linux 5.14 or later) of its own. With one, all that the actor starts ends
+// with it, also what left its session and cleaned its environment; and where
+// the memory controller is available, the Memory of an [actor.Process] bounds
+// what the actor and its descendants hold together. Without, process groups,
+// the guardian and the limits of single processes do what they can.
+//
+// Zero uses them where a part of the hierarchy is delegated to this program,
+// and does without in silence elsewhere (the reason is logged at debug level).
+// Delegated is a systemd unit with Delegate=, what a user without privileges
+// was given to write, and a container whose own hierarchy is writable. A program
+// that root runs on the machine itself could write everywhere, but was given
+// nothing: it has to demand them.
+//
+// A group that holds processes cannot give controllers to groups below it. So
+// memory limits by group want a program that is in a group of its own below the
+// delegated one: DelegateSubgroup= in a systemd unit.
+type Cgroups int
+
+const (
+	// CgroupsNever does without.
+	CgroupsNever = Cgroups(process.CgroupsNever)
+	// CgroupsRequired uses them wherever permissions allow. If they do not,
+	// [Start] fails; if a process cannot be put into its group, or its memory
+	// cannot be limited there, it is not started. The error is an
+	// [actor.ErrNoCgroup].
+	CgroupsRequired = Cgroups(process.CgroupsRequired)
+)
+
+// theOptions returns the options of a root, of which at most one is given.
+func theOptions(given []Options) (o Options, err error) {
+	if len(given) > 1 {
+		return o, fmt.Errorf("%w: %d Options, want at most one", ErrBadSpec, len(given))
+	}
+	if len(given) == 1 {
+		o = given[0]
+	}
+	var errs []error
+	bad := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("%w: Options: "+format, append([]any{ErrBadSpec}, a...)...))
+	}
+	if o.MaxMessage < 0 {
+		bad("negative MaxMessage %d", o.MaxMessage)
+	}
+	if o.Inline < 0 {
+		bad("negative Inline %d", o.Inline)
+	}
+	if _, known := lanes[o.Transport]; !known {
+		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
+	}
+	if o.Cgroups < Cgroups(process.CgroupsAuto) || o.Cgroups > CgroupsRequired {
+		bad("unknown Cgroups %d", int(o.Cgroups))
+	}
+	return o, errors.Join(errs...)
+}
+
+// open makes the system, and returns what ends it and undoes what Options
+// changed in this process.
+func (o Options) open() (sys *runtime.System, end func() error, err error) {
+	sys, err = runtime.NewSystem(runtime.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
+		Lane: lanes[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
+	if err != nil {
+		return nil, nil, err
+	}
+	closeSystem := func() error { return sys.Close(context.Background()) }
+	if !o.Subreaper {
+		return sys, closeSystem, nil
+	}
+	reaper, err := process.StartReaper(sys.ID())
+	if err != nil {
+		return nil, nil, errors.Join(err, closeSystem())
+	}
+	return sys, func() error { return errors.Join(closeSystem(), reaper.Close()) }, nil
+}
