@@ -9,7 +9,7 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// discard does to a handler's result or item that nobody will get what sending
+// discard does to a handler's result or item that has no receiver what sending
 // it would have done: the arrays in it, unless kept, are the handler's no more.
 func discard[T any](codec *mailbox.Codec[T], v *T) {
 	if codec.Plain() || !encodesItself(reflect.TypeFor[T]()) {

@@ -37,7 +37,7 @@ var (
 	ErrDoNotRestart = errors.New("actor: do not restart")
 )
 
-// stoppedError is the case of ErrNotRunning that somebody asked for.
+// stoppedError is the case of ErrNotRunning that was asked for.
 type stoppedError struct{}
 
 func (stoppedError) Error() string { return "actor stopped" }

@@ -22,7 +22,7 @@ const (
 	EventGaveUp        EventType = "gave up"    // a supervisor: too many restarts
 	EventAutoShutdown  EventType = "auto-shutdown"
 	EventStopped       EventType = "stopped"        // a supervisor, orderly, on request; of an actor EventExited says so
-	EventDeadLetter    EventType = "dead letter"    // a message that nobody will handle, or whose handling was cut off
+	EventDeadLetter    EventType = "dead letter"    // a message that will not be handled, or whose handling was cut off
 	EventCastFailed    EventType = "cast failed"    // the handler of a cast returned an error: there is no caller to get it
 	EventDeadlock      EventType = "deadlock"       // calls that wait for each other
 	EventAbandoned     EventType = "abandoned"      // an in-process handler that did not return

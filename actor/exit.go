@@ -24,7 +24,7 @@ const (
 	ReasonStartTimeout               // not ready in time
 	ReasonUnresponsive               // the watchdog got no answer
 	ReasonProtocol                   // it broke the protocol
-	ReasonLost                       // the connection ended and nobody can say why
+	ReasonLost                       // the connection ended, and the reason is not known
 	ReasonKilled                     // SIGKILL by us, after the stop timeout
 )
 

@@ -29,7 +29,7 @@ const (
 	inboxMethod = "put"
 )
 
-// NewInbox returns an inbox for up to capacity messages that nobody has
+// NewInbox returns an inbox for up to capacity messages that are not
 // received yet; then its senders wait. Close it when it is no longer needed.
 // It panics if the scope's system is closed.
 func NewInbox[T any](scope Scope, capacity int) *Inbox[T] {
@@ -54,7 +54,7 @@ func (in *Inbox[T]) put(ctx context.Context, inv port.Invocation, _ any, src *ma
 		inv.Fail(&decodeError{err})
 		return
 	}
-	src.Disown() // what is received belongs to whoever takes it off the channel
+	src.Disown() // what is received belongs to the receiver at the channel
 	select {
 	case in.c <- v:
 		answer(inv, &nothing, new(any), nil)

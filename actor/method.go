@@ -150,7 +150,7 @@ func (f *Future[Resp]) Result() (Resp, error) {
 	select {
 	case <-f.done:
 	default:
-		defer f.call.Waits()() // whoever waits for the handler that called waits for this call
+		defer f.call.Waits()() // what waits for the handler that called waits for this call
 		<-f.done
 	}
 	return f.resp, f.err

@@ -10,7 +10,7 @@ type Process struct {
 	// what the actor's holds resident, and GOMEMLIMIT is a little less. Where the
 	// memory of control groups can be limited (see supervisor.Cgroups), it is also that of
 	// the actor with all its descendants, together with the arrays that it made,
-	// whoever holds them, and with all that the kernel holds for it.
+	// wherever they are held, and with all that the kernel holds for it.
 	Memory int64
 	Files  int // open descriptors (RLIMIT_NOFILE)
 	CPUs   int // number of CPUs it may run on (affinity) and its GOMAXPROCS

@@ -15,13 +15,13 @@ import (
 
 // Ref is a reference to an actor of kind K: a path that follows restarts, or
 // one incarnation if pinned. It is a small value, may be compared with ==, and
-// travels as a field of any message. The zero Ref refers to nobody.
+// travels as a field of any message. The zero Ref refers to no actor.
 type Ref[K any] struct{ to address }
 
 // address is the untyped part of a reference.
 type address struct {
-	to  port.Target // nil: nobody
-	pin Incarnation // zero: whoever plays the role
+	to  port.Target // nil: no actor
+	pin Incarnation // zero: the actor's current life
 }
 
 // target is what to send to: never nil.
@@ -67,7 +67,7 @@ func joinPath(base, id string) string {
 // Path returns the path of the actor.
 func (r Ref[K]) Path() string { return r.to.target().Path() }
 
-// IsZero reports whether r refers to nobody.
+// IsZero reports whether r is the zero Ref.
 func (r Ref[K]) IsZero() bool { return r.to.to == nil }
 
 // Pinned returns the incarnation that r is fixed to, if it is.

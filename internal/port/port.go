@@ -136,7 +136,7 @@ type Invocation interface {
 
 	// Reply takes the one reply that a request may have: ok is false if it was
 	// taken before. buf has the head of the response, and takes the result; it is
-	// nil if nobody awaits one.
+	// nil if none is awaited.
 	Reply() (buf *mailbox.Buffer, arrays, ok bool)
 	// Answer sends the reply that Reply returned, or what kept it from being
 	// encoded.

@@ -126,7 +126,7 @@ func (b selfBackend) kill(why force) {
 	os.Exit(1)
 }
 
-// pairForHost makes a link to a host of this process for somebody elsewhere.
+// pairForHost makes a link to a host of this process for a sender elsewhere.
 func pairForHost(h *host, from string) (*os.File, error) {
 	theirs, ours, err := process.SocketPair()
 	if err != nil {

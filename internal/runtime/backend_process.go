@@ -127,7 +127,7 @@ func (b *processBackend) run() {
 }
 
 // drainTimeout is how long after a process's death its connection may stay
-// open in somebody else's hands.
+// open in the hands of a descendant.
 const drainTimeout = 100 * time.Millisecond
 
 func (b *processBackend) stopBegan() bool {

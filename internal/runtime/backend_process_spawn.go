@@ -18,7 +18,7 @@ func (b *processBackend) spawn() error {
 	if err := process.Supported(); err != nil {
 		return err
 	}
-	groups, err := i.sys.guard.start(i.sys)
+	groups, err := i.sys.orphans.start(i.sys)
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func (b *processBackend) stand(l *link) {
 	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over { // it ended after its hello: nobody else gives the page back
+	if b.over { // it ended after its hello: this is the last place that knows the page
 		if l.marks != nil {
 			l.marks.Close()
 		}
@@ -162,7 +162,7 @@ func (b *processBackend) stand(l *link) {
 	b.link, b.marks = l, l.marks
 }
 
-// logLevel is the lowest level that l takes, among those that anybody uses.
+// logLevel is the lowest level that l takes, among those in use.
 func logLevel(l *slog.Logger) slog.Level {
 	const most = 100
 	for level := slog.Level(-most); level < most; level++ {

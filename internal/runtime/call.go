@@ -64,7 +64,8 @@ func (c *call) recycle() {
 // Over reports whether the call has ended: see [mailbox.Waiter].
 func (c *call) Over() bool { return c.over.Load() }
 
-// end is called once, by whoever took the call out of its client's table.
+// end is called once, by the goroutine that took the call out of its sender's
+// table.
 func (c *call) end(r callResult) {
 	peer := c.peer
 	c.answer(r)

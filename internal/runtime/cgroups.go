@@ -7,7 +7,7 @@ import (
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, whatever the actor starts ends
 // with it, also what left its session and cleaned its environment; and where
-// the memory controller is to be had, [actor.Process].Memory bounds what the actor and
+// the memory controller is available, [actor.Process].Memory bounds what the actor and
 // its descendants hold together. Without, process groups, the guardian and
 // the limits of single processes do what they can.
 type Cgroups int

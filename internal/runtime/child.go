@@ -66,7 +66,7 @@ type child struct {
 }
 
 // orphanTimeout bounds the orderly end of an actor whose parent closed the
-// connection: nobody waits for it any more.
+// connection: no process waits for it any more.
 const orphanTimeout = 5 * time.Second
 
 func runChild(id string) {

@@ -19,8 +19,9 @@ import (
 // that comes back to the handler it started from has found a cycle. The
 // handler with the highest invocation id in the cycle is the victim: its call
 // fails with ErrCallCycle. It is told by a second round, because it may have been
-// reached by a call that is begun, and then nobody asks for it. Actors with several slots do not pass probes on: a
-// slot may come free.
+// reached by a call that is begun, and then no probe
+// looks for it. Actors with several slots do not pass probes on: a slot may come
+// free.
 
 const (
 	stallFirst = 100 * time.Millisecond // a call waits this long before one asks why
@@ -122,7 +123,7 @@ func (c *sender) probe(call *call, p probe) {
 func (l *receiver) probed(p probe) {
 	h := l.h
 	inv := h.begun(l, p.Call)
-	if inv == nil { // it waits for whoever holds the slot
+	if inv == nil { // it waits for the call that holds the slot
 		if h.kind.Concurrent > 1 || l.queue == nil || !l.queue.Waits(p.Call) {
 			return
 		}

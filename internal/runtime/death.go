@@ -141,8 +141,7 @@ func (r *selfReport) end(x actor.ExitStatus) (first bool) {
 	return false
 }
 
-// startFailed is the reason of an actor whose constructor failed, and is to be
-// passed to end. Exit in a constructor is such a failure, too.
+// startFailed returns the reason of an actor whose constructor failed, for end. Exit in a constructor is such a failure, too.
 func (r *selfReport) startFailed(err error) actor.ExitStatus {
 	if r.asked {
 		return actor.ExitStatus{Reason: actor.ReasonShutdown, Err: err}

@@ -60,8 +60,8 @@ func (e *entry) wasStopped() bool {
 	return len(e.exits) > 0 && ClassOf(e.exits[len(e.exits)-1].Reason) == Shutdown
 }
 
-// restedByItself reports whether the last life ended by itself in a way that
-// nobody restarts.
+// restedByItself reports whether the last life ended by itself in a way that is
+// not restarted.
 func (e *entry) restedByItself() bool {
 	if len(e.exits) == 0 {
 		return false
@@ -202,7 +202,7 @@ type route struct {
 	peer *mailbox.Peer
 }
 
-// route waits until it is decided who answers for path, or that nobody will.
+// route waits until it is decided who answers for path, or that no process will.
 func (s *System) route(ctx context.Context, path, kind string) (route, error) {
 	for {
 		s.mu.Lock()

@@ -133,7 +133,7 @@ func (s *subscription) next(ctx context.Context) (actor.Event, bool) {
 }
 
 // Events returns what happens from now on in this process's part of the system
-// and below, until ctx ends or the system is closed. It is to be ranged over
+// and below, until ctx ends or the system is closed. It may be ranged over
 // once. A reader that is too slow loses the oldest events and is told so by an
 // event of type [EventsDropped].
 func (s *System) Events(ctx context.Context) iter.Seq[actor.Event] {

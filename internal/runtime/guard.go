@@ -46,7 +46,7 @@ func (h *host) leave(returned bool, done func()) {
 }
 
 // errGoexit is why an actor ended whose code called runtime.Goexit, as
-// testing's FailNow does: nobody would serve its slot any more.
+// testing's FailNow does: its slot would not be served any more.
 var errGoexit = errors.New("runtime.Goexit ended a goroutine of the actor")
 
 // endedByGoexit reports, in a deferred call, whether the goroutine is ending

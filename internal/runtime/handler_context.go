@@ -9,13 +9,13 @@ import (
 	"github.com/understudy-go/understudy/internal/process"
 )
 
-// handlerContext is the context of one message. To whoever uses it, it is what
+// handlerContext is the context of one message. Its users see what
 // context.WithCancelCause and context.WithDeadline make of the actor's own; but
 // most handlers never look at theirs, and to make those for each message costs
-// more than to handle it. So they are made when somebody first asks for what
+// more than to handle it. So they are made at the first question for what
 // only they can give: Done, or a value by a key that is not ours, which is how
 // package context finds out where to register a child. Until then the end is a
-// matter of looking: whether somebody ended it, the actor ends, or the deadline
+// matter of looking: whether it was ended, the actor ends, or the deadline
 // has passed.
 //
 // It is part of the invocation, and handlers may keep it. So it belongs to one
@@ -24,7 +24,7 @@ type handlerContext struct {
 	inv      *invocation // whose actor's end is its end, too
 	deadline int64       // on CLOCK_MONOTONIC, in nanoseconds; 0: none
 	at       atomic.Pointer[time.Time]
-	state    atomic.Pointer[contextState] // nil: it has not ended, as far as anybody looked
+	state    atomic.Pointer[contextState] // nil: it has not ended, as far as is known
 }
 
 // contextState is what became of a handlerContext: it ended, or a context of
@@ -55,7 +55,7 @@ func (c *handlerContext) look() *contextState {
 	default:
 		return nil
 	}
-	c.state.CompareAndSwap(nil, s) // else somebody was quicker, and that counts
+	c.state.CompareAndSwap(nil, s) // else another goroutine was quicker, and that counts
 	return c.state.Load()
 }
 
@@ -94,7 +94,7 @@ func (c *handlerContext) materialize() context.Context {
 		if c.state.CompareAndSwap(s, made) {
 			return made.full
 		}
-		made.cancel(context.Canceled) // somebody was quicker
+		made.cancel(context.Canceled) // another goroutine was quicker
 	}
 }
 

@@ -43,7 +43,7 @@ type host struct {
 	nextID   int
 	stall    *time.Timer   // looks into calls that wait long
 	deadline time.Time     // of the stop; zero: as long as it takes
-	grace    time.Duration // bounds an end that nobody asked for; negative: no bound
+	grace    time.Duration // bounds an end of its own; negative: no bound
 	self     selfReport    // why it ends, once that is known
 	ending   chan struct{}
 	ended    chan struct{}
@@ -76,7 +76,7 @@ func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, c
 
 // run is the whole life: construct, serve, end. ready is called once with the
 // outcome of the start. The report is in h.exit when run returns; the links
-// still stand, so that whoever called run can say the last word over them.
+// still stand, so that the caller of run can report over them.
 func (h *host) run(args *mailbox.Source, ready func(error)) {
 	defer close(h.ended)
 	defer h.inbox.CloseBell()

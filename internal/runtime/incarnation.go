@@ -14,8 +14,8 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// Instance is one incarnation of an actor, seen by whoever launched it. It is
-// what supervisors are built on: they decide, instances act.
+// Instance is one incarnation of an actor, seen by the process that launched
+// it. Supervisors are built on it: they decide, instances act.
 type Instance struct {
 	sys         *System
 	path        string

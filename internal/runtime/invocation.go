@@ -37,7 +37,7 @@ type invocation struct {
 }
 
 const (
-	invReplied  = 1 << iota // somebody has taken the one reply
+	invReplied  = 1 << iota // the one reply is taken
 	invLater                // it comes from outside of the handler
 	invAnswered             // it is on its way
 	invReturned             // the handler has returned
@@ -181,7 +181,7 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 	}
 	if m.Call {
 		if cause := inv.ctx.cause(); cause != nil && cause != actor.ErrStopping {
-			inv.Fail(cause) // nobody waits any more
+			inv.Fail(cause) // the caller has given up
 			return
 		}
 	}
@@ -231,8 +231,7 @@ func (inv *invocation) Answer(buf *mailbox.Buffer, err error) {
 	inv.answered()
 }
 
-// Fail implements [port.Invocation]. A cast has nobody to tell: its error is an
-// event.
+// Fail implements [port.Invocation]. A cast has no caller: its error is an event.
 func (inv *invocation) Fail(err error) bool {
 	if !inv.take() {
 		return false

@@ -61,7 +61,7 @@ func (l *link) release() {
 	}
 }
 
-// deafen closes the bell of rings that nobody will read.
+// deafen closes the bell of rings that will not be read.
 func (l *link) deafen() {
 	if l.bell != nil {
 		l.bell.Close()

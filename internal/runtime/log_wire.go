@@ -15,7 +15,7 @@ type wireRecord struct {
 	Time  int64      `msgpack:"time,omitempty"` // ns of the Unix epoch; 0 is none
 	Level int        `msgpack:"level"`
 	Text  string     `msgpack:"text"`
-	Path  string     `msgpack:"path"` // of whoever logged or printed it, whoever passes it on
+	Path  string     `msgpack:"path"` // of the actor that logged or printed it
 	PID   int        `msgpack:"pid"`
 	Attrs []wireAttr `msgpack:"attrs,omitempty"`
 }
@@ -108,7 +108,7 @@ var childLevel slog.LevelVar
 
 func setLogLevel(level int) { childLevel.Set(slog.Level(level)) }
 
-// logs reports whether anybody wants records of that level.
+// logs reports whether records of that level are wanted.
 func (s *System) logs(ctx context.Context, level slog.Level) bool {
 	if s.parent != nil {
 		return level >= childLevel.Level()
@@ -116,7 +116,7 @@ func (s *System) logs(ctx context.Context, level slog.Level) bool {
 	return s.logTarget().Enabled(ctx, level)
 }
 
-// deliver gives the system's logger a record under the name of whoever made it.
+// deliver gives the system's logger a record under the name of the actor that made it.
 // From a process below the root it goes straight to the root.
 func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Record) error {
 	if s.parent != nil {

@@ -78,7 +78,7 @@ func (h *logHandler) clone() *logHandler {
 }
 
 // appendPlain appends what can cross to another process of an attribute: the
-// same in-process, so that nobody's logs change with the mode. It is resolved
+// same in-process, so that logs do not change with the mode. It is resolved
 // on the goroutine that logs, which may go on to change what it refers to.
 func appendPlain(to []slog.Attr, a slog.Attr) []slog.Attr {
 	v := a.Value.Resolve()

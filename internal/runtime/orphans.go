@@ -7,68 +7,68 @@ import (
 	"github.com/understudy-go/understudy/internal/process"
 )
 
-// guard is what outlives a system's processes, or ends them: their control
-// groups and, in the root, the guardian. Both begin with the first process.
-type guard struct {
-	mu     sync.Mutex
-	g      *process.Guardian
-	groups *process.Cgroups
-	opened bool
-	closed bool
+// orphans is what ends the processes that a system leaves: their control groups
+// and, in the root, the orphan sweeper. Both begin with the first process.
+type orphans struct {
+	mu      sync.Mutex
+	sweeper *process.Guardian
+	groups  *process.Cgroups
+	opened  bool
+	closed  bool
 }
 
 // open finds the control groups.
-func (g *guard) open(s *System) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.openLocked(s)
+func (o *orphans) open(s *System) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.openLocked(s)
 }
 
-func (g *guard) openLocked(s *System) (err error) {
-	if g.opened || g.closed {
+func (o *orphans) openLocked(s *System) (err error) {
+	if o.opened || o.closed {
 		return nil
 	}
 	if s.parent != nil {
-		g.groups, err = process.GivenCgroups()
+		o.groups, err = process.GivenCgroups()
 	} else {
-		g.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
+		o.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
 	}
 	if err != nil && s.parent == nil && s.opts.Cgroups != CgroupsRequired {
 		s.Logger().Debug("actors have no control groups", "reason", err)
 		err = nil
 	}
-	g.opened = err == nil
+	o.opened = err == nil
 	return err
 }
 
 // start makes what a process needs before it is started, and returns its
 // control groups.
-func (g *guard) start(s *System) (*process.Cgroups, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.openLocked(s); err != nil {
+func (o *orphans) start(s *System) (*process.Cgroups, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.openLocked(s); err != nil {
 		return nil, err
 	}
-	if s.parent != nil || g.g != nil || g.closed {
-		return g.groups, nil
+	if s.parent != nil || o.sweeper != nil || o.closed {
+		return o.groups, nil
 	}
 	var err error
-	if g.g, err = process.StartGuardian(s.id, g.groups); err != nil {
-		return nil, fmt.Errorf("guardian: %w", err)
+	if o.sweeper, err = process.StartGuardian(s.id, o.groups); err != nil {
+		return nil, fmt.Errorf("orphan sweeper: %w", err)
 	}
-	return g.groups, nil
+	return o.groups, nil
 }
 
 // close ends what is left of the system.
-func (g *guard) close(s *System) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-	if g.g != nil {
-		g.g.Close()
-		g.g = nil
+func (o *orphans) close(s *System) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.sweeper != nil {
+		o.sweeper.Close()
+		o.sweeper = nil
 	}
-	if err := g.groups.Close(); err != nil {
+	if err := o.groups.Close(); err != nil {
 		s.Logger().Warn("a control group is left", "error", err)
 	}
 }

@@ -190,7 +190,7 @@ func (l *receiver) violation(err error) {
 	l.peer.Close()
 }
 
-// Reply is for what nobody asked.
+// Reply drops what was not asked for.
 func (l *receiver) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
 
 // Control takes what the sender says about its messages.
@@ -256,7 +256,7 @@ func (l *receiver) look(*mailbox.Incoming) error {
 	return nil
 }
 
-// Closed ends the link: the calls that came by it have nobody to answer to.
+// Closed ends the link: the calls that came by it have no caller any more.
 func (l *receiver) Closed(err error) {
 	if !isEOF(err) && !isClosed(err) {
 		l.h.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})

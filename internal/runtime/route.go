@@ -99,7 +99,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (
 	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
 		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
-			err = errRetry // it ended before it answered; whoever knows why tells at the next try
+			err = errRetry // it ended before it answered; the next try learns why
 		}
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introdu
 	var in introduction
 	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
 	if isClosed(err) || isEOF(err) {
-		return nil, in, errRetry // that process is ending: whoever supervises it decides
+		return nil, in, errRetry // that process is ending: its supervisor decides
 	}
 	if err != nil {
 		return nil, in, err

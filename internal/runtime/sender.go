@@ -14,7 +14,7 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// sender is this process's end towards one actor, whoever plays the role: it
+// sender is this process's end towards one path, in all lives of its actor: it
 // keeps the order of what is sent, holds messages until they are begun, and
 // takes them to the replacement.
 type sender struct {
@@ -66,7 +66,7 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 			err = c.blockedBy(msg)
 		}
 		if err == nil && (c.link == nil || c.link.inst != nil && isDone(c.link.inst.Done())) {
-			err = c.sys.finally(c.to.path, c.to.kind) // if it is known here that nobody will come, say so now
+			err = c.sys.finally(c.to.path, c.to.kind) // if it is known here that no life will come, say so now
 		}
 		if err != nil {
 			c.passOn(mayPass)
@@ -146,7 +146,7 @@ func (c *sender) leave(mine chan struct{}) bool {
 }
 
 // passOn wakes the next sender in line if there may be room and it is its
-// turn. Otherwise it sees to it that somebody will.
+// turn. Otherwise it sees to it that it is called again.
 func (c *sender) passOn(turn bool) {
 	for len(c.waiters) > 0 {
 		if turn && (c.closed != nil || c.out.Room(0)) {
@@ -175,7 +175,7 @@ func (c *sender) push(msg *mailbox.Message, call *call) {
 	if call != nil {
 		call.peer = c.link.peer
 		if call.items != nil {
-			call.peer.Recall() // nobody will read for the items
+			call.peer.Recall() // no caller reads for the items
 		}
 	}
 	c.flush()
@@ -328,7 +328,7 @@ func (c *sender) reply(peer *mailbox.Peer, id uint32, r mailbox.Reply) {
 	call.answer(callResult{reply: r, err: r.Fault})
 }
 
-// read waits for the end of a call in the reader's place, if that is to be had.
+// read waits for the end of a call in the reader's place, if it is free.
 func (c *sender) read(ctx context.Context, call *call) {
 	if call.peer == nil || !call.peer.Lent() {
 		return
@@ -361,7 +361,7 @@ func (c *sender) cancel(call *call) (callResult, bool) {
 	c.mu.Lock()
 	if c.calls[call.id] != call {
 		c.mu.Unlock()
-		return call.result(), true // somebody took it out and is about to end it, or has
+		return call.result(), true // another goroutine took it out and is about to end it, or has
 	}
 	delete(c.calls, call.id)
 	if call.msg != nil && c.out.Cancel(call.msg) {

@@ -12,7 +12,7 @@ import (
 
 func isClosed(err error) bool { return errors.Is(err, transport.ErrClosed) }
 
-// connect begins to make a link, if nobody does, and returns the attempt. The
+// connect begins to make a link, unless one is under way, and returns the attempt. The
 // lock is held.
 func (c *sender) connect() *attempt {
 	if c.attempt == nil {
@@ -150,7 +150,7 @@ func (c *sender) socketOnly(l *link, err error) {
 }
 
 // stuck is what to do when a wait under ctx takes long: nothing, unless a
-// handler waits, for whom somebody else may wait.
+// handler waits, for which another call may wait.
 func (c *sender) stuck(ctx context.Context) func() {
 	if invocationOf(ctx) == nil {
 		return nil
@@ -159,7 +159,7 @@ func (c *sender) stuck(ctx context.Context) func() {
 }
 
 // knock has the receiver look at what waits in its ring: our call may be one
-// that nobody can ever take up. There is no need to if all we sent is begun, or
+// that can never be taken up. There is no need to if all we sent is begun, or
 // if a slot of the receiver's sleeps: it is woken, and takes it up. In each circle
 // of calls that wait there is a last one, and that one finds its receiver busy.
 func (c *sender) knock() {
@@ -237,7 +237,7 @@ func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
 	down, err := c.sys.exitReport(c.sys.ctx, l, c.to.path)
 	if err != nil {
 		down = actor.Down{Path: c.to.path, PID: l.pid, Incarnation: l.inc, ExitStatus: actor.ExitStatus{Reason: actor.ReasonLost,
-			Err: fmt.Errorf("the connection ended (%v), and nobody can say why: %v", cause, err)}} // not wrapped: they are not this call's errors
+			Err: fmt.Errorf("the connection ended (%v), and the reason is not known: %v", cause, err)}} // not wrapped: they are not this call's errors
 	}
 	begun := l.cutOff()
 	for _, call := range cut {

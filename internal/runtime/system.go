@@ -33,7 +33,7 @@ type System struct {
 	cancel  context.CancelCauseFunc
 	work    sync.WaitGroup
 	events  broker
-	guard   guard
+	orphans orphans
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
 	targets targets
@@ -73,7 +73,7 @@ type SystemOptions struct {
 }
 
 // NewSystem returns the root of a new system. Whoever makes it closes it. If
-// opts requires control groups and there are none to be had, the error is an
+// opts requires control groups and none are available, the error is an
 // [ErrNoCgroup].
 func NewSystem(opts SystemOptions) (*System, error) {
 	if _, isActor := os.LookupEnv(port.EnvActor); isActor && !mainCalled.Load() {
@@ -85,7 +85,7 @@ func NewSystem(opts SystemOptions) (*System, error) {
 	}
 	s := newSystem(id.String(), opts)
 	if opts.Cgroups == CgroupsRequired {
-		if err := s.guard.open(s); err != nil {
+		if err := s.orphans.open(s); err != nil {
 			return nil, fmt.Errorf("new system: %w", err)
 		}
 	}
@@ -186,7 +186,7 @@ func (s *System) Close(ctx context.Context) error {
 				c.close(fmt.Errorf("system closed: %w", actor.ErrStopped))
 			}
 			s.cancel(actor.ErrStopped)
-			s.guard.close(s)
+			s.orphans.close(s)
 			s.work.Wait()
 			s.events.close()
 		}()
@@ -199,7 +199,7 @@ func (s *System) Close(ctx context.Context) error {
 	}
 }
 
-// deadLetter reports a message that nobody will handle, or whose handling was
+// deadLetter reports a message that will not be handled, or whose handling was
 // cut off.
 func (s *System) deadLetter(path, method string, err error) {
 	s.Emit(actor.Event{Type: actor.EventDeadLetter, Path: path, Method: method, Err: err, Sender: s.fromPath()})
