@@ -50,10 +50,7 @@ func ExampleLogger() {
 	}
 	defer tree.Stop(ctx)
 	for _, id := range []string{"process", "goroutine"} {
-		ref, err := ledgers.Lookup(tree, id)
-		if err != nil {
-			panic(err)
-		}
+		ref := ledgers.Ref(tree, id)
 		if _, err := book.Call(ctx, ref, 2); err != nil {
 			panic(err)
 		}

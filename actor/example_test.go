@@ -60,10 +60,7 @@ func greeterTree(ctx context.Context) (*supervisor.Tree, actor.Ref[greeter]) {
 	if err != nil {
 		panic(err)
 	}
-	ref, err := greeters.Lookup(tree, "greeter")
-	if err != nil {
-		panic(err)
-	}
+	ref := greeters.Ref(tree, "greeter")
 	return tree, ref
 }
 

@@ -69,9 +69,8 @@ func openStage(ctx context.Context, l lane) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{tree: tree}
-	if s.ref, err = subjects.Lookup(tree, "subject"); err == nil {
-		s.pid, err = pid.Call(ctx, s.ref, actor.None{})
-	}
+	s.ref = subjects.Ref(tree, "subject")
+	s.pid, err = pid.Call(ctx, s.ref, actor.None{})
 	if err == nil && (l == localLane) != (s.pid == os.Getpid()) {
 		err = fmt.Errorf("the actor of lane %s is in process %d", l, s.pid)
 	}

@@ -30,9 +30,7 @@ func openCrowd(ctx context.Context, b *bed) (s session, err error) {
 	}()
 	refs := make([]actor.Ref[subject], len(children))
 	for i, c := range children {
-		if refs[i], err = subjects.Lookup(tree, c.Name); err != nil {
-			return nil, err
-		}
+		refs[i] = subjects.Ref(tree, c.Name)
 	}
 	crowd, popular, partner := refs[:b.idle], refs[b.idle], refs[b.idle+1]
 	if _, err := meet.Call(ctx, popular, crowd); err != nil {

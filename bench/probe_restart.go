@@ -16,10 +16,7 @@ func openRestart(ctx context.Context, b *bed) (session, error) {
 	if err := b.tree.StartChild(ctx, supervisor.Child{Name: "victim", Run: subjects.With(actor.None{})}); err != nil {
 		return nil, err
 	}
-	ref, err := subjects.Lookup(b.tree, "victim")
-	if err != nil {
-		return nil, err
-	}
+	ref := subjects.Ref(b.tree, "victim")
 	measure := func(ctx context.Context) (map[string]reading, error) {
 		var ours, raw latencies
 		for range b.spawns {

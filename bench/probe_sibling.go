@@ -13,10 +13,7 @@ func openSibling(ctx context.Context, b *bed) (session, error) {
 	if err := b.tree.StartChild(ctx, supervisor.Child{Name: "sibling", Run: subjects.With(actor.None{})}); err != nil {
 		return nil, err
 	}
-	ref, err := subjects.Lookup(b.tree, "sibling")
-	if err != nil {
-		return nil, err
-	}
+	ref := subjects.Ref(b.tree, "sibling")
 	sibling, err := driverOf(ctx, ref, b.ref)
 	if err != nil {
 		return nil, err

@@ -48,11 +48,7 @@ func ExampleStart() {
 	}
 	defer tree.Stop(ctx)
 
-	front, err := clerks.Lookup(tree, "office/front")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	front := clerks.Ref(tree, "office/front")
 	fmt.Println(stamp.Call(ctx, front, "A 38"))
 
 	_, err = stamp.Call(ctx, front, "") // it ends, and the call with it

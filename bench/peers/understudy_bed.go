@@ -44,10 +44,7 @@ func makeBed(ctx context.Context, n int, lane supervisor.Transport, fields super
 }
 
 func (b *bed) know(ctx context.Context, id string) error {
-	ref, err := subjects.Lookup(b.tree, id)
-	if err != nil {
-		return err
-	}
+	ref := subjects.Ref(b.tree, id)
 	p, err := pid.Call(ctx, ref, actor.None{})
 	b.refs, b.pids = append(b.refs, ref), append(b.pids, p)
 	return err

@@ -86,14 +86,8 @@ func (d desk) release() {
 // loop keeps both workers at work until ctx ends. When several things have
 // happened, select takes one of them at random: nobody is served first always.
 func loop(ctx context.Context, tree *supervisor.Tree, first, second desk, idle time.Duration) error {
-	ref1, err := workers.Lookup(tree, "worker-1")
-	if err != nil {
-		return err
-	}
-	ref2, err := workers.Lookup(tree, "worker-2")
-	if err != nil {
-		return err
-	}
+	ref1 := workers.Ref(tree, "worker-1")
+	ref2 := workers.Ref(tree, "worker-2")
 	worker1, worker2 := &Worker{Ref: ref1, desk: first}, &Worker{Ref: ref2, desk: second}
 	worker1.Start(ctx)
 	worker2.Start(ctx)

@@ -85,10 +85,7 @@ func TestWorker(t *testing.T) {
 	}
 	defer tree.Stop(context.Background())
 
-	quick, err := workers.Lookup(tree, "quick")
-	if err != nil {
-		t.Fatal(err)
-	}
+	quick := workers.Ref(tree, "quick")
 	w := &Worker{Ref: quick, desk: d}
 	w.Start(ctx)
 	if sum, err := w.Result(); err != nil || sum == 0 {
@@ -101,10 +98,7 @@ func TestWorker(t *testing.T) {
 	}
 
 	// A calculation ends when its caller gives up.
-	slow, err := workers.Lookup(tree, "slow")
-	if err != nil {
-		t.Fatal(err)
-	}
+	slow := workers.Ref(tree, "slow")
 	short, cancel := context.WithCancel(ctx)
 	w = &Worker{Ref: slow, desk: d}
 	w.Start(short)

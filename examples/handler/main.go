@@ -36,10 +36,7 @@ func run(ctx context.Context, training time.Duration) error {
 		return err
 	}
 	defer tree.Stop(context.Background())
-	ref, err := managers.Lookup(tree, "manager")
-	if err != nil {
-		return err
-	}
+	ref := managers.Ref(tree, "manager")
 	return play(ctx, Manager{ref}, training)
 }
 

@@ -48,10 +48,7 @@ func startManager(t *testing.T) Manager {
 			t.Error(err)
 		}
 	})
-	ref, err := managers.Lookup(tree, "manager")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ref := managers.Ref(tree, "manager")
 	return Manager{ref}
 }
 

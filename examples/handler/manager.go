@@ -85,10 +85,7 @@ func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {
 		return Answer{}, errNobody
 	}
 	m.turn++
-	ref, err := workers.Lookup(m.staff, ready[m.turn%len(ready)])
-	if err != nil {
-		return Answer{}, err
-	}
+	ref := workers.Ref(m.staff, ready[m.turn%len(ready)])
 	later, answer := actor.Later[Answer](ctx), factor.Go(ctx, ref, n)
 	go func() { _ = later.Reply(answer.Result()) }()
 	return later.Pending()

@@ -29,7 +29,7 @@ func main() {
 		log.Fatal(err)
 	}
 	defer tree.Stop(ctx)
-	ada, err := Players.Lookup(tree, "ada")
+	ada := Players.Ref(tree, "ada")
 	for n, pong := 1, ""; n <= 3 && err == nil; n++ {
 		pong, err = Ping.Call(ctx, ada, n)
 		fmt.Printf("ping %d from process %d: %s\n", n, os.Getpid(), pong)
