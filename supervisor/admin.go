@@ -84,7 +84,7 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		return nil
 	case <-ctx.Done():
 		err := context.Cause(ctx)
-		t.inbox.post(callCancelled{call: c.call, err: err})
+		t.inbox.post(callCancelled{call: c.call, id: c.id, err: err})
 		return fail(err)
 	case <-t.done:
 	}

@@ -17,6 +17,7 @@ type instance interface {
 	// Stop asks it to end, to be killed after the timeout (actor.Forever: never),
 	// and returns at once. It works in every state; a shorter later timeout wins.
 	Stop(timeout time.Duration)
+	Kill()    // ends it by force, as if it had crashed; it works in every state
 	PID() int // 0: none of its own
 	Incarnation() actor.Incarnation
 }

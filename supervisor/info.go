@@ -42,7 +42,7 @@ type ChildInfo struct {
 func (t *Tree) Children() iter.Seq[ChildInfo] {
 	s := t.state.Load()
 	return func(yield func(ChildInfo) bool) {
-		for _, c := range s.children {
+		for c := range s.all() {
 			info := ChildInfo{
 				ID:         c.id,
 				Path:       join(t.path, c.id),
@@ -77,7 +77,7 @@ type Counts struct {
 // Count counts the direct children.
 func (t *Tree) Count() Counts {
 	var n Counts
-	for _, c := range t.state.Load().children {
+	for c := range t.state.Load().all() {
 		n.Specs++
 		if c.phase == running || c.phase == stopping {
 			n.Active++

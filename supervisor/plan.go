@@ -38,7 +38,7 @@ type launcher interface {
 // makePlan checks all of a spec and reports every fault of it, joined.
 func makePlan(at string, sp Spec, defaults []actor.Option) (*plan, error) {
 	p := &plan{
-		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown},
+		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown, parallel: sp.Parallel},
 		defaults: slices.Concat(defaults, sp.Defaults),
 	}
 	var errs []error
@@ -58,6 +58,9 @@ func makePlan(at string, sp Spec, defaults []actor.Option) (*plan, error) {
 		p.period = DefaultPeriod
 	case sp.Period < 0:
 		bad("negative period %v", sp.Period)
+	}
+	if sp.Parallel < 0 {
+		bad("negative number %d of starts at once", sp.Parallel)
 	}
 	if sp.Strategy < OneForOne || sp.Strategy > Dynamic {
 		bad("unknown strategy %d", int(sp.Strategy))

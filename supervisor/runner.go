@@ -43,6 +43,10 @@ func (t *Tree) carryOut(a action) {
 		if inst := t.getLive(a.inc); inst != nil {
 			inst.Stop(a.timeout)
 		}
+	case kill:
+		if inst := t.getLive(a.inc); inst != nil {
+			inst.Kill()
+		}
 	case reply:
 		t.answer(a)
 	case armRetry:
@@ -99,7 +103,7 @@ func (t *Tree) report(a emit) {
 	inst := t.getLive(a.inc)
 	switch inst.(type) {
 	case *actor.Instance, ownProcess:
-		if a.what != actor.EventRestarting {
+		if a.what != actor.EventRestarting && a.what != actor.EventNotRestarted {
 			return
 		}
 	}

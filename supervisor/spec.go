@@ -73,6 +73,9 @@ const (
 	DefaultPeriod    = 5 * time.Second
 )
 
+// DefaultParallel is the default of [Spec.Parallel].
+const DefaultParallel = 16
+
 // NoRestarts as a Spec's Intensity allows no restart at all: the first child
 // that would have to be restarted ends the supervisor. (Zero, being the
 // default, cannot say that.)
@@ -97,6 +100,13 @@ type Spec struct {
 	Intensity    int
 	Period       time.Duration // 0 is DefaultPeriod
 	AutoShutdown AutoShutdown
+
+	// Parallel bounds how many children may start at once of those that do not
+	// depend on each other: the children of a Dynamic supervisor, those added
+	// with [Tree.StartChild], and OneForOne restarts. Beyond it, restarts come
+	// before additions. The Children of other strategies are first started one
+	// after another. 0 is DefaultParallel.
+	Parallel int
 
 	// Children in start order. They are stopped in reverse order.
 	Children []Child

@@ -35,14 +35,15 @@ type Tree struct {
 	done     chan struct{} // closed when nothing is left
 	err      error         // after done
 
-	mu     sync.Mutex
-	live   map[int]instance       // by incarnation, until reaped
-	timers map[string]*time.Timer // retries, by child id
-	limits []*time.Timer          // of a nested supervisor: start and stop timeouts
-	calls  map[callID]chan error  // one slot each
-	last   callID
-	killed bool
-	ended  end // after done
+	mu      sync.Mutex
+	live    map[int]instance       // by incarnation, until reaped
+	timers  map[string]*time.Timer // retries, by child id
+	limits  []*time.Timer          // of a nested supervisor: start and stop timeouts
+	calls   map[callID]chan error  // one slot each
+	last    callID
+	killed  bool
+	crashed bool // by KillChild of the parent
+	ended   end  // after done
 }
 
 // host is what a supervisor tells the actor system.
