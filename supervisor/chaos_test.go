@@ -25,6 +25,7 @@ type chaos struct {
 	calls   []called
 	replies map[callID]error
 	over    bool
+	ending  bool // before the last event
 	excused bool // somebody stopped, ignored or forbade a child: it need not run
 	normal  map[string]bool
 	owed    map[string]bool // their next attempt is to be counted
@@ -66,7 +67,7 @@ func (c *chaos) deliver() {
 	if fmt.Sprint(old.snapshot()) != before {
 		c.t.Fatalf("%#v changed the old state", ev)
 	}
-	c.s = next
+	c.s, c.ending = next, old.op.kind == opShutdown
 	c.checkSpecs(old, ev, actions)
 	c.count(ev, old, next, actions)
 	for _, a := range actions {
@@ -84,7 +85,7 @@ func (c *chaos) act(a action) {
 		if c.procs[a.id] != nil || c.unseen[a.id] > 0 {
 			c.t.Fatalf("two incarnations of %s at once", a.id)
 		}
-		if c.s.op.kind == opShutdown {
+		if c.ending {
 			c.t.Fatalf("%s launched while shutting down", a.id)
 		}
 		c.checkLaunch(a.id)
@@ -97,7 +98,9 @@ func (c *chaos) act(a action) {
 			}
 			c.t.Fatalf("stop of %s#%d, which does not exist", a.id, a.inc)
 		}
-		c.checkStop(a)
+		if !p.asked { // or it is a kill of one that is stopping
+			c.checkStop(a)
+		}
 		p.asked = true
 	case kill:
 		if p := c.procs[a.id]; p == nil && c.unseen[a.id] == 0 || p != nil && p.inc != a.inc {
