@@ -31,7 +31,7 @@ func (s *System) entryOf(path string) *entry {
 	if e == nil {
 		e = &entry{path: path, changed: make(chan struct{})}
 		s.entries[path] = e
-		s.countBelow(path, 1)
+		s.link(path)
 	}
 	return e
 }
@@ -75,29 +75,50 @@ func (s *System) SetState(path string, st PathState) {
 			if old := s.entries[s.gone[0]]; old != nil && old.state == PathGone && old.inst == nil {
 				old.notify()
 				delete(s.entries, s.gone[0])
-				s.countBelow(s.gone[0], -1)
+				s.unlink(s.gone[0])
 			}
 			s.gone = s.gone[1:]
 		}
 	}
 	e.notify()
-	if s.inside[path] == 0 {
-		return
-	}
-	for p, other := range s.entries { // those who wait for a path below wait on this one too
-		if p != path && (path == "/" || strings.HasPrefix(p, path+"/")) {
-			other.notify()
+	s.notifyBelow(path)
+}
+
+// notifyBelow wakes those who wait for a path below: they wait on this one,
+// too. s.mu is held.
+func (s *System) notifyBelow(path string) {
+	for p := range s.inside[path] {
+		if e := s.entries[p]; e != nil {
+			e.notify()
 		}
+		s.notifyBelow(p)
 	}
 }
 
-// countBelow keeps the number of entries below each path. s.mu is held.
-func (s *System) countBelow(path string, n int) {
+// link enters a path with an entry below the paths above it. s.mu is held.
+func (s *System) link(path string) {
 	for path != "/" {
-		path = parentPath(path)
-		if s.inside[path] += n; s.inside[path] == 0 {
-			delete(s.inside, path)
+		above := parentPath(path)
+		if s.inside[above] == nil {
+			s.inside[above] = make(map[string]struct{})
 		}
+		if _, ok := s.inside[above][path]; ok {
+			return
+		}
+		s.inside[above][path] = struct{}{}
+		path = above
+	}
+}
+
+// unlink undoes link after the path's entry is gone. s.mu is held.
+func (s *System) unlink(path string) {
+	for path != "/" && s.entries[path] == nil && len(s.inside[path]) == 0 {
+		above := parentPath(path)
+		delete(s.inside[above], path)
+		if len(s.inside[above]) == 0 {
+			delete(s.inside, above)
+		}
+		path = above
 	}
 }
 

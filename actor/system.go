@@ -38,8 +38,8 @@ type System struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	inside  map[string]int // number of entries below a path
-	gone    []string       // paths whose entry is kept for a while after their end
+	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
+	gone    []string                       // paths whose entry is kept for a while after their end
 	clients map[string]*client
 	names   map[string]int // next number of generated names, by base
 	closed  bool
@@ -111,7 +111,7 @@ func newSystem(id string, opts SystemOptions) *System {
 	if opts.Inline == 0 {
 		opts.Inline = mailbox.DefaultInline
 	}
-	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), clients: make(map[string]*client),
+	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]map[string]struct{}), clients: make(map[string]*client),
 		names: make(map[string]int), done: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())

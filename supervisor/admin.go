@@ -14,8 +14,12 @@ import (
 // cause. See [ErrAlreadyStarted] and [ErrAlreadyPresent]. Children added in this
 // way are gone when the supervisor itself is restarted.
 //
-// A constructor that returns [actor.ErrIgnore] is no error: the spec is kept,
-// unless the child is temporary or the strategy Dynamic, and nothing runs.
+// After a constructor that returns [actor.ErrIgnore] nothing runs, and the error
+// wraps it; but the spec is kept, unless the child is temporary or the strategy
+// Dynamic. The same holds for RestartChild.
+//
+// Children start side by side, up to [Spec.Parallel] of them; StopChild of one
+// that starts cuts its start off.
 func (t *Tree) StartChild(ctx context.Context, c Child) error {
 	s, err := t.plan.prepare(t.path, c)
 	if err != nil {
@@ -51,6 +55,15 @@ func (t *Tree) RestartChild(ctx context.Context, id string) error {
 // [ErrRestarting].
 func (t *Tree) DeleteChild(ctx context.Context, id string) error {
 	return t.do(ctx, called{verb: verbDelete, id: id})
+}
+
+// KillChild ends the present incarnation of a child by force, SIGKILL for a
+// process, and returns when it is reaped. The supervisor then does what it does
+// after a crash. Messages that the child had not begun wait for the next
+// incarnation, if there is one. It is [actor.ErrNotRunning] if the child does
+// not run. A kill goes on when ctx ends.
+func (t *Tree) KillChild(ctx context.Context, id string) error {
+	return t.do(ctx, called{verb: verbKill, id: id})
 }
 
 // do sends a call to the runner and waits for the answer, or for ctx. Calls

@@ -60,10 +60,11 @@ type policy struct {
 // changes one replaces it (see [state.edit]).
 type child struct {
 	policy
-	spec    any  // what the runner launches; opaque here
-	dynamic bool // added at run time: gone when the supervisor is restarted
-	pos     int  // its place in the start order
-	step    int  // the step that made this record
+	spec    any   // what the runner launches; opaque here
+	origin  Child // what it was made from; opaque here
+	dynamic bool  // added at run time: gone when the supervisor is restarted
+	pos     int   // its place in the start order
+	step    int   // the step that made this record
 
 	phase phase
 	inc   int // the last incarnation, unique within the supervisor; 0: none yet
@@ -144,6 +145,7 @@ func newState(path string, r rules, specs []spec) state {
 type spec struct {
 	policy
 	launch any
+	origin Child
 }
 
 // step is the supervisor: what it does about one event.
@@ -204,7 +206,7 @@ func (s *state) since(pos int) iter.Seq[*child] {
 func (s *state) add(sp spec, dynamic bool) {
 	s.lastPos++
 	s.places = s.places.set(sp.id, s.lastPos)
-	s.children = s.children.set(s.lastPos, &child{policy: sp.policy, spec: sp.launch, dynamic: dynamic, pos: s.lastPos, step: s.steps})
+	s.children = s.children.set(s.lastPos, &child{policy: sp.policy, spec: sp.launch, origin: sp.origin, dynamic: dynamic, pos: s.lastPos, step: s.steps})
 }
 
 // find returns the child's record to read, or nil.

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"iter"
 	"time"
 
@@ -35,6 +36,7 @@ type ChildInfo struct {
 	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
 	Since       time.Time         // when it came into its state
+	Spec        Child             // from which it is started
 }
 
 // Children yields the children in start order, as they are at the call. It
@@ -43,27 +45,42 @@ func (t *Tree) Children() iter.Seq[ChildInfo] {
 	s := t.state.Load()
 	return func(yield func(ChildInfo) bool) {
 		for c := range s.all() {
-			info := ChildInfo{
-				ID:         c.id,
-				Path:       join(t.path, c.id),
-				Kind:       c.kind,
-				Supervisor: c.supervisor,
-				Restart:    c.restart,
-				State:      State(c.phase),
-				Restarts:   c.restarts,
-				LastExit:   c.last,
-				Since:      t.begun.Add(c.since),
-			}
-			if c.phase.alive() {
-				if inst := t.getLive(c.inc); inst != nil {
-					info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
-				}
-			}
-			if !yield(info) {
+			if !yield(t.info(c)) {
 				return
 			}
 		}
 	}
+}
+
+// Child returns what [Tree.Children] yields about one child. It wraps
+// [actor.ErrNotFound] if there is none of that id.
+func (t *Tree) Child(id string) (ChildInfo, error) {
+	c := t.state.Load().find(id)
+	if c == nil {
+		return ChildInfo{}, fmt.Errorf("child %s: %w", join(t.path, id), actor.ErrNotFound)
+	}
+	return t.info(c), nil
+}
+
+func (t *Tree) info(c *child) ChildInfo {
+	info := ChildInfo{
+		ID:         c.id,
+		Path:       join(t.path, c.id),
+		Kind:       c.kind,
+		Supervisor: c.supervisor,
+		Restart:    c.restart,
+		State:      State(c.phase),
+		Restarts:   c.restarts,
+		LastExit:   c.last,
+		Since:      t.begun.Add(c.since),
+		Spec:       c.origin,
+	}
+	if c.phase.alive() {
+		if inst := t.getLive(c.inc); inst != nil {
+			info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
+		}
+	}
+	return info
 }
 
 // Counts is what [Tree.Count] returns.

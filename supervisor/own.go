@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -23,10 +24,20 @@ func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, er
 		}
 		tree, err := Start(ctx, sp) // attaches to the actor whose ctx this is
 		if err != nil {
-			return nil, err
+			return nil, childsWish(err)
 		}
 		return &role{tree}, nil
 	})}
+}
+
+// childsWish returns the error of a start so that it says nothing about the
+// supervisor itself: that a child of it asked not to be restarted, or to be
+// ignored, concerns the child alone.
+func childsWish(err error) error {
+	if errors.Is(err, actor.ErrDoNotRestart) || errors.Is(err, actor.ErrIgnore) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // Name returns the name of the kind.

@@ -109,7 +109,7 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 	if settings.Significant && p.auto == AutoShutdownNever {
 		bad("significant, but the supervisor's auto-shutdown is never")
 	}
-	s := spec{launch: launch, policy: policy{
+	s := spec{launch: launch, origin: c, policy: policy{
 		id:          c.id,
 		kind:        c.body.kind(),
 		restart:     settings.Restart,

@@ -89,7 +89,16 @@ func (t *Tree) arm(a armRetry) {
 	if old := t.timers[a.id]; old != nil {
 		old.Stop()
 	}
-	t.timers[a.id] = time.AfterFunc(d, func() { t.inbox.post(ev) })
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		t.mu.Lock()
+		if t.timers[a.id] == timer {
+			delete(t.timers, a.id)
+		}
+		t.mu.Unlock()
+		t.inbox.post(ev)
+	})
+	t.timers[a.id] = timer
 }
 
 // report publishes an event of a child or of the supervisor itself. What an

@@ -33,6 +33,7 @@ type world struct {
 	calls   callID
 	timers  []armRetry
 	up      bool
+	nested  bool // the children are supervisors
 	over    *end
 }
 
@@ -201,7 +202,7 @@ func (w *world) started(id string, err error) event {
 		return childReady{id, inc}
 	}
 	return childFailed{id: id, inc: inc, err: err, exit: actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err,
-		DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}}
+		DoNotRestart: !w.nested && errors.Is(err, actor.ErrDoNotRestart)}}
 }
 
 // exit is the end of a running instance.
