@@ -87,7 +87,11 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		t.mu.Unlock()
 	}()
 	if !t.inbox.post(c) {
-		return fail(errStopped)
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+		}
+		return fail(t.stopped())
 	}
 	select {
 	case err := <-answer:
@@ -108,8 +112,17 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		}
 		return nil
 	default:
-		return fail(errStopped)
+		return fail(t.stopped())
 	}
+}
+
+// stopped is the error of a call to a supervisor that has ended, with the reason
+// if it ended in disorder.
+func (t *Tree) stopped() error {
+	if err := t.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errStopped, err)
+	}
+	return errStopped
 }
 
 // answer hands a reply to its caller, who may have left.

@@ -16,7 +16,7 @@ func (s *state) call(ev called) {
 	var err error
 	switch {
 	case s.done || s.op.kind == opShutdown:
-		err = errStopping
+		err = s.stopping()
 	case ev.verb == verbKill:
 		err = s.killChild(ev)
 	case ev.verb == verbStop && c != nil && s.stopsNow(c):
@@ -34,6 +34,15 @@ func (s *state) call(ev called) {
 	if err != nil {
 		s.do(reply{call: ev.call, err: err})
 	}
+}
+
+// stopping is the error of calls to a supervisor that ends, with the reason if
+// it ends in disorder.
+func (s *state) stopping() error {
+	if s.op.err != nil {
+		return fmt.Errorf("%w: %w", errStopping, s.op.err)
+	}
+	return errStopping
 }
 
 // wait lets a call wait for the end of the operation.

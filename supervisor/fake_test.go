@@ -61,6 +61,8 @@ func (st *stage) SetState(path string, s actor.PathState) {
 	st.states[path] = s
 }
 
+func (st *stage) SetCause(path string, err error) {}
+
 func (st *stage) Emit(e actor.Event) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -178,6 +178,7 @@ func (s *state) shutdown(cause endCause, err error) {
 		return
 	}
 	op := operation{kind: opShutdown, cause: cause, err: err}
+	s.op = operation{err: err} // nothing else goes on
 	for _, c := range s.children.backward() {
 		op.stop = append(op.stop, c.id)
 		if c.calls.len() > 0 {
@@ -189,7 +190,7 @@ func (s *state) shutdown(cause endCause, err error) {
 		}
 		c = s.edit(c.id)
 		if c.job.by.call != 0 {
-			s.do(reply{call: c.job.by.call, err: errStopping})
+			s.do(reply{call: c.job.by.call, err: s.stopping()})
 		}
 		c.job = job{stops: c.job.stops} // they asked for just this
 		if len(c.job.stops) > 0 {
@@ -198,7 +199,7 @@ func (s *state) shutdown(cause endCause, err error) {
 	}
 	for ev := range s.pending.all() { // exits among them: those children are in phase ended
 		if c, ok := ev.(called); ok && s.waiting.has(c.call) {
-			s.do(reply{call: c.call, err: errStopping})
+			s.do(reply{call: c.call, err: s.stopping()})
 		}
 	}
 	s.pending, s.waiting, s.due = queue[event]{}, ordered[callID, struct{}]{}, ordered[int, string]{}

@@ -22,7 +22,7 @@ func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, er
 		if err != nil {
 			return nil, err
 		}
-		tree, err := Start(ctx, sp) // attaches to the actor whose ctx this is
+		tree, err := startTree(ctx, sp, nil, true) // attaches to the actor whose ctx this is
 		if err != nil {
 			return nil, childsWish(err)
 		}

@@ -12,6 +12,9 @@ import (
 func (t *Tree) run(s state) {
 	for {
 		for _, ev := range t.inbox.take() {
+			if ev, ok := ev.(childExited); ok {
+				t.cause(ev)
+			}
 			next, actions := step(s, time.Since(t.begun), ev)
 			s = next
 			t.state.Store(&next)
@@ -73,6 +76,14 @@ func (t *Tree) watch(id string, inc int, inst instance) {
 	t.inbox.post(childReady{id: id, inc: inc})
 	<-inst.Done()
 	t.inbox.post(childExited{id: id, inc: inc, exit: inst.Exit()})
+}
+
+// cause tells senders to what was below a supervisor why it has ended.
+func (t *Tree) cause(ev childExited) {
+	switch t.getLive(ev.inc).(type) {
+	case nested, ownProcess:
+		t.host.SetCause(join(t.path, ev.id), ev.exit.Err)
+	}
 }
 
 // arm sets the timer of a retry. A retry without delay goes to the end of the
@@ -139,7 +150,13 @@ func (t *Tree) end(e end) {
 	}
 	t.ended = e
 	t.mu.Unlock()
-	if t.parent == nil {
+	if e.cause == endGaveUp {
+		t.host.SetCause(t.path, e.err)
+	}
+	switch {
+	case t.own: // senders wait for what the parent decides
+		t.plan.tell(t.host, t.path, actor.PathUnknown)
+	case t.parent == nil:
 		t.plan.tell(t.host, t.path, actor.PathGone)
 	}
 	t.detach()

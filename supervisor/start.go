@@ -27,6 +27,12 @@ func Start(ctx context.Context, spec Spec) (*Tree, error) {
 // start is Start; prepare is called with the system of a root before anything
 // is started in it.
 func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*Tree, error) {
+	return startTree(ctx, spec, prepare, false)
+}
+
+// startTree is start; own says that the actor whose tree it is is nothing else
+// than this supervisor.
+func startTree(ctx context.Context, spec Spec, prepare func(*actor.System) error, own bool) (*Tree, error) {
 	at := "/"
 	scope, inside := actor.ScopeOf(ctx)
 	if inside {
@@ -50,6 +56,7 @@ func start(ctx context.Context, spec Spec, prepare func(*actor.System) error) (*
 	var t *Tree
 	if inside {
 		t = newTree(at, p, scope.System(), scope.System())
+		t.own = own
 		t.detach = actor.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	} else {
 		sys, err := actor.NewSystem(actor.SystemOptions{Logger: spec.Logger, MaxMessage: spec.MaxMessage, Inline: spec.Inline, Lane: spec.Lane, Spin: spec.Spin, Cgroups: spec.Cgroups})

@@ -24,6 +24,7 @@ type Tree struct {
 	system      *actor.System
 	host        host
 	parent      *Tree // nil unless nested
+	own         bool  // it has an actor of its own, whose supervisor decides whether it comes back
 	begun       time.Time
 	inbox       *inbox
 	state       atomic.Pointer[state] // the newest; what it points to never changes
@@ -49,6 +50,7 @@ type Tree struct {
 // host is what a supervisor tells the actor system.
 type host interface {
 	SetState(path string, st actor.PathState)
+	SetCause(path string, err error)
 	Emit(actor.Event)
 }
 
@@ -77,6 +79,7 @@ func newTree(path string, p *plan, sys *actor.System, h host) *Tree {
 
 // start sets the supervisor going.
 func (t *Tree) start() {
+	t.host.SetCause(t.path, nil)
 	t.inbox.post(begin{})
 	go t.run(*t.state.Load())
 }
