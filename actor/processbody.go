@@ -37,6 +37,7 @@ type processBody struct {
 	mute     bool        // by us, because it gave no sign of life
 	helped   bool        // by us, because it lived on after its connection or its start had ended
 	asked    bool
+	doomed   bool // by Kill, perhaps before there is a process
 	timeout  time.Duration
 	over     bool          // the connection has ended: no client can have it any more
 	drained  chan struct{} // the connection has delivered its last message
@@ -104,7 +105,7 @@ const drainTimeout = 100 * time.Millisecond
 func (b *processBody) stopBegan() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.asked
+	return b.asked || b.doomed
 }
 
 func (b *processBody) connect(c *client) (*link, error) {

@@ -38,8 +38,9 @@ type System struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	inside  map[string]int // number of entries below a path
-	gone    []string       // paths whose entry is kept for a while after their end
+	causes  map[string]error               // why the supervisor at a path has ended
+	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
+	gone    []string                       // paths whose entry is kept for a while after their end
 	clients map[string]*client
 	names   map[string]int // next number of generated names, by base
 	closed  bool
@@ -111,7 +112,7 @@ func newSystem(id string, opts SystemOptions) *System {
 	if opts.Inline == 0 {
 		opts.Inline = mailbox.DefaultInline
 	}
-	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), clients: make(map[string]*client),
+	s := &System{id: id, opts: opts, entries: make(map[string]*entry), causes: make(map[string]error), inside: make(map[string]map[string]struct{}), clients: make(map[string]*client),
 		names: make(map[string]int), done: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -179,7 +180,7 @@ func (s *System) client(to address) *client {
 		c.knocks = c.knock
 		c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 		if s.closed {
-			c.closed = fmt.Errorf("system closed: %w", ErrStopped)
+			c.closed = fmt.Errorf("system closed: %w", s.because(c.path, ErrStopped))
 			return c
 		}
 		s.clients[key] = c
@@ -216,9 +217,13 @@ func (s *System) Close(ctx context.Context) error {
 			}
 			s.mu.Lock()
 			clients := slices.Collect(maps.Values(s.clients))
+			causes := make([]error, len(clients))
+			for i, c := range clients {
+				causes[i] = fmt.Errorf("system closed: %w", s.because(c.path, ErrStopped))
+			}
 			s.mu.Unlock()
-			for _, c := range clients {
-				c.close(fmt.Errorf("system closed: %w", ErrStopped))
+			for i, c := range clients {
+				c.close(causes[i])
 			}
 			s.cancel(ErrStopped)
 			s.guard.close(s)
