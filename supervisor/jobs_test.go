@@ -383,3 +383,37 @@ func TestStepsAreCheap(t *testing.T) {
 		}
 	}
 }
+
+// Without a limit of restarts failed starts come further and further apart, up
+// to longestRetryDelay, however long each takes; and they are not remembered.
+func TestFailedStartDelaysWithoutLimit(t *testing.T) {
+	for _, took := range []time.Duration{0, time.Minute} {
+		w := startedWorld(t, rules{intensity: unlimited, period: time.Millisecond}, kid("a"))
+		w.slow["a"] = true
+		w.crash("a")
+		for n := range 50 {
+			w.at += took
+			w.send(w.started("a", errBoom))
+			if n == 0 {
+				continue // the first retry is made at once
+			}
+			want := min(firstRetryDelay<<min(n-1, 20), longestRetryDelay)
+			if len(w.timers) != 1 || w.timers[0].delay != want {
+				t.Fatalf("after %d failed starts that took %v: timers %v, want a delay of %v", n+1, took, w.timers, want)
+			}
+			w.fire()
+		}
+		if n := w.s.window.len(); n != 0 {
+			t.Errorf("%d restarts are remembered", n)
+		}
+	}
+}
+
+// A limit that cannot be reached counts as one.
+func TestFailedStartDelayOfHugeLimit(t *testing.T) {
+	w := startedWorld(t, rules{intensity: unlimited - 1, period: time.Hour}, kid("a"))
+	w.starts["a"] = slices.Repeat([]error{errBoom}, 100)
+	w.crash("a")
+	w.expectLives()
+	w.expect("a:running")
+}
