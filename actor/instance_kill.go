@@ -14,6 +14,8 @@ var errKilled = errors.New("actor: killed")
 func (i *Instance) Kill() {
 	switch b := i.body.(type) {
 	case *localBody:
+		b.h.inbox.Close()
+		b.h.closeLinks() // before its contexts end: what it still does, nobody hears
 		b.h.limit(0)
 		b.h.finish(ExitStatus{Reason: ReasonSignal, Signal: syscall.SIGKILL})
 		b.h.cancel(errKilled)

@@ -126,7 +126,7 @@ type state struct {
 	// Of this step alone.
 	outbound []action
 	answers  []action // after those
-	touched  []string // children that came into a phase in which nothing runs
+	touched  []string // children that came into a phase in which nothing runs, or whose job is over
 	settle   bool     // any child may have to be told of
 }
 

@@ -67,6 +67,7 @@ func (s *state) finish(c *child) job {
 	}
 	c = s.edit(c.id)
 	c.job = job{}
+	s.touched = append(s.touched, c.id)
 	if j.group {
 		s.op.starts--
 	}

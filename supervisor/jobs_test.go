@@ -417,3 +417,21 @@ func TestFailedStartDelayOfHugeLimit(t *testing.T) {
 	w.expectLives()
 	w.expect("a:running")
 }
+
+// Senders to a child whose queued restart was called off do not wait for it.
+func TestSendersAfterCancelledWait(t *testing.T) {
+	w := startedWorld(t, rules{intensity: 10, period: time.Second, parallel: 1}, kid("a"), kid("b"))
+	w.slow["a"] = true
+	w.crash("a")
+	w.crash("b") // waits for its turn
+	again := w.call(verbRestart, "b")
+	w.waits(again)
+	w.expectReply(w.call(verbStop, "b"), nil)
+	w.waits(again)
+	w.send(callCancelled{call: again, id: "b", err: errCanceled})
+	w.expectReply(again, errCanceled)
+	w.expect("a:starting b:stopped")
+	if w.told["b"] != actor.PathStopped {
+		t.Fatalf("senders to b were told %v", w.told["b"])
+	}
+}
