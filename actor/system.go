@@ -265,7 +265,7 @@ func (s *System) log(e Event) {
 		if e.Exit != nil && e.Exit.Reason.Class() == Abnormal {
 			level = slog.LevelWarn
 		}
-	case EventStartFailed, EventDeadLetter, EventCastFailed, EventDeadlock, EventAbandoned, EventOutputDropped, EventLinkLost, EventSocketLane:
+	case EventStartFailed, EventNotRestarted, EventDeadLetter, EventCastFailed, EventDeadlock, EventAbandoned, EventOutputDropped, EventLinkLost, EventSocketLane:
 		level = slog.LevelWarn
 	case EventGaveUp:
 		level = slog.LevelError
