@@ -126,7 +126,7 @@ func TestSentinelsOfAnEnd(t *testing.T) {
 }
 
 // A constructor that panics or hangs is the same error in all modes; one that
-// ignores is none.
+// ignores says so.
 func TestConstructorsThatEnd(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start()
@@ -140,7 +140,7 @@ func TestConstructorsThatEnd(t *testing.T) {
 				b.Errorf("start timeout: %v", err)
 			}
 		}
-		b.must(b.tree.StartChild(b.ctx, supervisor.Child{Name: "i", Run: Leavers.With("ignore")}))
+		b.is(b.tree.StartChild(b.ctx, supervisor.Child{Name: "i", Run: Leavers.With("ignore")}), actor.ErrIgnore)
 		b.events.wait(actor.EventIgnored, "/i")
 	})
 }

@@ -16,10 +16,11 @@ const (
 	EventStarting      EventType = "starting"
 	EventReady         EventType = "ready"
 	EventStartFailed   EventType = "start failed"
-	EventIgnored       EventType = "ignored"    // its constructor returned ErrIgnore: nothing runs
-	EventExited        EventType = "exited"     // an incarnation ended; Exit says how
-	EventRestarting    EventType = "restarting" // its supervisor will start it again
-	EventGaveUp        EventType = "gave up"    // a supervisor: too many restarts
+	EventIgnored       EventType = "ignored"       // its constructor returned ErrIgnore: nothing runs
+	EventExited        EventType = "exited"        // an incarnation ended; Exit says how
+	EventRestarting    EventType = "restarting"    // its supervisor will start it again
+	EventNotRestarted  EventType = "not restarted" // its supervisor would start it again, but it said ErrDoNotRestart
+	EventGaveUp        EventType = "gave up"       // a supervisor: too many restarts
 	EventAutoShutdown  EventType = "auto-shutdown"
 	EventStopped       EventType = "stopped"        // a supervisor, orderly, on request; of an actor EventExited says so
 	EventDeadLetter    EventType = "dead letter"    // a message that will not be handled, or whose handling was cut off

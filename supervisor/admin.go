@@ -14,14 +14,18 @@ import (
 // cause. See [ErrAlreadyStarted] and [ErrAlreadyPresent]. Children added in this
 // way are gone when the supervisor itself is restarted.
 //
-// A constructor that returns [actor.ErrIgnore] is no error: the spec is kept,
-// unless the child is temporary or the strategy Dynamic, and nothing runs.
+// After a constructor that returns [actor.ErrIgnore] nothing runs, and the error
+// wraps it; but the spec is kept, unless the child is temporary or the strategy
+// Dynamic. The same holds for RestartChild.
+//
+// Children start side by side, up to [Spec.Parallel] of them; StopChild of one
+// that starts cuts its start off.
 func (t *Tree) StartChild(ctx context.Context, c Child) error {
 	s, err := t.plan.prepare(t.path, c)
 	if err != nil {
 		return err
 	}
-	s.launch = &added{launcher: s.launch.(launcher)}
+	s.launch = &added{launcher: s.launch.(launcher), name: c.Name, offered: true}
 	return t.do(ctx, called{verb: verbStart, id: c.Name, spec: s})
 }
 
@@ -44,6 +48,15 @@ func (t *Tree) RestartChild(ctx context.Context, name string) error {
 // [ErrRestarting].
 func (t *Tree) DeleteChild(ctx context.Context, name string) error {
 	return t.do(ctx, called{verb: verbDelete, id: name})
+}
+
+// KillChild ends the present incarnation of a child by force, SIGKILL for a
+// process, and returns when it is reaped. The supervisor then does what it does
+// after a crash. Messages that the child had not begun wait for the next
+// incarnation, if there is one. It is [actor.ErrNotRunning] if the child does
+// not run. A kill goes on when ctx ends.
+func (t *Tree) KillChild(ctx context.Context, name string) error {
+	return t.do(ctx, called{verb: verbKill, id: name})
 }
 
 // do sends a call to the runner and waits for the answer, or for ctx. Calls
@@ -80,7 +93,11 @@ func (t *Tree) do(ctx context.Context, c called) error {
 			delete(t.offers, c.call)
 			t.mu.Unlock()
 		}
-		return fail(errStopped)
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+		}
+		return fail(t.stopped())
 	}
 	select {
 	case err := <-answer:
@@ -90,7 +107,7 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		return nil
 	case <-ctx.Done():
 		err := context.Cause(ctx)
-		t.inbox.post(callCancelled{call: c.call, err: err})
+		t.inbox.post(callCancelled{call: c.call, id: c.id, err: err})
 		return fail(err)
 	case <-t.done:
 	}
@@ -101,8 +118,17 @@ func (t *Tree) do(ctx context.Context, c called) error {
 		}
 		return nil
 	default:
-		return fail(errStopped)
+		return fail(t.stopped())
 	}
+}
+
+// stopped is the error of a call to a supervisor that has ended, with the reason
+// if it ended in disorder.
+func (t *Tree) stopped() error {
+	if err := t.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errStopped, err)
+	}
+	return errStopped
 }
 
 // answer hands a reply to its caller, who may have left.
@@ -111,8 +137,9 @@ func (t *Tree) answer(r reply) {
 	defer t.mu.Unlock()
 	if offer := t.offers[r.call]; offer != nil {
 		delete(t.offers, r.call)
-		if r.err != nil {
-			offer.release() // it was not taken, or is not kept
+		offer.offered = false
+		if !t.keeps(offer) { // it was not taken, or is not kept
+			offer.release()
 		}
 	}
 	if ch := t.calls[r.call]; ch != nil {

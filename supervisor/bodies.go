@@ -20,6 +20,7 @@ type instance interface {
 	// negative: never), and returns at once. It works in every state; a shorter
 	// later timeout wins.
 	Stop(timeout time.Duration)
+	Kill()    // ends it by force, as if it had crashed; it works in every state
 	PID() int // 0: none of its own
 	Incarnation() actor.Incarnation
 }
@@ -114,7 +115,9 @@ func (l nestedLauncher) release() { l.plan.release() }
 // the running supervisor and not to its plan.
 type added struct {
 	launcher
-	once sync.Once
+	name    string
+	offered bool // its StartChild is not answered; the runner's, once that is posted
+	once    sync.Once
 }
 
 func (a *added) release() { a.once.Do(a.launcher.release) }

@@ -30,9 +30,9 @@ func TestStartChild(t *testing.T) {
 	w.expectReply(w.call(verbStart, "a", kid("a")), ErrAlreadyPresent)
 	w.expectReply(w.call(verbStart, "y", kid("y")), nil)
 	w.starts["ignored"] = []error{actor.ErrIgnore}
-	w.expectReply(w.call(verbStart, "ignored", kid("ignored")), nil)
+	w.expectReply(w.call(verbStart, "ignored", kid("ignored")), actor.ErrIgnore)
 	w.starts["ignored temp"] = []error{actor.ErrIgnore}
-	w.expectReply(w.call(verbStart, "ignored temp", kid("ignored temp", Child{Restart: Temporary})), nil)
+	w.expectReply(w.call(verbStart, "ignored temp", kid("ignored temp", Child{Restart: Temporary})), actor.ErrIgnore)
 	w.expect("a:stopped b:running x:running y:running ignored:stopped")
 	w.log = nil
 	w.send(stopAsked{})
@@ -67,7 +67,7 @@ func TestRestartChild(t *testing.T) {
 	w.starts["a"] = []error{errBoom, actor.ErrIgnore}
 	w.expectReply(w.call(verbRestart, "a"), errBoom)
 	w.expect("a:stopped b:running")
-	w.expectReply(w.call(verbRestart, "a"), nil) // ignored
+	w.expectReply(w.call(verbRestart, "a"), actor.ErrIgnore)
 	w.expect("a:stopped b:running")
 	w.expectReply(w.call(verbRestart, "a"), nil)
 	w.expect("a:running b:running") // in its old position
@@ -117,10 +117,10 @@ func TestCancelledCalls(t *testing.T) {
 	w := startedWorld(t, anything(OneForOne), kid("a"), kid("b"))
 	w.slow["x"], w.slow["a"] = true, true
 	add := w.call(verbStart, "x", kid("x"))
-	queued := w.call(verbStart, "y", kid("y"))
-	w.send(callCancelled{queued, errCanceled})
+	queued := w.call(verbStart, "x", kid("x"))
+	w.send(callCancelled{call: queued, err: errCanceled})
 	w.expectReply(queued, errCanceled)
-	w.send(callCancelled{add, errCanceled})
+	w.send(callCancelled{call: add, id: "x", err: errCanceled})
 	w.expectReply(add, errCanceled)
 	w.expectLog("+x -x")
 	w.expect("a:running b:running")
@@ -128,17 +128,17 @@ func TestCancelledCalls(t *testing.T) {
 	w.call(verbStop, "a")
 	w.log = nil
 	again := w.call(verbRestart, "a")
-	w.send(callCancelled{again, errCanceled})
+	w.send(callCancelled{call: again, id: "a", err: errCanceled})
 	w.expectReply(again, errCanceled)
 	w.expectLog("+a -a")
 	w.expect("a:stopped b:running")
 
 	w.stubborn["b"] = true
 	stopB := w.call(verbStop, "b")
-	w.send(callCancelled{stopB, errCanceled})
+	w.send(callCancelled{call: stopB, id: "b", err: errCanceled})
 	w.waits(stopB)
 	w.send(w.exit("b", actor.ExitStatus{Reason: actor.ReasonShutdown}))
 	w.expectReply(stopB, nil)
-	w.send(callCancelled{stopB, errCanceled}) // too late: nothing
+	w.send(callCancelled{call: stopB, id: "b", err: errCanceled}) // too late: nothing
 	w.expect("a:stopped b:stopped")
 }

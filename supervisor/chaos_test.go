@@ -26,13 +26,16 @@ type chaos struct {
 	calls   []called
 	replies map[callID]error
 	over    bool
+	ending  bool // before the last event
 	excused bool // somebody stopped, ignored or forbade a child: it need not run
 	normal  map[string]bool
+	owed    map[string]bool // their next attempt is to be counted
+	counts  []time.Duration // restarts within the period
 }
 
 type proc struct {
-	inc          int
-	ready, asked bool
+	inc                  int
+	ready, asked, killed bool
 }
 
 func (c *chaos) ids() []string {
@@ -65,8 +68,9 @@ func (c *chaos) deliver() {
 	if fmt.Sprint(old.snapshot()) != before {
 		c.t.Fatalf("%#v changed the old state", ev)
 	}
-	c.s = next
+	c.s, c.ending = next, old.op.kind == opShutdown
 	c.checkSpecs(old, ev, actions)
+	c.count(ev, old, next, actions)
 	for _, a := range actions {
 		c.act(a)
 	}
@@ -82,9 +86,10 @@ func (c *chaos) act(a action) {
 		if c.procs[a.id] != nil || c.unseen[a.id] > 0 {
 			c.t.Fatalf("two incarnations of %s at once", a.id)
 		}
-		if c.s.op.kind == opShutdown {
+		if c.ending {
 			c.t.Fatalf("%s launched while shutting down", a.id)
 		}
+		c.checkLaunch(a.id)
 		c.procs[a.id] = &proc{inc: a.inc}
 	case stop:
 		p := c.procs[a.id]
@@ -94,8 +99,16 @@ func (c *chaos) act(a action) {
 			}
 			c.t.Fatalf("stop of %s#%d, which does not exist", a.id, a.inc)
 		}
-		c.checkStop(a)
+		if !p.asked { // or it is a kill of one that is stopping
+			c.checkStop(a)
+		}
 		p.asked = true
+	case kill:
+		if p := c.procs[a.id]; p == nil && c.unseen[a.id] == 0 || p != nil && p.inc != a.inc {
+			c.t.Fatalf("kill of %s#%d, which does not exist", a.id, a.inc)
+		} else if p != nil {
+			p.killed = true
+		}
 	case reply:
 		c.answer(a.call, a.err)
 	case armRetry:
@@ -119,19 +132,94 @@ func (c *chaos) answer(call callID, err error) {
 	c.replies[call] = err
 }
 
-// checkStop: reverse order, one after another, unless all go at once.
+// checkStop: what an operation stops, it stops in reverse order, one after
+// another, unless all go at once. What a call stops is the call's concern.
 func (c *chaos) checkStop(a stop) {
-	if c.s.killing || c.s.op.kind == opShutdown && c.s.strategy == Dynamic {
+	op, k := c.s.op, c.s.find(a.id)
+	if c.s.killing || op.kind == opNone || op.kind == opStart || op.kind == opShutdown && c.s.strategy == Dynamic {
 		return
 	}
-	op, at := c.s.op, c.s.index(a.id)
-	for i, k := range c.s.children {
-		switch {
-		case k.id != a.id && k.phase == stopping:
-			c.t.Fatalf("%s asked to stop while %s is stopping", a.id, k.id)
-		case i > at && (op.kind == opShutdown || op.kind == opRestart) && k.phase.alive():
-			c.t.Fatalf("%s asked to stop before %s, which is %v", a.id, k.id, k.phase)
+	overtaken := false
+	for ev := range c.s.pending.all() {
+		if call, ok := ev.(called); ok && call.id == a.id && call.overtaken {
+			overtaken = true
 		}
+	}
+	if k.job.kind == jobStop && !overtaken {
+		return
+	}
+	for o := range c.s.since(op.from) {
+		switch {
+		case o.pos > k.pos && o.phase == starting:
+			c.t.Fatalf("%s asked to stop while %s starts", a.id, o.id)
+		case o.pos != k.pos && o.phase == stopping:
+			c.t.Fatalf("%s asked to stop while %s is stopping", a.id, o.id)
+		case o.pos > k.pos && o.phase.alive():
+			c.t.Fatalf("%s asked to stop before %s, which is %v", a.id, o.id, o.phase)
+		}
+	}
+}
+
+// checkLaunch: an operation starts in order, each child when those before it
+// are up; never more start at once than may.
+func (c *chaos) checkLaunch(id string) {
+	k := c.s.find(id)
+	if k.job.group && c.s.strategy != Dynamic {
+		for o := range c.s.all() {
+			if o.pos < k.pos && o.job.group {
+				c.t.Fatalf("%s started before %s is up", id, o.id)
+			}
+		}
+	} else if c.s.busy > c.s.parallel {
+		c.t.Fatalf("%d start at once, allowed %d", c.s.busy, c.s.parallel)
+	}
+}
+
+// count keeps the books of restarts by what is seen from outside: the ends that
+// are answered with a restart, and the retries of failed starts.
+func (c *chaos) count(ev event, old, next state, actions []action) {
+	counted := 0
+	for _, a := range actions {
+		switch a := a.(type) {
+		case emit:
+			if a.what == actor.EventRestarting && a.exit != nil || a.what == actor.EventGaveUp {
+				counted++
+			}
+		case launch:
+			if c.owed[a.id] { // the attempt that follows a failed start
+				counted++
+			}
+			delete(c.owed, a.id)
+		}
+	}
+	for _, a := range actions {
+		if a, ok := a.(emit); ok && a.what == actor.EventRestarting && a.exit == nil {
+			c.owed[a.id] = true
+		}
+	}
+	// A retry is counted when it is due, even if it must wait for its turn.
+	for k := range next.all() {
+		if c.owed[k.id] && k.job.kind == jobRestart && k.phase == restarting {
+			delete(c.owed, k.id)
+			counted++
+		}
+	}
+	for k := range old.all() { // stopped by hand, started by a group's restart, or gone
+		if n := next.find(k.id); n == nil || n.phase != restarting && n.phase != starting {
+			delete(c.owed, k.id)
+		}
+	}
+	for range counted {
+		c.counts = append(c.counts, next.now)
+	}
+	c.counts = slices.DeleteFunc(c.counts, func(t time.Duration) bool { return t < next.now-next.period })
+	for _, a := range actions {
+		if a, ok := a.(emit); ok && a.what == actor.EventGaveUp && len(c.counts) <= c.s.intensity {
+			c.t.Fatalf("gave up after %d restarts, allowed %d", len(c.counts), c.s.intensity)
+		}
+	}
+	if next.op.kind != opShutdown && len(c.counts) > c.s.intensity {
+		c.t.Fatalf("goes on after %d restarts, allowed %d", len(c.counts), c.s.intensity)
 	}
 }
 
@@ -152,13 +240,13 @@ func (c *chaos) checkSpecs(old state, ev event, actions []action) {
 			}
 		}
 	}
-	for _, k := range old.children {
-		if c.s.index(k.id) < 0 && k.restart != Temporary && old.strategy != Dynamic && !allowed[k.id] {
+	for k := range old.all() {
+		if c.s.find(k.id) == nil && k.restart != Temporary && old.strategy != Dynamic && !allowed[k.id] && !k.job.drop && k.job.kind != jobAdd {
 			c.t.Fatalf("%#v: the spec of %s was lost (%v)", ev, k.id, k.phase)
 		}
 	}
-	for _, k := range c.s.children {
-		if old.index(k.id) >= 0 {
+	for k := range c.s.all() {
+		if old.find(k.id) != nil {
 			continue
 		}
 		if !slices.ContainsFunc(c.calls, func(call called) bool { return call.verb == verbStart && call.id == k.id }) {
@@ -169,21 +257,51 @@ func (c *chaos) checkSpecs(old state, ev event, actions []action) {
 
 // check: what holds between steps.
 func (c *chaos) check() {
-	awaited := 0
-	waiting := slices.ContainsFunc(c.s.children, func(k *child) bool { return k.phase == restarting })
-	asked := 0
-	for _, k := range c.s.children {
+	waiting := c.s.retrying.len() > 0
+	awaited, asked, significant, retrying, group, due := 0, 0, 0, 0, 0, 0
+	for k := range c.s.all() {
+		if k.significant && k.phase != idle {
+			significant++
+		}
+		if k.job.group {
+			group++
+		}
+		if k.job.ticket != 0 {
+			due++
+			if id, _ := c.s.due.get(k.job.ticket); id != k.id {
+				c.t.Fatalf("%s waits for nothing", k.id)
+			}
+		}
+		if k.job.kind == jobNone && k.calls.len() > 0 {
+			c.t.Fatalf("calls wait for %s, which is not busy", k.id)
+		}
+		if k.job.kind != jobNone && k.job.ticket == 0 && k.phase != starting && k.phase != stopping {
+			c.t.Fatalf("%s is %v with a job of kind %d", k.id, k.phase, k.job.kind)
+		}
+		if len(k.kills) > 0 && !k.phase.alive() {
+			c.t.Fatalf("the end of %s was not told", k.id)
+		}
 		switch k.phase {
 		case starting:
 			awaited++
+			if k.job.kind == jobNone && c.s.op.kind != opShutdown {
+				c.t.Fatalf("%s starts for nobody", k.id)
+			}
 		case stopping:
-			asked++
+			if k.pos >= c.s.op.from {
+				asked++
+			}
+			if k.job.kind != jobStop && c.s.op.kind == opNone {
+				c.t.Fatalf("%s stops for nobody", k.id)
+			}
+		case restarting:
+			retrying++
 		case ended:
 			if c.s.op.kind == opNone {
 				c.t.Fatalf("the end of %s is not dealt with", k.id)
 			}
 		case idle:
-			if c.s.op.kind == opNone && !waiting && k.told != runtime.PathStopped {
+			if c.s.op.kind == opNone && k.job.kind == jobNone && !waiting && k.told != runtime.PathStopped {
 				c.t.Fatalf("senders to %s wait for ever: told %v", k.id, k.told)
 			}
 		}
@@ -193,22 +311,30 @@ func (c *chaos) check() {
 		if !k.phase.alive() && c.procs[k.id] != nil {
 			c.t.Fatalf("%s is %v, but it runs", k.id, k.phase)
 		}
+		if p, _ := c.s.places.get(k.id); p != k.pos {
+			c.t.Fatalf("%s is at %d, found at %d", k.id, k.pos, p)
+		}
 	}
-	if asked != c.s.asked {
-		c.t.Fatalf("%d children are stopping, counted %d", asked, c.s.asked)
+	if c.s.places.len() != c.s.children.len() {
+		c.t.Fatalf("%d children, %d places", c.s.children.len(), c.s.places.len())
 	}
-	if awaited > 1 {
-		c.t.Fatalf("%d children start at once", awaited)
+	if c.s.op.kind != opNone && asked != c.s.op.asked || awaited != c.s.busy || significant != c.s.significant ||
+		retrying != c.s.retrying.len() || group != c.s.op.starts || due != c.s.due.len() {
+		c.t.Fatalf("counted: %d stopping, %d starting, %d significant, %d restarting, %d starts of the operation, %d due; %+v",
+			asked, awaited, significant, retrying, group, due, c.s)
 	}
-	if c.s.op.kind == opNone && (awaited > 0 || asked > 0 || len(c.s.pending) > 0) {
-		c.t.Fatalf("idle, but %d start, %d stop, %d events wait", awaited, asked, len(c.s.pending))
+	if c.s.op.kind == opNone && c.s.pending.len() > 0 {
+		c.t.Fatalf("idle, but %d events wait", c.s.pending.len())
 	}
-	if c.s.op.kind != opShutdown && len(c.s.restarts) > c.s.intensity {
-		c.t.Fatalf("%d restarts within %v, allowed %d", len(c.s.restarts), c.s.period, c.s.intensity)
+	if c.s.op.kind == opNone && due > 0 && awaited < c.s.parallel {
+		c.t.Fatalf("%d wait to be started, %d start, %d may", due, awaited, c.s.parallel)
+	}
+	if c.s.op.kind != opShutdown && c.s.window.len() > c.s.intensity {
+		c.t.Fatalf("%d restarts within %v, allowed %d", c.s.window.len(), c.s.period, c.s.intensity)
 	}
 	if c.s.op.kind == opNone && len(c.inbox) == 0 && !c.excused {
-		for _, k := range c.s.children {
-			if k.phase == idle && !(k.restart == Transient && c.normal[k.id]) && !waiting {
+		for k := range c.s.all() {
+			if k.phase == idle && k.job.kind == jobNone && !(k.restart == Transient && c.normal[k.id]) && !waiting {
 				c.t.Fatalf("%s was forgotten", k.id)
 			}
 		}
@@ -218,7 +344,8 @@ func (c *chaos) check() {
 // settle is what a child may do next by itself.
 func (c *chaos) settle(id string, crash bool, outcome int) {
 	p := c.procs[id]
-	if !p.ready && !p.asked {
+	crash = crash || p.killed
+	if !p.ready && !p.asked && !p.killed {
 		switch {
 		case outcome < 6 || outcome > 9:
 			p.ready = true
@@ -281,6 +408,7 @@ func TestChaos(t *testing.T) {
 			intensity: rapid.SampledFrom([]int{0, 1, 3, 100, 100, 100}).Draw(t, "intensity"),
 			period:    5 * time.Second,
 			auto:      AutoShutdown(rapid.IntRange(0, 2).Draw(t, "auto")),
+			parallel:  rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "parallel"),
 		}
 		var specs []spec
 		for i := range rapid.IntRange(0, 5).Draw(t, "children") {
@@ -289,7 +417,7 @@ func TestChaos(t *testing.T) {
 		startsWell := rapid.IntRange(0, 4).Draw(t, "starts well") > 0
 		calm := rapid.Bool().Draw(t, "no calls")
 		c := &chaos{t: t, s: newState("/", r, specs), procs: map[string]*proc{}, unseen: map[string]int{},
-			replies: map[callID]error{}, normal: map[string]bool{}, excused: !calm || r.strategy == Dynamic}
+			replies: map[callID]error{}, normal: map[string]bool{}, owed: map[string]bool{}, excused: !calm || r.strategy == Dynamic}
 		c.inbox = append(c.inbox, begin{})
 		deliver := func(t *rapid.T) {
 			if len(c.inbox) == 0 {
@@ -334,7 +462,7 @@ func TestChaos(t *testing.T) {
 			actions["call"] = func(t *rapid.T) {
 				call := called{
 					call: callID(len(c.calls) + 1),
-					verb: verb(rapid.IntRange(0, 3).Draw(t, "verb")),
+					verb: verb(rapid.IntRange(0, 4).Draw(t, "verb")),
 					id:   string(rune('a' + rapid.IntRange(0, 6).Draw(t, "id"))),
 				}
 				if call.verb == verbStart {
@@ -347,7 +475,8 @@ func TestChaos(t *testing.T) {
 				if len(c.calls) == 0 {
 					t.Skip()
 				}
-				c.inbox = append(c.inbox, callCancelled{rapid.SampledFrom(c.calls).Draw(t, "call").call, errCanceled})
+				call := rapid.SampledFrom(c.calls).Draw(t, "call")
+				c.inbox = append(c.inbox, callCancelled{call.call, call.id, errCanceled})
 			}
 		}
 		t.Repeat(actions)
@@ -367,7 +496,7 @@ func TestChaos(t *testing.T) {
 				t.Fatalf("stuck: %+v", c.s)
 			}
 			for _, id := range ids {
-				if p := c.procs[id]; p.asked || !p.ready {
+				if p := c.procs[id]; p.asked || p.killed || !p.ready {
 					c.settle(id, false, 0)
 				}
 			}

@@ -1,7 +1,8 @@
 package supervisor
 
 import (
-	"slices"
+	"iter"
+	"math"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -17,11 +18,13 @@ import (
 // actions in their order. Everything that SUPERVISION says is decided in the
 // core_*.go files; the runner decides nothing.
 //
-// One mechanism serves all strategies, restart types and calls: an
-// [operation] stops some children one after another, then starts some one
-// after another. While it is under way, exits of other children, calls and
-// retries wait in a queue, in their order, as they would in the mailbox of an
-// OTP supervisor, which carries out an operation in one go.
+// Two mechanisms serve all strategies, restart types and calls. A [job] is what
+// one child is busy with: its start, restart or stop. Children that do not
+// depend on each other have theirs side by side. An [operation] is about many:
+// the first start, a restart of a group, the end. It stops some children one
+// after another, then starts some one after another, and there is one at a
+// time; while it is under way exits of other children, calls and retries wait in
+// a queue, in their order, as they would in the mailbox of an OTP supervisor.
 
 // phase is where one child is.
 type phase uint8
@@ -58,55 +61,83 @@ type policy struct {
 // changes one replaces it (see [state.edit]).
 type child struct {
 	policy
-	spec    any  // what the runner launches; opaque here
-	dynamic bool // added at run time: gone when the supervisor is restarted
+	spec    any   // what the runner launches; opaque here
+	origin  Child // what it was made from; opaque here
+	dynamic bool  // added at run time: gone when the supervisor is restarted
+	pos     int   // its place in the start order
+	step    int   // the step that made this record
 
 	phase phase
 	inc   int // the last incarnation, unique within the supervisor; 0: none yet
 	told  runtime.PathState
+	job   job
+	calls queue[called] // admin calls that wait for the end of its job
+	kills []callID      // who waits for the end of the incarnation
 
-	retry   int  // names the armed timer; an older timer that still fires is ignored
-	counted bool // the restart that the timer will make is counted already
-	inRow   int  // restarts since the child was last ready for Backoff.Reset
+	retry     int           // names the armed timer; an older timer that still fires is ignored
+	counted   bool          // the restart that the timer will make is counted already
+	countedAt time.Duration // when its last restart was counted
+	inRow     int           // restarts since the child was last ready for Backoff.Reset
+	failures  int           // failed starts since it last ended by itself
 
 	restarts int           // how often it was started again
 	since    time.Duration // when it came into its phase
 	readyAt  time.Duration
 	last     *actor.ExitStatus // how its last incarnation ended
-	lastErr  error             // the last failed start
+	lastErr  error             // why its last start failed; nil if it did not
 }
 
 // rules is the part of a supervisor's spec that the core needs.
 type rules struct {
 	strategy  Strategy
-	intensity int
+	intensity int // unlimited: no limit
 	period    time.Duration
 	auto      AutoShutdown
+	parallel  int // starts at once of children that do not depend on each other; 0: defaultParallel
 }
+
+// unlimited is an intensity that allows any number of restarts.
+const unlimited = math.MaxInt
 
 // state of one supervisor. Values of it are never changed, only replaced.
 type state struct {
 	rules
 	path     string
-	children []*child // in start order
-	now      time.Duration
-	incs     int             // incarnations so far
-	retries  int             // timers so far
-	restarts []time.Duration // the sliding window of counted restarts, oldest first
+	children ordered[int, *child] // in start order
+	places   ordered[string, int] // by id: where in children
+	lastPos  int                  // the last place that was given away
+	now      time.Duration        // of the newest event
+	steps    int                  // so far
+	incs     int                  // incarnations so far
+	retries  int                  // timers so far
+	window   queue[time.Duration] // when restarts were counted within the period
 
-	op       operation
-	asked    int      // children in phase stopping
-	pending  []event  // what waits for the end of the operation, in order of arrival
-	killing  bool     // every stop is a kill
-	done     bool     // the end was reported
-	outbound []action // of this step
-	answers  []action // likewise, after those
+	op          operation
+	busy        int                       // children in phase starting
+	due         ordered[int, string]      // jobs that wait until fewer are busy
+	lastTicket  int                       // of those
+	pending     queue[event]              // what waits for the end of the operation, in order of arrival
+	waiting     ordered[callID, struct{}] // calls that wait, in pending or with a child, and are not cancelled
+	retrying    ordered[int, struct{}]    // places of the children in phase restarting
+	covered     int                       // first place that was last known to be covered by a retry
+	significant int                       // significant children that are not idle
+	killing     bool                      // every stop is a kill
+	done        bool                      // the end was reported
+
+	// Of this step alone.
+	outbound []action
+	answers  []action // after those
+	touched  []string // children that came into a phase in which nothing runs, or whose job is over
+	settle   bool     // any child may have to be told of
 }
 
 func newState(path string, r rules, specs []spec) state {
-	s := state{rules: r, path: path}
+	s := state{rules: r, path: path, covered: nowhere}
+	if s.parallel == 0 {
+		s.parallel = defaultParallel
+	}
 	for _, sp := range specs {
-		s.children = append(s.children, &child{policy: sp.policy, spec: sp.launch})
+		s.add(sp, false)
 	}
 	return s
 }
@@ -115,25 +146,35 @@ func newState(path string, r rules, specs []spec) state {
 type spec struct {
 	policy
 	launch any
+	origin Child
 }
 
 // step is the supervisor: what it does about one event.
 func step(s state, at time.Duration, ev event) (state, []action) {
-	s.children = slices.Clone(s.children)
-	s.outbound, s.answers = nil, nil
+	s.steps++
 	s.now = max(s.now, at)
 	s.handle(ev)
 	// What waited for the end of an operation, until one of it begins another.
-	for s.op.kind == opNone && len(s.pending) > 0 {
-		next := s.pending[0]
-		s.pending = s.pending[1:]
+	for s.op.kind == opNone {
+		next, ok := s.pending.oldest()
+		if !ok {
+			break
+		}
+		s.pending = s.pending.pop()
+		if c, ok := next.(called); ok {
+			if !s.waiting.has(c.call) {
+				continue // cancelled
+			}
+			s.waiting = s.waiting.delete(c.call)
+		}
 		s.handle(next)
 	}
 	if s.op.kind == opNone {
+		s.startDue()
 		s.tellIdle()
 	}
 	actions := append(s.outbound, s.answers...)
-	s.outbound, s.answers = nil, nil
+	s.outbound, s.answers, s.touched, s.settle = nil, nil, nil, false
 	return s, actions
 }
 
@@ -148,29 +189,47 @@ func (s *state) do(a action) {
 	}
 }
 
-// index returns the position of the child in the start order, or -1.
-func (s *state) index(id string) int {
-	for i, c := range s.children {
-		if c.id == id {
-			return i
+// all yields the children in start order.
+func (s *state) all() iter.Seq[*child] { return s.since(0) }
+
+// since yields the children from that place on, in start order.
+func (s *state) since(pos int) iter.Seq[*child] {
+	return func(yield func(*child) bool) {
+		for _, c := range s.children.from(pos) {
+			if !yield(c) {
+				return
+			}
 		}
 	}
-	return -1
+}
+
+// add appends a child to the start order.
+func (s *state) add(sp spec, dynamic bool) {
+	s.lastPos++
+	s.places = s.places.set(sp.id, s.lastPos)
+	s.children = s.children.set(s.lastPos, &child{policy: sp.policy, spec: sp.launch, origin: sp.origin, dynamic: dynamic, pos: s.lastPos, step: s.steps})
 }
 
 // find returns the child's record to read, or nil.
 func (s *state) find(id string) *child {
-	if i := s.index(id); i >= 0 {
-		return s.children[i]
+	pos, ok := s.places.get(id)
+	if !ok {
+		return nil
 	}
-	return nil
+	c, _ := s.children.get(pos)
+	return c
 }
 
-// edit returns a fresh copy of the child's record that this step may change.
+// edit returns the child's record to be changed in this step: a fresh copy,
+// once a step.
 func (s *state) edit(id string) *child {
-	i := s.index(id)
-	c := *s.children[i]
-	s.children[i] = &c
+	old := s.find(id)
+	if old.step == s.steps {
+		return old
+	}
+	c := *old
+	c.step = s.steps
+	s.children = s.children.set(c.pos, &c)
 	return &c
 }
 
@@ -178,22 +237,44 @@ func (s *state) edit(id string) *child {
 // further in this step.
 func (s *state) enter(id string, p phase) *child {
 	c := s.edit(id)
-	if c.phase == stopping {
-		s.asked--
+	if s.op.kind != opNone && c.pos >= s.op.from {
+		s.op.asked += change(c.phase == stopping, p == stopping)
 	}
-	if p == stopping {
-		s.asked++
+	s.busy += change(c.phase == starting, p == starting)
+	if c.significant {
+		s.significant += change(c.phase != idle, p != idle)
+	}
+	switch change(c.phase == restarting, p == restarting) {
+	case 1:
+		s.retrying = s.retrying.set(c.pos, struct{}{})
+	case -1:
+		s.retrying = s.retrying.delete(c.pos)
+	}
+	if p == idle || p == restarting {
+		s.touched = append(s.touched, id)
 	}
 	c.phase, c.since = p, s.now
 	return c
 }
 
-// drop forgets the child's spec.
+// change returns by how much a count of what is so changes.
+func change(was, is bool) int {
+	switch {
+	case is && !was:
+		return 1
+	case was && !is:
+		return -1
+	}
+	return 0
+}
+
+// drop forgets the child's spec. Calls that waited for it get their answer.
 func (s *state) drop(id string) {
 	c := s.enter(id, idle) // for the bookkeeping of phases
 	s.tell(c, runtime.PathGone)
-	i := s.index(id)
-	s.children = slices.Delete(s.children, i, i+1)
+	s.release(c)
+	s.children = s.children.delete(c.pos)
+	s.places = s.places.delete(id)
 }
 
 // tell lets senders know the state of the child's path, if it is news.
@@ -209,51 +290,62 @@ func (s *state) keepsNoStopped(c *child) bool {
 	return c.restart == Temporary || s.strategy == Dynamic
 }
 
-// group returns the ids that are started again together with the child: by
-// the strategy itself, those after it, or all; in start order.
-func (s *state) group(id string) []string {
-	i := s.index(id)
-	var members []*child
-	switch s.strategy {
-	case RestForOne:
-		members = s.children[i:]
-	case OneForAll:
-		members = s.children
-	default:
-		members = s.children[i : i+1]
+// alone reports whether a child is restarted without any other.
+func (s *state) alone() bool { return s.strategy != RestForOne && s.strategy != OneForAll }
+
+// nowhere is a place behind all children.
+const nowhere = math.MaxInt
+
+// groupFrom returns where the group begins that is restarted with the child:
+// with it, or at the first. It reaches to the last child.
+func (s *state) groupFrom(c *child) int {
+	if s.strategy == OneForAll {
+		return 0
 	}
-	ids := make([]string, len(members))
-	for j, c := range members {
-		ids[j] = c.id
-	}
-	return ids
+	return c.pos
 }
 
-// tellIdle settles, at the end of an operation, what senders to children that
-// do not run are told: they wait as long as a retry may still bring the child
-// back, and fail otherwise.
+// coveredFrom returns the first place that a retry of some child covers, with
+// the group that it starts.
+func (s *state) coveredFrom() int {
+	first, _, ok := s.retrying.first()
+	switch {
+	case !ok || s.alone():
+		return nowhere
+	case s.strategy == OneForAll:
+		return 0
+	}
+	return first
+}
+
+// tellIdle settles, while no operation is under way, what senders to children
+// that do not run are told: they wait as long as a retry may still bring the
+// child back, and fail otherwise.
 func (s *state) tellIdle() {
-	from := len(s.children) // first index that a pending group restart covers
-	for i, c := range s.children {
-		if c.phase == restarting {
-			switch s.strategy {
-			case OneForAll:
-				from = 0
-			case RestForOne:
-				from = min(from, i)
-			}
+	from := s.coveredFrom()
+	if from != s.covered || s.settle {
+		s.covered = from
+		for c := range s.all() {
+			s.tellOf(c, from)
+		}
+		return
+	}
+	for _, id := range s.touched {
+		if c := s.find(id); c != nil {
+			s.tellOf(c, from)
 		}
 	}
-	for i, c := range s.children {
-		want := runtime.PathStopped
-		switch {
-		case c.phase == restarting, c.phase == idle && i >= from:
-			want = runtime.PathRestarting
-		case c.phase != idle:
-			continue
-		}
-		if c.told != want {
-			s.tell(s.edit(c.id), want)
-		}
+}
+
+func (s *state) tellOf(c *child, covered int) {
+	want := runtime.PathStopped
+	switch {
+	case c.phase == restarting, c.phase == idle && c.pos >= covered:
+		want = runtime.PathRestarting
+	case c.phase != idle, c.job.kind != jobNone: // the latter waits to be started
+		return
+	}
+	if c.told != want {
+		s.tell(s.edit(c.id), want)
 	}
 }

@@ -44,11 +44,14 @@ type (
 		verb verb
 		id   string
 		spec spec // verbStart
+
+		overtaken bool // by a restart of its group, after which it begins again
 	}
 	// callCancelled: nobody waits for the call any more. One that has not
 	// begun never will; a start under way is undone.
 	callCancelled struct {
 		call callID
+		id   string
 		err  error
 	}
 
@@ -83,9 +86,10 @@ const (
 	verbStop
 	verbRestart
 	verbDelete
+	verbKill
 )
 
-var verbNames = [...]string{"start child", "stop child", "restart child", "delete child"}
+var verbNames = [...]string{"start child", "stop child", "restart child", "delete child", "kill child"}
 
 func (v verb) String() string { return verbNames[v] }
 
@@ -105,6 +109,12 @@ type (
 		id      string
 		inc     int
 		timeout time.Duration
+	}
+	// kill ends an incarnation by force, as if it had crashed. childFailed or
+	// childExited follows.
+	kill struct {
+		id  string
+		inc int
 	}
 	// reply answers an admin call.
 	reply struct {
@@ -144,6 +154,7 @@ type (
 
 func (launch) isAction()   {}
 func (stop) isAction()     {}
+func (kill) isAction()     {}
 func (reply) isAction()    {}
 func (armRetry) isAction() {}
 func (setPath) isAction()  {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,6 +64,8 @@ func (st *stage) SetState(path string, s runtime.PathState) {
 	defer st.mu.Unlock()
 	st.states[path] = s
 }
+
+func (st *stage) SetCause(path string, err error) {}
 
 func (st *stage) Emit(e actor.Event) {
 	st.mu.Lock()
@@ -239,6 +242,11 @@ func (f *fake) Exit() actor.ExitStatus { f.mu.Lock(); defer f.mu.Unlock(); retur
 func (f *fake) PID() int               { return 4711 }
 
 func (f *fake) Incarnation() actor.Incarnation { return f.id }
+
+func (f *fake) Kill() {
+	f.st.note("!!" + f.path)
+	f.end(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+}
 
 func (f *fake) Stop(timeout time.Duration) {
 	f.st.note("-" + f.path)

@@ -2,7 +2,7 @@ package supervisor
 
 import (
 	"errors"
-	"slices"
+	"strings"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
@@ -13,7 +13,7 @@ import (
 func (s *state) handle(ev event) {
 	switch ev := ev.(type) {
 	case begin:
-		for _, c := range s.children {
+		for c := range s.all() {
 			s.tell(s.edit(c.id), runtime.PathStarting)
 		}
 		s.run(operation{kind: opStart, start: s.ids()})
@@ -34,8 +34,8 @@ func (s *state) handle(ev event) {
 	case startCut:
 		if s.op.kind == opStart {
 			err := ev.err
-			if s.op.launched != "" {
-				err = &StartError{Path: join(s.path, s.op.launched), Err: err}
+			if id := s.firstStarting(); id != "" {
+				err = &StartError{Path: join(s.path, id), Err: err}
 			}
 			s.shutdown(endStartFailed, err)
 		}
@@ -45,11 +45,21 @@ func (s *state) handle(ev event) {
 }
 
 func (s *state) ids() []string {
-	ids := make([]string, len(s.children))
-	for i, c := range s.children {
-		ids[i] = c.id
+	ids := make([]string, 0, s.children.len())
+	for c := range s.all() {
+		ids = append(ids, c.id)
 	}
 	return ids
+}
+
+// firstStarting returns the id of the first child that is not up yet, or "".
+func (s *state) firstStarting() string {
+	for c := range s.all() {
+		if c.phase == starting {
+			return c.id
+		}
+	}
+	return ""
 }
 
 // ready: an incarnation is up. One that was asked to stop meanwhile is not
@@ -59,19 +69,14 @@ func (s *state) ready(ev childReady) {
 		return
 	}
 	c := s.enter(ev.id, running)
-	c.readyAt = s.now
+	c.readyAt, c.lastErr = s.now, nil
 	if c.supervisor {
 		s.tell(c, runtime.PathRunning)
 	}
 	c.told = runtime.PathRunning // an actor's launch itself says so
 	s.do(emit{what: actor.EventReady, id: c.id, inc: c.inc})
-	s.launchedOver(ev.id)
-}
-
-// launchedOver goes on after the start that the operation waited for.
-func (s *state) launchedOver(id string) {
-	if s.op.launched == id {
-		s.op.launched = ""
+	if j := s.finish(c); j.by.call != 0 {
+		s.do(reply{call: j.by.call})
 	}
 	s.advance()
 }
@@ -90,39 +95,62 @@ func (s *state) failed(ev childFailed) {
 		return
 	}
 	c = s.enter(ev.id, idle)
+	s.answerKills(c)
 	ignored := errors.Is(ev.err, actor.ErrIgnore)
 	if !ignored {
 		c.lastErr, c.last = ev.err, &ev.exit
+		c.failures++
 		s.do(emit{what: actor.EventStartFailed, id: c.id, inc: c.inc, exit: &ev.exit, err: ev.err})
 	}
-	switch {
-	case s.op.kind == opShutdown || s.op.launched != c.id:
+	switch j := s.finish(c); {
+	case j.kind == jobNone: // a supervisor that ends does without it
+	case j.by.call != 0:
+		s.do(reply{call: j.by.call, err: s.startError(c, ev.err)})
+		if j.kind == jobAdd && !ignored || ignored && s.keepsNoStopped(c) {
+			s.drop(c.id)
+		}
 	case ignored:
 		if s.keepsNoStopped(c) {
 			s.drop(c.id)
 		}
 	case s.op.kind == opStart:
-		s.shutdown(endStartFailed, s.startError(c))
+		s.shutdown(endStartFailed, s.startError(c, ev.err))
 		return
-	case s.op.kind == opAdd:
-		s.op.err = s.startError(c)
-		s.drop(c.id)
-	case s.op.kind == opResume:
-		s.op.err = s.startError(c)
-	case ev.exit.DoNotRestart || errors.Is(ev.err, actor.ErrDoNotRestart):
-		s.autoShutdown(c)
+	case s.ownWish(c, ev):
+		s.notRestarted(c)
 	default: // a failed start in a restart is tried again
+		if s.op.kind != opNone {
+			s.op, s.settle = operation{}, true
+		}
 		c = s.enter(c.id, restarting)
 		c.inRow++
-		s.op = operation{}
 		s.do(emit{what: actor.EventRestarting, id: c.id, inc: c.inc, err: ev.err})
-		s.arm(c, false)
+		s.arm(c, s.retryDelay(c), false)
 	}
-	s.launchedOver(ev.id)
+	s.advance()
 }
 
-func (s *state) startError(c *child) error {
-	return &StartError{Path: join(s.path, c.id), Err: c.lastErr}
+func (s *state) startError(c *child, err error) error {
+	return &StartError{Path: join(s.path, c.id), Err: err}
+}
+
+// ownWish reports whether a child that did not start asked not to be started
+// again. What a child of a nested supervisor said of itself does not count.
+func (s *state) ownWish(c *child, ev childFailed) bool {
+	var below *StartError
+	if errors.As(ev.err, &below) && strings.HasPrefix(below.Path, join(s.path, c.id)+"/") {
+		return false
+	}
+	return ev.exit.DoNotRestart || errors.Is(ev.err, actor.ErrDoNotRestart)
+}
+
+// notRestarted: the child asked not to be started again, whatever its type.
+func (s *state) notRestarted(c *child) {
+	s.do(emit{what: actor.EventNotRestarted, id: c.id, inc: c.inc, exit: c.last, err: c.last.Err})
+	if s.keepsNoStopped(c) {
+		s.drop(c.id)
+	}
+	s.autoShutdown(c)
 }
 
 // exited: an incarnation that was ready has ended.
@@ -138,10 +166,11 @@ func (s *state) exited(ev childExited) {
 		c = s.enter(ev.id, ended)
 		c.last = &ev.exit
 		s.do(emit{what: actor.EventExited, id: c.id, inc: c.inc, exit: c.last, err: ev.exit.Err})
+		s.answerKills(c)
 		if s.op.kind == opNone {
 			s.decide(ev.id)
 		} else {
-			s.pending = appendTo(s.pending, event(ev))
+			s.pending = s.pending.push(ev)
 		}
 	case ended: // its turn in the queue has come
 		s.decide(ev.id)
@@ -154,7 +183,21 @@ func (s *state) gone(id string, exit actor.ExitStatus) {
 	c := s.enter(id, idle)
 	c.last = &exit
 	s.do(emit{what: actor.EventExited, id: c.id, inc: c.inc, exit: c.last, err: exit.Err})
-	s.halted(c)
+	s.answerKills(c)
+	again := s.op.kind == opRestart && !s.op.begun && c.pos >= s.op.from
+	j := s.finish(c)
+	for _, call := range j.stops {
+		s.do(reply{call: call})
+	}
+	switch {
+	case s.op.kind == opShutdown:
+	case j.drop:
+		s.drop(id)
+	case again:
+		s.halted(c)
+	case s.keepsNoStopped(c):
+		s.drop(id)
+	}
 	s.advance()
 }
 
@@ -169,6 +212,10 @@ func (s *state) decide(id string) {
 		return
 	}
 	c = s.enter(id, idle)
+	if again {
+		s.notRestarted(c)
+		return
+	}
 	if s.keepsNoStopped(c) {
 		s.drop(id)
 	}
@@ -180,12 +227,8 @@ func (s *state) autoShutdown(c *child) {
 	if !c.significant || s.auto == autoShutdownNever {
 		return
 	}
-	if s.auto == AutoShutdownAll {
-		for _, o := range s.children {
-			if o.significant && o.id != c.id && o.phase != idle {
-				return
-			}
-		}
+	if s.auto == AutoShutdownAll && s.significant > 0 {
+		return
 	}
 	s.shutdown(endAutoShutdown, nil)
 }
@@ -196,16 +239,11 @@ func (s *state) kill() {
 		return
 	}
 	s.killing = true
-	for _, c := range slices.Backward(s.children) {
+	for _, c := range s.children.backward() {
 		if c.phase == stopping {
 			s.do(stop{id: c.id, inc: c.inc, timeout: 0})
 		}
 	}
 	s.shutdown(endStopped, nil)
 	s.advance()
-}
-
-// appendTo appends without writing to what an older state still sees.
-func appendTo[T any](list []T, v T) []T {
-	return append(list[:len(list):len(list)], v)
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"iter"
 	"time"
 
@@ -21,6 +22,7 @@ type ChildInfo struct {
 	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
 	Since       time.Time         // when it came into its state
+	Spec        Child             // what it was made from, as Start or StartChild was given it
 }
 
 // Children yields the children in start order, as they are at the call. It
@@ -28,29 +30,44 @@ type ChildInfo struct {
 func (t *Tree) Children() iter.Seq[ChildInfo] {
 	s := t.state.Load()
 	return func(yield func(ChildInfo) bool) {
-		for _, c := range s.children {
-			info := ChildInfo{
-				Name:       c.id,
-				Path:       join(t.path, c.id),
-				Kind:       c.kind,
-				Supervisor: c.supervisor,
-				Restart:    c.restart,
-				State:      c.phase.String(),
-				Running:    c.phase == running,
-				Restarts:   c.restarts,
-				LastExit:   c.last,
-				Since:      t.begun.Add(c.since),
-			}
-			if c.phase.alive() {
-				if inst := t.getLive(c.inc); inst != nil {
-					info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
-				}
-			}
-			if !yield(info) {
+		for c := range s.all() {
+			if !yield(t.info(c)) {
 				return
 			}
 		}
 	}
+}
+
+// Child returns what [Tree.Children] yields about one child. It wraps
+// [actor.ErrNotFound] if there is none of that name.
+func (t *Tree) Child(name string) (ChildInfo, error) {
+	c := t.state.Load().find(name)
+	if c == nil {
+		return ChildInfo{}, fmt.Errorf("child %s: %w", join(t.path, name), actor.ErrNotFound)
+	}
+	return t.info(c), nil
+}
+
+func (t *Tree) info(c *child) ChildInfo {
+	info := ChildInfo{
+		Name:       c.id,
+		Path:       join(t.path, c.id),
+		Kind:       c.kind,
+		Supervisor: c.supervisor,
+		Restart:    c.restart,
+		State:      c.phase.String(),
+		Running:    c.phase == running,
+		Restarts:   c.restarts,
+		LastExit:   c.last,
+		Since:      t.begun.Add(c.since),
+		Spec:       c.origin,
+	}
+	if c.phase.alive() {
+		if inst := t.getLive(c.inc); inst != nil {
+			info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
+		}
+	}
+	return info
 }
 
 // Counts is what [Tree.Count] returns.
@@ -64,7 +81,7 @@ type Counts struct {
 // Count counts the direct children.
 func (t *Tree) Count() Counts {
 	var n Counts
-	for _, c := range t.state.Load().children {
+	for c := range t.state.Load().all() {
 		n.Specs++
 		if c.phase == running || c.phase == stopping {
 			n.Active++

@@ -46,7 +46,7 @@ func TestStartFails(t *testing.T) {
 	if !errors.As(w.over.err, &start) || start.Path != "/c" || !errors.Is(start, errBoom) {
 		t.Fatalf("end says %v", w.over.err)
 	}
-	if len(w.s.restarts) != 0 {
+	if w.s.window.len() != 0 {
 		t.Fatal("counted")
 	}
 	if w.up {
@@ -129,17 +129,19 @@ func TestStopOfCrashed(t *testing.T) {
 		w.expectEvents("exited a panic")
 	})
 	t.Run("its end waits in the queue", func(t *testing.T) {
-		w := startedWorld(t, anything(OneForOne), kid("a"), kid("b"), kid("c", Child{Restart: Temporary}))
-		w.stubborn["a"] = true
-		first := w.call(verbStop, "a")
-		stopB, stopC := w.call(verbStop, "b"), w.call(verbStop, "c")
-		w.crash("b")
+		w := startedWorld(t, anything(RestForOne), kid("a", Child{Restart: Transient}), kid("b", Child{Restart: Temporary}), kid("c"))
+		w.slow["c"] = true
 		w.crash("c")
-		w.send(w.exit("a", actor.ExitStatus{Reason: actor.ReasonShutdown}))
-		for _, c := range []callID{first, stopB, stopC} {
-			w.expectReply(c, nil)
-		}
-		w.expect("a:stopped b:stopped")
+		w.finish("a")
+		w.crash("b")
+		stopA, stopB, again := w.call(verbStop, "a"), w.call(verbStop, "b"), w.call(verbStart, "b", kid("b"))
+		w.waits(stopA)
+		w.waits(stopB)
+		w.send(w.started("c", nil))
+		w.expectReply(stopA, nil)
+		w.expectReply(stopB, actor.ErrNotFound) // its spec went with it
+		w.expectReply(again, nil)
+		w.expect("a:stopped c:running b:running")
 	})
 }
 
@@ -196,7 +198,7 @@ func TestStopMeanwhile(t *testing.T) {
 		w := startedWorld(t, anything(OneForOne), kid("a"), kid("b"))
 		w.slow["x"] = true
 		add := w.call(verbStart, "x", kid("x"))
-		queued := w.call(verbRestart, "a")
+		queued := w.call(verbRestart, "x")
 		w.send(stopAsked{})
 		w.expectReply(add, actor.ErrStopping)
 		w.expectReply(queued, actor.ErrStopping)
@@ -278,7 +280,7 @@ func TestDynamic(t *testing.T) {
 	w.expectReply(w.call(verbRestart, "c"), actor.ErrNotFound)
 	w.expect("b:running")
 	w.starts["d"] = []error{actor.ErrIgnore}
-	w.expectReply(w.call(verbStart, "d", kid("d")), nil)
+	w.expectReply(w.call(verbStart, "d", kid("d")), actor.ErrIgnore)
 	w.expect("b:running")
 	w.expectReply(w.call(verbStart, "e", kid("e")), nil)
 	w.log = nil

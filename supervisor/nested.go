@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -40,6 +41,8 @@ func (n nested) Exit() actor.ExitStatus {
 	defer n.t.mu.Unlock()
 	x := actor.ExitStatus{Reason: actor.ReasonShutdown, Err: n.t.ended.err}
 	switch {
+	case n.t.crashed:
+		x.Reason, x.Signal = actor.ReasonSignal, syscall.SIGKILL
 	case n.t.killed:
 		x.Reason = actor.ReasonKilled
 	case n.t.ended.cause == endStartFailed && errors.Is(x.Err, errStartTimeout):
@@ -62,6 +65,15 @@ func (n nested) Stop(timeout time.Duration) {
 		defer n.t.mu.Unlock()
 		n.t.limits = append(n.t.limits, time.AfterFunc(timeout, n.t.kill))
 	}
+}
+
+// Kill has everything below killed, and the end reported as that of a process
+// that was killed.
+func (n nested) Kill() {
+	n.t.mu.Lock()
+	n.t.crashed = true
+	n.t.mu.Unlock()
+	n.t.kill()
 }
 
 func (n nested) PID() int                       { return 0 }

@@ -202,3 +202,18 @@ func TestNestedStoppedWhileStarting(t *testing.T) {
 		}
 	})
 }
+
+// A temporary child of a nested spec is gone when it has ended, and back, from
+// the same arguments, when its supervisor is restarted.
+func TestNestedTemporaryChildComesBack(t *testing.T) {
+	onStage(t, func(t *testing.T, st *stage) {
+		tree := mustStart(t, st, Spec{Children: []Child{{Name: "m", Run: Spec{Intensity: NoRestarts, Children: []Child{
+			st.actor("x", Child{Restart: Temporary}), st.actor("y")}}}}})
+		st.crash(t, "/m/x")
+		mustShow(t, tree, "m:running")
+		st.crash(t, "/m/y")
+		mustDid(t, st, "+/m/x +/m/y")
+		mustShow(t, tree, "m:running")
+		mustStop(t, st, tree)
+	})
+}

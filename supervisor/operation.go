@@ -1,7 +1,7 @@
 package supervisor
 
 import (
-	"slices"
+	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
@@ -14,56 +14,69 @@ const (
 	opNone     opKind = iota
 	opStart           // the children of the spec, in order
 	opRestart         // target and its group
-	opAdd             // StartChild(target)
-	opResume          // RestartChild(target)
-	opStop            // StopChild(target)
 	opShutdown        // everything, and then the end
 )
 
-// operation is what the supervisor is busy with: it stops some children, then
-// starts some. At most one is under way.
+// operation is what the supervisor as a whole is busy with: it stops some
+// children, then starts some. At most one is under way.
 type operation struct {
-	kind     opKind
-	target   string   // the child it is about
-	call     callID   // who waits for its end, or 0
-	err      error    // opAdd, opResume: cancelled, why; opShutdown: the error of the end
-	cause    endCause // opShutdown
-	stop     []string // still to be stopped, the next one first
-	start    []string // still to be started, the next one first; filled when all are stopped
-	launched string   // the child whose start is awaited
-	delayed  bool     // opRestart: its back-off is over
-	begun    bool     // opRestart: start is filled
+	kind    opKind
+	from    int      // it is about the children from this place on
+	target  string   // opRestart: the child that ended
+	err     error    // opShutdown: the error of the end
+	cause   endCause // opShutdown
+	stop    []string // still to be stopped, the next one first
+	start   []string // still to be started, the next one first; filled when all are stopped
+	asked   int      // of its children, those in phase stopping
+	starts  int      // of its children, those whose start it waits for
+	delayed bool     // opRestart: its back-off is over
+	begun   bool     // opRestart: start is filled
 }
 
 // run begins the operation.
 func (s *state) run(op operation) {
+	for c := range s.since(op.from) {
+		if c.phase == stopping {
+			op.asked++
+		}
+	}
 	s.op = op
 	s.advance()
 }
 
 // advance goes on with the operation until it has to wait or is over.
 func (s *state) advance() {
-	for s.op.kind != opNone && s.op.launched == "" && !s.done {
+	for s.op.kind != opNone && !s.done {
 		switch {
-		case len(s.op.stop) > 0 && (s.asked == 0 || s.allAtOnce()):
+		case len(s.op.stop) > 0 && (s.op.asked == 0 || s.stopsSideBySide()):
 			id := s.op.stop[0]
 			s.op.stop = s.op.stop[1:]
 			s.halt(id)
-		case s.asked > 0:
+		case s.op.asked > 0:
 			return
-		case len(s.op.start) > 0:
+		case len(s.op.start) > 0 && (s.op.starts == 0 || s.startsSideBySide()):
 			id := s.op.start[0]
 			s.op.start = s.op.start[1:]
+			s.edit(id).job = job{kind: jobGroup, group: true}
+			s.op.starts++
 			s.launch(id)
+		case s.op.starts > 0:
+			return
 		default:
-			s.stopped()
+			s.over()
 		}
 	}
 }
 
-// allAtOnce reports whether the operation stops children side by side.
-func (s *state) allAtOnce() bool {
+// stopsSideBySide reports whether the operation stops children at once.
+func (s *state) stopsSideBySide() bool {
 	return s.op.kind == opShutdown && (s.strategy == Dynamic || s.killing)
+}
+
+// startsSideBySide reports whether the operation may start one more beside
+// those that start.
+func (s *state) startsSideBySide() bool {
+	return s.strategy == Dynamic && s.busy < s.parallel
 }
 
 // halt stops one child of the operation, whatever its phase.
@@ -71,6 +84,12 @@ func (s *state) halt(id string) {
 	c := s.find(id)
 	if c == nil {
 		return
+	}
+	if s.op.kind == opRestart && c.job.by.call != 0 {
+		s.overtake(id)
+		if c = s.find(id); c == nil {
+			return
+		}
 	}
 	switch c.phase {
 	case starting, running:
@@ -84,138 +103,115 @@ func (s *state) halt(id string) {
 	}
 }
 
-// ask asks a live child to end.
-func (s *state) ask(id string) {
-	c := s.enter(id, stopping)
-	timeout := c.stopTimeout
-	if s.killing {
-		timeout = 0
+// overtake has the call that starts the child begin again after the restart of
+// the group to which the child belongs.
+func (s *state) overtake(id string) {
+	c := s.edit(id)
+	call := c.job.by
+	call.overtaken = true
+	s.wait(call)
+	switch {
+	case c.job.kind != jobAdd:
+		s.finish(c)
+	case c.phase == starting:
+		c.job = job{kind: jobStop, drop: true}
+	default:
+		s.finish(c)
+		s.drop(id)
 	}
-	s.do(stop{id: id, inc: c.inc, timeout: timeout})
 }
 
 // halted decides about a child that the operation stopped (or would have, had
-// it not ended by itself).
+// it not ended by itself). In the end of the supervisor its spec matters no
+// more; whether its path comes back is for the parent to say.
 func (s *state) halted(c *child) {
-	switch s.op.kind {
-	case opShutdown:
-		// Its spec matters no more here; whether its path comes back is for
-		// the parent of the supervisor to say.
-		if s.op.call != 0 && s.op.target == c.id {
-			s.answer(nil) // somebody had asked for just this
-		}
-	case opRestart:
-		if c.restart == Temporary {
-			s.drop(c.id)
-			return
-		}
-		s.tell(c, runtime.PathRestarting)
-	case opAdd:
+	switch {
+	case s.op.kind != opRestart:
+	case c.restart == Temporary:
 		s.drop(c.id)
 	default:
-		if s.keepsNoStopped(c) {
-			s.drop(c.id)
-		}
+		s.tell(c, runtime.PathRestarting)
 	}
 }
 
-// launch begins a new incarnation of the child.
-func (s *state) launch(id string) {
-	c := s.enter(id, starting)
-	if c.inc > 0 {
-		c.restarts++
-	}
-	s.incs++
-	c.inc = s.incs
-	if c.supervisor {
-		s.tell(c, runtime.PathStarting)
-	}
-	c.told = runtime.PathStarting // an actor's launch itself says so
-	s.op.launched = id
-	s.do(launch{id: id, inc: c.inc, spec: c.spec})
-}
-
-// stopped goes on when all that the operation stops has ended and all that it
+// over goes on when all that the operation stops has ended and all that it
 // starts is up: to its starts, or to its end.
-func (s *state) stopped() {
-	op := s.op
-	switch op.kind {
-	case opRestart:
-		if !op.begun {
-			s.delayOrStart()
-			return
-		}
-		s.op = operation{}
-	case opShutdown:
-		s.answer(errStopping)
-		s.finish()
+func (s *state) over() {
+	switch op := s.op; {
+	case op.kind == opRestart && !op.begun:
+		s.delayOrStart()
 		return
-	case opStart:
-		s.op = operation{}
+	case op.kind == opShutdown:
+		s.end()
+		return
+	case op.kind == opStart:
 		s.do(started{})
-	default:
-		s.answer(op.err)
-		s.op = operation{}
 	}
+	s.op, s.settle = operation{}, true
 }
 
 // delayOrStart starts the group of a restart, now or after its back-off.
 func (s *state) delayOrStart() {
 	c := s.find(s.op.target)
 	if !s.op.delayed && c.delay() > 0 {
-		s.op = operation{}
-		s.arm(s.enter(c.id, restarting), true)
+		s.op, s.settle = operation{}, true
+		s.arm(s.edit(c.id), c.delay(), true)
 		return
 	}
 	s.op.begun = true
-	s.op.start = s.group(s.op.target)
-}
-
-// arm asks for the next attempt to start the child.
-func (s *state) arm(c *child, counted bool) {
-	s.retries++
-	c.retry, c.counted = s.retries, counted
-	s.tell(c, runtime.PathRestarting)
-	s.do(armRetry{id: c.id, retry: c.retry, delay: c.delay(), jitter: c.backoff.Jitter})
-}
-
-// answer replies to the call that the operation serves, once.
-func (s *state) answer(err error) {
-	if s.op.call != 0 {
-		s.do(reply{call: s.op.call, err: err})
-		s.op.call = 0
+	for o := range s.since(s.op.from) {
+		s.op.start = append(s.op.start, o.id)
 	}
 }
 
-// shutdown ends the supervisor: the operation under way is given up, waiting
-// calls are answered, all children stop in reverse order.
+// arm asks for the next attempt to start the child.
+func (s *state) arm(c *child, delay time.Duration, counted bool) {
+	s.retries++
+	c.retry, c.counted = s.retries, counted
+	s.tell(c, runtime.PathRestarting)
+	s.do(armRetry{id: c.id, retry: c.retry, delay: delay, jitter: c.backoff.Jitter})
+}
+
+// shutdown ends the supervisor: what is under way is given up, waiting calls
+// are answered, all children stop in reverse order.
 func (s *state) shutdown(cause endCause, err error) {
 	if s.op.kind == opShutdown || s.done {
 		return
 	}
 	op := operation{kind: opShutdown, cause: cause, err: err}
-	if s.op.kind == opStop {
-		op.call, op.target = s.op.call, s.op.target
-	} else {
-		s.answer(errStopping)
-	}
-	for _, ev := range s.pending {
-		if c, ok := ev.(called); ok {
-			s.do(reply{call: c.call, err: errStopping})
+	s.op = operation{err: err} // nothing else goes on
+	for _, c := range s.children.backward() {
+		op.stop = append(op.stop, c.id)
+		if c.calls.len() > 0 {
+			c = s.edit(c.id)
+			s.release(c)
+		}
+		if c.job.kind == jobNone {
+			continue
+		}
+		c = s.edit(c.id)
+		if c.job.by.call != 0 {
+			s.do(reply{call: c.job.by.call, err: s.stopping()})
+		}
+		c.job = job{stops: c.job.stops} // they asked for just this
+		if len(c.job.stops) > 0 {
+			c.job.kind = jobStop
 		}
 	}
-	s.pending = nil // exits among it: those children are in phase ended
-	for _, c := range slices.Backward(s.children) {
-		op.stop = append(op.stop, c.id)
+	for ev := range s.pending.all() { // exits among them: those children are in phase ended
+		if c, ok := ev.(called); ok && s.waiting.has(c.call) {
+			s.do(reply{call: c.call, err: s.stopping()})
+		}
 	}
+	s.pending, s.waiting, s.due = queue[event]{}, ordered[callID, struct{}]{}, ordered[int, string]{}
 	s.run(op)
 }
 
-// finish reports the end of the supervisor. Children added at run time are gone
+// end reports the end of the supervisor. Children added at run time are gone
 // with it; whether the others' paths come back, only its parent knows.
-func (s *state) finish() {
+func (s *state) end() {
 	s.done = true
-	for _, c := range s.children {
+	for c := range s.all() {
 		if c.dynamic {
 			s.tell(s.edit(c.id), runtime.PathGone)
 		}

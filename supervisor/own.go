@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/understudy-go/understudy/actor"
@@ -12,20 +13,32 @@ import (
 type Kind[A any] struct{ kind *actor.Kind[role, A] }
 
 // Define defines a kind of supervisor that runs in a process of its own. spec
-// is called in that process, at each start; only its argument travels. Like [actor.Define] it belongs in a package
-// variable, so that it is known in all processes of the program.
+// is called in that process, at each start; only its argument travels. Like
+// [actor.Define] it belongs in a package variable, so that it is known in all
+// processes of the program.
 func Define[A any](name string, spec func(ctx context.Context, args A) (Spec, error)) *Kind[A] {
 	return &Kind[A]{actor.Define(name, func(ctx context.Context, args A) (*role, error) {
 		sp, err := spec(ctx, args)
 		if err != nil {
 			return nil, err
 		}
-		tree, err := Start(ctx, sp) // attaches to the actor whose ctx this is
+		scope, _ := actor.ScopeOf(ctx) // there is one: a constructor's ctx
+		tree, err := startInside(ctx, scope, sp, nil, true)
 		if err != nil {
-			return nil, err
+			return nil, childsWish(err)
 		}
 		return &role{tree}, nil
 	})}
+}
+
+// childsWish returns the error of a start so that it says nothing about the
+// supervisor itself: that a child of it asked not to be restarted, or to be
+// ignored, concerns the child alone.
+func childsWish(err error) error {
+	if errors.Is(err, actor.ErrDoNotRestart) || errors.Is(err, actor.ErrIgnore) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // With returns a supervisor of the kind with these arguments, for a [Child] to

@@ -19,7 +19,9 @@ type band struct {
 	InProcess bool
 }
 
-var bands = supervisor.Define("band", func(_ context.Context, b band) (supervisor.Spec, error) {
+var bands = supervisor.Define("band", bandSpec)
+
+func bandSpec(_ context.Context, b band) (supervisor.Spec, error) {
 	sp := supervisor.Spec{
 		Intensity:    supervisor.NoRestarts,
 		AutoShutdown: supervisor.AutoShutdownAny,
@@ -35,7 +37,7 @@ var bands = supervisor.Define("band", func(_ context.Context, b band) (superviso
 		return sp, errRefused
 	}
 	return sp, nil
-})
+}
 
 // A supervisor in its own process: its children are reached through it, its
 // crash is one failure, and its giving up and its auto-shutdown are shutdowns.

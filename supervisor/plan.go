@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path"
 	"strings"
 
@@ -13,9 +12,6 @@ import (
 
 // ErrBadSpec is wrapped by the errors of specs that cannot be meant.
 var ErrBadSpec = errors.New("bad supervisor spec")
-
-// unlimited is the intensity, in a plan's rules, that is never exceeded.
-const unlimited = math.MaxInt
 
 // plan is a checked Spec, ready to be run again and again.
 type plan struct {
@@ -62,7 +58,7 @@ type launcher interface {
 // child in bytes. The caller releases the plan when it will not run again.
 func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	p := &plan{
-		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown},
+		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown, parallel: sp.Parallel},
 		defaults: defaults,
 		max:      max,
 	}
@@ -85,6 +81,9 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 		p.period = defaultPeriod
 	case sp.Period < 0:
 		bad("negative period %v", sp.Period)
+	}
+	if sp.Parallel < 0 {
+		bad("negative number %d of starts at once", sp.Parallel)
 	}
 	if sp.Strategy < OneForOne || sp.Strategy > Dynamic {
 		bad("unknown strategy %d", int(sp.Strategy))
@@ -161,7 +160,7 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 		}
 		return spec{}, err
 	}
-	s := spec{launch: launch, policy: policy{
+	s := spec{launch: launch, origin: c, policy: policy{
 		id:          c.Name,
 		kind:        run.kind(),
 		restart:     filled.Restart,

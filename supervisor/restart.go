@@ -12,13 +12,20 @@ import (
 // and its group goes down now and comes up now, or after its back-off.
 func (s *state) restart(id string) {
 	c := s.score(id)
-	if !s.count() {
+	if !s.count(c) {
 		s.giveUp(c)
 		return
 	}
 	s.tell(c, runtime.PathRestarting)
 	s.do(emit{what: actor.EventRestarting, id: id, inc: c.inc, exit: c.last, err: c.last.Err})
-	s.run(operation{kind: opRestart, target: id, stop: s.others(id)})
+	switch {
+	case !s.alone():
+		s.run(s.groupRestart(c))
+	case c.delay() > 0:
+		s.arm(c, c.delay(), true)
+	default:
+		s.begin(id, job{kind: jobRestart})
+	}
 }
 
 // score moves an ended child to restarting and keeps the score of its
@@ -30,46 +37,88 @@ func (s *state) score(id string) *child {
 		c.inRow = 0
 	}
 	c.inRow++
+	c.failures = 0
 	return c
 }
 
 // retryNow: the timer of a child that is restarting has fired.
 func (s *state) retryNow(ev retryDue) {
 	c := s.find(ev.id)
-	if c == nil || c.phase != restarting || c.retry != ev.retry {
+	if c == nil || c.phase != restarting || c.job.kind != jobNone || c.retry != ev.retry {
 		return // stopped, restarted with its group, or armed anew meanwhile
 	}
 	if s.op.kind != opNone {
-		s.pending = appendTo(s.pending, event(ev))
+		s.pending = s.pending.push(ev)
 		return
 	}
-	if !c.counted && !s.count() {
+	if c = s.edit(ev.id); !c.counted && !s.count(c) {
 		s.giveUp(c)
 		return
 	}
-	s.run(operation{kind: opRestart, target: c.id, stop: s.others(c.id), delayed: true})
+	if s.alone() {
+		s.begin(c.id, job{kind: jobRestart})
+		return
+	}
+	op := s.groupRestart(c)
+	op.delayed = true
+	s.run(op)
 }
 
-// others returns what a restart of the child has to stop first: its group
-// without itself, in reverse order.
-func (s *state) others(id string) []string {
-	ids := s.group(id)
-	slices.Reverse(ids)
-	return slices.DeleteFunc(ids, func(other string) bool { return other == id })
-}
-
-// count enters one restart into the sliding window, whose edge belongs to it,
-// and reports whether it is within the limit.
-func (s *state) count() bool {
-	var window []time.Duration
-	for _, t := range s.restarts {
-		if t >= s.now-s.period {
-			window = append(window, t)
+// groupRestart is the restart of the child with its group: the others stop in
+// reverse order first.
+func (s *state) groupRestart(c *child) operation {
+	op := operation{kind: opRestart, target: c.id, from: s.groupFrom(c)}
+	for o := range s.since(op.from) {
+		if o.id != c.id {
+			op.stop = append(op.stop, o.id)
 		}
 	}
-	s.restarts = append(window, s.now)
-	return len(s.restarts) <= s.intensity
+	slices.Reverse(op.stop)
+	return op
 }
+
+// count enters a restart of the child into the sliding window, whose edge
+// belongs to it, and reports whether it is within the limit.
+func (s *state) count(c *child) bool {
+	c.countedAt = s.now
+	if s.intensity == unlimited {
+		return true
+	}
+	for {
+		if t, ok := s.window.oldest(); !ok || t >= s.now-s.period {
+			break
+		}
+		s.window = s.window.pop()
+	}
+	s.window = s.window.push(s.now)
+	return s.window.len() <= s.intensity
+}
+
+// retryDelay is how long a start that failed waits for its next attempt: the
+// child's back-off, if it has one. Without one the first is made at once, the
+// next after firstRetryDelay, then twice as long each time. As attempts are
+// counted, and too many are to end the supervisor, they do not come further
+// apart than the limit allows, with as much again for what they take. Without a
+// limit they come longestRetryDelay apart in the end.
+func (s *state) retryDelay(c *child) time.Duration {
+	if c.backoff.Min > 0 {
+		return c.delay()
+	}
+	if c.failures < 2 {
+		return 0
+	}
+	d := firstRetryDelay << min(c.failures-2, 20)
+	if s.intensity == unlimited {
+		return min(d, longestRetryDelay)
+	}
+	longest := s.period / time.Duration(max(s.intensity, 1)) / 2
+	return max(0, min(d, longest-(s.now-c.countedAt)))
+}
+
+const (
+	firstRetryDelay   = 20 * time.Millisecond // follows the second failed start in a row
+	longestRetryDelay = 5 * time.Second       // where no limit is to be reached
+)
 
 // giveUp ends the supervisor after one restart too many.
 func (s *state) giveUp(c *child) {

@@ -85,7 +85,7 @@ func TestFailedStartOneForOne(t *testing.T) {
 	w.fire()
 	w.expect("a:running b:running")
 	w.expectLog("+a -b +b +a +a")
-	if n := len(w.s.restarts); n != 1 { // the period is 1 s, the delays 1 s and 2 s
+	if n := w.s.window.len(); n != 1 { // the period is 1 s, the delays 1 s and 2 s
 		t.Fatalf("%d restarts in the window, want 1", n)
 	}
 }
@@ -99,7 +99,7 @@ func TestRequestsBetweenAttempts(t *testing.T) {
 	w.send(called{call: w.calls, verb: verbStop, id: "a"}) // arrives right after the crash
 	w.expectReply(w.calls, nil)
 	w.expect("a:stopped b:running")
-	w.expectLog("+a")
+	w.expectLog("+a -a")
 }
 
 // "RestForOne keeps those that came up and goes on from the failing one."
@@ -115,7 +115,7 @@ func TestFailedStartRestForOne(t *testing.T) {
 	w.fire()
 	w.expectLog("+c +d")
 	w.expect("a:running b:running c:running d:running")
-	if n := len(w.s.restarts); n != 3 {
+	if n := w.s.window.len(); n != 3 {
 		t.Fatalf("%d restarts counted, want 3: the crash and two further attempts", n)
 	}
 }
@@ -221,16 +221,18 @@ func TestOldTimer(t *testing.T) {
 
 // A retry that comes due while something else is under way waits for it.
 func TestRetryWaits(t *testing.T) {
-	w := startedWorld(t, anything(OneForOne), kid("a", Child{Backoff: Backoff{Min: time.Second}}), kid("b"))
+	w := startedWorld(t, anything(RestForOne), kid("a", Child{Backoff: Backoff{Min: time.Second}}), kid("b"))
 	w.crash("a")
 	w.crash("a")
+	w.expectReply(w.call(verbRestart, "b"), nil)
 	w.slow["b"] = true
 	w.crash("b")
 	w.log = nil
 	w.fire()
 	w.expect("a:restarting b:starting")
+	w.slow["b"] = false
 	w.send(childReady{"b", w.live["b"]})
-	w.expectLog("+a")
+	w.expectLog("-b +a +b")
 	w.expect("a:running b:running")
 }
 
@@ -277,7 +279,7 @@ func TestBackoff(t *testing.T) {
 	w.at += time.Minute
 	w.crash("a")
 	w.expect("a:running") // forgotten
-	if n := len(w.s.restarts); n != 9 {
+	if n := w.s.window.len(); n != 9 {
 		t.Fatalf("%d restarts counted, want 9: a delayed restart counts once", n)
 	}
 }

@@ -13,6 +13,9 @@ import (
 func (t *Tree) run(s state) {
 	for {
 		for _, ev := range t.inbox.take() {
+			if ev, ok := ev.(childExited); ok {
+				t.cause(ev)
+			}
 			next, actions := step(s, time.Since(t.begun), ev)
 			s = next
 			t.state.Store(&next)
@@ -44,6 +47,10 @@ func (t *Tree) carryOut(a action) {
 		if inst := t.getLive(a.inc); inst != nil {
 			inst.Stop(a.timeout)
 		}
+	case kill:
+		if inst := t.getLive(a.inc); inst != nil {
+			inst.Kill()
+		}
 	case reply:
 		t.answer(a)
 	case armRetry:
@@ -62,11 +69,18 @@ func (t *Tree) carryOut(a action) {
 
 // forget lets go of the arguments of a child that will not be launched again.
 // Those of a nested supervisor's own spec belong to its parent, which may
-// restart it.
+// restart it. Those of a StartChild that is not answered yet serve it again if
+// the restart of a group has come first.
 func (t *Tree) forget(l launcher) {
-	if _, ok := l.(*added); ok || t.parent == nil {
+	if a, ok := l.(*added); ok && !a.offered || !ok && t.parent == nil {
 		l.release()
 	}
+}
+
+// keeps reports whether the supervisor still knows a child that was added.
+func (t *Tree) keeps(a *added) bool {
+	c := t.state.Load().find(a.name)
+	return c != nil && c.spec == a
 }
 
 // watch turns what becomes of an instance into events. That it failed to
@@ -84,6 +98,14 @@ func (t *Tree) watch(id string, inc int, inst instance) {
 	t.inbox.post(childExited{id: id, inc: inc, exit: inst.Exit()})
 }
 
+// cause tells senders to what was below a supervisor why it has ended.
+func (t *Tree) cause(ev childExited) {
+	switch t.getLive(ev.inc).(type) {
+	case nested, ownProcess:
+		t.host.SetCause(join(t.path, ev.id), ev.exit.Err)
+	}
+}
+
 // arm sets the timer of a retry. A retry without delay goes to the end of the
 // queue, so that other requests are served between attempts.
 func (t *Tree) arm(a armRetry) {
@@ -98,7 +120,16 @@ func (t *Tree) arm(a armRetry) {
 	if old := t.timers[a.id]; old != nil {
 		old.Stop()
 	}
-	t.timers[a.id] = time.AfterFunc(d, func() { t.inbox.post(ev) })
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		t.mu.Lock()
+		if t.timers[a.id] == timer {
+			delete(t.timers, a.id)
+		}
+		t.mu.Unlock()
+		t.inbox.post(ev)
+	})
+	t.timers[a.id] = timer
 }
 
 // report publishes an event of a child or of the supervisor itself. What an
@@ -112,7 +143,7 @@ func (t *Tree) report(a emit) {
 	inst := t.getLive(a.inc)
 	switch inst.(type) {
 	case *runtime.Instance, ownProcess:
-		if a.what != actor.EventRestarting {
+		if a.what != actor.EventRestarting && a.what != actor.EventNotRestarted {
 			return
 		}
 	}
@@ -143,8 +174,16 @@ func (t *Tree) end(e end) {
 	}
 	clear(t.offers)
 	t.mu.Unlock()
-	if t.parent == nil {
+	if e.cause == endGaveUp {
+		t.host.SetCause(t.path, e.err)
+	}
+	switch {
+	case t.own: // senders wait for what the parent decides
+		t.plan.tell(t.host, t.path, runtime.PathUnknown)
+	case t.parent == nil:
 		t.plan.tell(t.host, t.path, runtime.PathGone)
+	}
+	if t.parent == nil {
 		t.plan.release()
 	}
 	t.detach()

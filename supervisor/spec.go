@@ -41,6 +41,9 @@ const (
 	defaultPeriod    = 5 * time.Second
 )
 
+// defaultParallel is how many children start at once if a Spec does not say.
+const defaultParallel = 16
+
 // Values of a Spec's Intensity that zero, being the default, cannot say.
 const (
 	// NoRestarts allows no restart at all: the first child that would have to be
@@ -67,6 +70,13 @@ type Spec struct {
 	Intensity    int
 	Period       time.Duration // 0 is 5 s
 	AutoShutdown AutoShutdown
+
+	// Parallel bounds how many children may start at once of those that do not
+	// depend on each other: the children of a Dynamic supervisor, those added
+	// with [Tree.StartChild], and OneForOne restarts. Beyond it, restarts come
+	// before additions. The Children of other strategies are first started one
+	// after another. 0 is 16.
+	Parallel int
 
 	// Children in start order. They are stopped in reverse order.
 	Children []Child

@@ -28,7 +28,7 @@ import (
 func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 	scope, inside := actor.ScopeOf(ctx)
 	if inside {
-		return startInside(ctx, scope, spec, opts)
+		return startInside(ctx, scope, spec, opts, false)
 	}
 	o, err := theOptions(opts)
 	p, faults := makePlan("/", spec, Child{}, o.MaxMessage)
@@ -55,8 +55,9 @@ func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 	return t, nil
 }
 
-// startInside is Start in an actor.
-func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Options) (*Tree, error) {
+// startInside is Start in an actor. own says that the actor is nothing else
+// than this supervisor.
+func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Options, own bool) (*Tree, error) {
 	at, sys := join(scope.Path(), spec.Name), runtime.SystemOf(scope)
 	p, err := makePlan(at, spec, Child{}, sys.MaxMessage())
 	if len(opts) > 0 {
@@ -75,6 +76,7 @@ func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Optio
 		return nil, err
 	}
 	t := newTree(at, p, sys, sys)
+	t.own = own
 	t.detach = runtime.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	if err := t.await(ctx); err != nil {
 		return nil, err

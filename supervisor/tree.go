@@ -26,6 +26,7 @@ type Tree struct {
 	system      *runtime.System
 	host        host
 	parent      *Tree // nil unless nested
+	own         bool  // it has an actor of its own, whose supervisor decides whether it comes back
 	begun       time.Time
 	inbox       *inbox
 	state       atomic.Pointer[state] // the newest; what it points to never changes
@@ -37,20 +38,22 @@ type Tree struct {
 	done     chan struct{} // closed when nothing is left
 	err      error         // after done
 
-	mu     sync.Mutex
-	live   map[int]instance       // by incarnation, until reaped
-	timers map[string]*time.Timer // retries, by child id
-	limits []*time.Timer          // of a nested supervisor: start and stop timeouts
-	calls  map[callID]chan error  // one slot each
-	last   callID
-	offers map[callID]*added // children of StartChild calls that are not answered
-	killed bool
-	ended  end // after done
+	mu      sync.Mutex
+	live    map[int]instance       // by incarnation, until reaped
+	timers  map[string]*time.Timer // retries, by child id
+	limits  []*time.Timer          // of a nested supervisor: start and stop timeouts
+	calls   map[callID]chan error  // one slot each
+	last    callID
+	offers  map[callID]*added // children of StartChild calls that are not answered
+	killed  bool
+	crashed bool // by KillChild of the parent
+	ended   end  // after done
 }
 
 // host is what a supervisor tells the actor system.
 type host interface {
 	SetState(path string, st runtime.PathState)
+	SetCause(path string, err error)
 	Emit(actor.Event)
 }
 
@@ -80,6 +83,7 @@ func newTree(path string, p *plan, sys *runtime.System, h host) *Tree {
 
 // start sets the supervisor going.
 func (t *Tree) start() {
+	t.host.SetCause(t.path, nil)
 	t.inbox.post(begin{})
 	go t.run(*t.state.Load())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type world struct {
 	calls   callID
 	timers  []armRetry
 	up      bool
+	nested  bool // the children are supervisors
 	over    *end
 }
 
@@ -154,6 +156,17 @@ func (w *world) act(a action) {
 		} else if !again && !w.stubborn[a.id] {
 			w.queue = append(w.queue, w.exit(a.id, actor.ExitStatus{Reason: actor.ReasonShutdown}))
 		}
+	case kill:
+		if w.live[a.id] != a.inc {
+			w.t.Fatalf("kill of %s#%d, which does not exist", a.id, a.inc)
+		}
+		w.log = append(w.log, "!!"+a.id)
+		x := actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL}
+		if w.s.find(a.id).phase == starting {
+			w.queue = append(w.queue, childFailed{id: a.id, inc: a.inc, err: errBoom, exit: x})
+		} else {
+			w.queue = append(w.queue, w.exit(a.id, x))
+		}
 	case reply:
 		if _, twice := w.replies[a.call]; twice {
 			w.t.Fatalf("call %d answered twice", a.call)
@@ -193,7 +206,7 @@ func (w *world) started(id string, err error) event {
 		return childReady{id, inc}
 	}
 	return childFailed{id: id, inc: inc, err: err, exit: actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err,
-		DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)}}
+		DoNotRestart: !w.nested && errors.Is(err, actor.ErrDoNotRestart)}}
 }
 
 // exit is the end of a running instance.
@@ -291,7 +304,7 @@ func (w *world) expect(want string) {
 
 func (w *world) show() string {
 	var b []string
-	for _, c := range w.s.children {
+	for c := range w.s.all() {
 		b = append(b, c.id+":"+c.phase.String())
 	}
 	return strings.Join(b, " ")
@@ -322,9 +335,10 @@ func (w *world) expectLives() {
 
 // snapshot is all of a state that a step must not change.
 func (s *state) snapshot() []any {
-	out := []any{s.now, len(s.restarts), s.op.kind, s.op.target, fmt.Sprint(s.op.stop), fmt.Sprint(s.op.start), s.op.launched, s.asked, fmt.Sprint(s.pending), s.killing, s.done}
-	for _, c := range s.children {
-		out = append(out, *c)
+	out := []any{s.now, s.window.len(), s.op.kind, s.op.target, fmt.Sprint(s.op.stop), fmt.Sprint(s.op.start), s.op.starts, s.op.asked,
+		s.pending.len(), s.waiting.len(), s.due.len(), s.retrying.len(), s.busy, s.significant, s.killing, s.done}
+	for c := range s.all() {
+		out = append(out, *c, c.calls.len())
 	}
 	return out
 }

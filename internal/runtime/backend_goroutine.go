@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -50,11 +51,20 @@ func (b *goroutineBackend) pid() int { return 0 }
 
 func (b *goroutineBackend) askStop(timeout time.Duration) { b.h.askStop(timeout, b.i.settings.Drain) }
 
+var errKilled = errors.New("actor: killed")
+
 // kill abandons what does not end: a goroutine cannot be killed.
 func (b *goroutineBackend) kill(why force) {
 	b.once.Do(func() {
 		b.forced = why
-		if why == byStartTimeout {
+		switch why {
+		case byKill:
+			b.h.inbox.Close()
+			b.h.closeLinks() // before its contexts end: what it still does reaches no caller
+			b.h.limit(0)
+			b.h.finish(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+			b.h.cancel(errKilled)
+		case byStartTimeout:
 			b.h.finish(actor.ExitStatus{Reason: actor.ReasonStartTimeout})
 			b.h.cancel(actor.ErrStopping)
 		}

@@ -22,6 +22,7 @@ type force int
 const (
 	byItself       force = iota // we did not
 	byLingerLimit               // it lived on after its connection, its start or its own end
+	byKill                      // Kill was called
 	byStopTimeout               // it was asked to stop, and did not in time
 	byWatchdog                  // it gave no sign of life
 	byStartTimeout              // it was not ready in time
@@ -66,6 +67,8 @@ func exitStatus(f facts) actor.ExitStatus {
 		if f.said != nil && f.said.Reason == actor.ReasonStartFailed && f.said.Err != nil && !isEOF(f.said.Err) {
 			x.Reason = actor.ReasonStartFailed
 		}
+	case f.forced == byKill && f.said != nil && !bySignal: // a goroutine
+		x.Reason, x.Signal, x.Err = f.said.Reason, f.said.Signal, f.said.Err
 	case f.said != nil && (!bySignal || f.asked || f.forced == byLingerLimit):
 		x.Reason, x.Err, x.DoNotRestart = f.said.Reason, f.said.Err, f.said.DoNotRestart
 		if f.abandoned && x.Reason == actor.ReasonShutdown {

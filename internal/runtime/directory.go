@@ -19,8 +19,8 @@ const (
 	PathStarting
 	PathRunning
 	PathRestarting
-	PathStopped // stopped on request: waiting messages fail with ErrStopped
-	PathGone    // ended and not coming back: ErrNotRunning
+	PathStopped // stopped on request: waiting messages fail with actor.ErrStopped
+	PathGone    // ended and not coming back: actor.ErrNotRunning
 )
 
 // String returns the state in words.
@@ -50,7 +50,7 @@ func (s *System) entryOf(path string) *entry {
 	if e == nil {
 		e = &entry{path: path, changed: make(chan struct{})}
 		s.entries[path] = e
-		s.countBelow(path, 1)
+		s.link(path)
 	}
 	return e
 }
@@ -88,35 +88,71 @@ func (s *System) SetState(path string, st PathState) {
 	defer s.mu.Unlock()
 	e := s.entryOf(path)
 	e.state = st
+	if st == PathStarting || st == PathRunning {
+		delete(s.causes, path)
+	}
 	if st == PathGone {
-		s.gone = append(s.gone, path)
-		if len(s.gone) > maxGone {
-			if old := s.entries[s.gone[0]]; old != nil && old.state == PathGone && old.inst == nil {
-				old.notify()
-				delete(s.entries, s.gone[0])
-				s.countBelow(s.gone[0], -1)
-			}
-			s.gone = s.gone[1:]
-		}
+		s.forget(path)
 	}
 	e.notify()
-	if s.inside[path] == 0 {
-		return
-	}
-	for p, other := range s.entries { // those who wait for a path below wait on this one too
-		if p != path && (path == "/" || strings.HasPrefix(p, path+"/")) {
-			other.notify()
+	s.notifyBelow(path, st)
+}
+
+// notifyBelow wakes those who wait for a path below: they wait on this one,
+// too. What is gone takes with it what is below and does not run. s.mu is held.
+func (s *System) notifyBelow(path string, st PathState) {
+	for p := range s.inside[path] {
+		if e := s.entries[p]; e != nil {
+			if st == PathGone && e.state != PathGone && e.inst == nil {
+				e.state = PathGone
+				s.forget(p)
+			}
+			e.notify()
 		}
+		s.notifyBelow(p, st)
 	}
 }
 
-// countBelow keeps the number of entries below each path. s.mu is held.
-func (s *System) countBelow(path string, n int) {
+// forget drops the entry of a path that is gone, once enough others have gone
+// after it. s.mu is held.
+func (s *System) forget(path string) {
+	s.gone = append(s.gone, path)
+	if len(s.gone) <= maxGone {
+		return
+	}
+	if old := s.entries[s.gone[0]]; old != nil && old.state == PathGone && old.inst == nil {
+		old.notify()
+		delete(s.entries, s.gone[0])
+		delete(s.causes, s.gone[0])
+		s.unlink(s.gone[0])
+	}
+	s.gone = s.gone[1:]
+}
+
+// link enters a path with an entry below the paths above it. s.mu is held.
+func (s *System) link(path string) {
 	for path != "/" {
-		path = parentPath(path)
-		if s.inside[path] += n; s.inside[path] == 0 {
-			delete(s.inside, path)
+		above := parentPath(path)
+		if s.inside[above] == nil {
+			s.inside[above] = make(map[string]struct{})
 		}
+		if _, ok := s.inside[above][path]; ok {
+			return
+		}
+		s.inside[above][path] = struct{}{}
+		path = above
+	}
+}
+
+// unlink undoes link after the path's entry is gone. s.mu is held.
+func (s *System) unlink(path string) {
+	for path != "/" && s.entries[path] == nil && len(s.inside[path]) == 0 {
+		above := parentPath(path)
+		delete(s.inside[above], path)
+		if len(s.inside[above]) == 0 {
+			delete(s.inside, above)
+		}
+		path = above
 	}
 }
 
@@ -133,6 +169,7 @@ func (s *System) State(path string) PathState {
 func (s *System) setInstance(path string, i *Instance, st PathState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.causes, path)
 	e := s.entryOf(path)
 	e.inst, e.state = i, st
 	e.notify()
@@ -234,7 +271,7 @@ func (s *System) finally(path, kind string) error {
 // routeNow decides, or returns what to wait for. s.mu is held.
 func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 	if s.closed {
-		return route{}, nil, fmt.Errorf("system closed: %w", actor.ErrStopped)
+		return route{}, nil, s.because(path, actor.ErrStopped)
 	}
 	e := s.entries[path]
 	if e != nil && e.state == PathRunning && e.inst != nil {
@@ -243,7 +280,8 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 		}
 		return route{inst: e.inst}, nil, nil
 	}
-	if e != nil && e.state != PathStopped && e.state != PathGone {
+	ended := s.endedAbove(path)
+	if e != nil && e.state != PathStopped && e.state != PathGone && ended == nil {
 		return route{}, e.changed, nil
 	}
 	// Somebody above may still bring the path back, or own it.
@@ -268,14 +306,56 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 		}
 	}
 	switch {
+	case ended != nil && ended.state == PathStopped && !ended.restedByItself():
+		return route{}, nil, fmt.Errorf("%s: %s: %w", path, ended.path, s.because(path, actor.ErrStopped))
 	case e != nil && (e.state == PathStopped && !e.restedByItself() || e.state == PathGone && e.wasStopped()):
-		return route{}, nil, fmt.Errorf("%s: %w", path, actor.ErrStopped)
+		return route{}, nil, fmt.Errorf("%s: %w", path, s.because(path, actor.ErrStopped))
 	case e != nil:
-		return route{}, nil, fmt.Errorf("%s: %w", path, actor.ErrNotRunning)
+		return route{}, nil, fmt.Errorf("%s: %w", path, s.because(path, actor.ErrNotRunning))
 	case s.parent != nil && !s.below(path):
 		return route{peer: s.parent}, nil, nil
 	}
-	return route{}, nil, fmt.Errorf("%s: %w", path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound))
+	return route{}, nil, fmt.Errorf("%s: %w", path, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound)))
+}
+
+// SetCause says why the supervisor at a path has ended: senders to what was below
+// learn it, until it is started again. Nil takes it back. Supervisors call it.
+func (s *System) SetCause(path string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		delete(s.causes, path)
+		return
+	}
+	s.causes[path] = err
+}
+
+// because adds to err why the nearest supervisor above the path has ended, if it
+// has said so. s.mu is held.
+func (s *System) because(path string, err error) error {
+	for path != "/" && path != "" {
+		path = parentPath(path)
+		if cause := s.causes[path]; cause != nil {
+			return fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	return err
+}
+
+// endedAbove returns the entry of the supervisor above the path that does not
+// run and will not be started again by itself, or nil. s.mu is held.
+func (s *System) endedAbove(path string) *entry {
+	for p := parentPath(path); p != "/"; p = parentPath(p) {
+		e := s.entries[p]
+		switch {
+		case e == nil:
+		case e.inst != nil && e.inst.self:
+			return nil
+		case e.inst == nil && (e.state == PathStopped || e.state == PathGone):
+			return e
+		}
+	}
+	return nil
 }
 
 // below reports whether path lies in this process's own part of the tree.

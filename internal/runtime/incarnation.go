@@ -131,6 +131,12 @@ func (i *Instance) Stop(timeout time.Duration) {
 	}
 }
 
+// Kill ends the incarnation by force and returns at once; Done follows. It is
+// reported as a process's end by SIGKILL, which a supervisor takes for a crash,
+// unless the incarnation was asked to stop before. A goroutine cannot be killed:
+// its contexts end, and if it does not return it is abandoned.
+func (i *Instance) Kill() { i.backend.kill(byKill) }
+
 // bound has the incarnation ended by force, for this reason, if it still is
 // there after d. A negative d is no bound.
 func (i *Instance) bound(d time.Duration, why force) {

@@ -42,9 +42,10 @@ type System struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	inside  map[string]int       // number of entries below a path
-	gone    []string             // paths whose entry is kept for a while after their end
-	senders map[*sender]struct{} // those that have a link, or something to send: see hold
+	causes  map[string]error               // why the supervisor at a path has ended
+	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
+	gone    []string                       // paths whose entry is kept for a while after their end
+	senders map[*sender]struct{}           // those that have a connection, or something to send: see hold
 	closed  bool
 	done    chan struct{}
 }
@@ -99,8 +100,8 @@ func newSystem(id string, opts SystemOptions) *System {
 	if opts.Inline == 0 {
 		opts.Inline = mailbox.DefaultInline
 	}
-	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), senders: make(map[*sender]struct{}),
-		done: make(chan struct{})}
+	s := &System{id: id, opts: opts, entries: make(map[string]*entry), causes: make(map[string]error),
+		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -181,9 +182,13 @@ func (s *System) Close(ctx context.Context) error {
 			}
 			s.mu.Lock()
 			senders := slices.Collect(maps.Keys(s.senders))
+			causes := make([]error, len(senders))
+			for i, c := range senders {
+				causes[i] = fmt.Errorf("system closed: %w", s.because(c.to.path, actor.ErrStopped))
+			}
 			s.mu.Unlock()
-			for _, c := range senders {
-				c.close(fmt.Errorf("system closed: %w", actor.ErrStopped))
+			for i, c := range senders {
+				c.close(causes[i])
 			}
 			s.cancel(actor.ErrStopped)
 			s.orphans.close(s)
@@ -225,7 +230,7 @@ func (s *System) log(e actor.Event) {
 		if e.Exit != nil && ClassOf(e.Exit.Reason) == Abnormal {
 			level = slog.LevelWarn
 		}
-	case actor.EventStartFailed, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
+	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
 		level = slog.LevelWarn
 	case actor.EventGaveUp:
 		level = slog.LevelError
