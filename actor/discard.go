@@ -6,18 +6,18 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // discard does to a handler's result or item that has no receiver what sending
 // it would have done: the arrays in it, unless kept, are the handler's no more.
-func discard[T any](codec *mailbox.Codec[T], v *T) {
-	if codec.Plain() || !encodesItself(reflect.TypeFor[T]()) {
+func discard[T any](coding *codec.Codec[T], v *T) {
+	if coding.Plain() || !encodesItself(reflect.TypeFor[T]()) {
 		return
 	}
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	_ = codec.Encode(buf, v, true) // what cannot be encoded would not have been sent
+	buf := codec.GetBuffer()
+	defer codec.PutBuffer(buf)
+	_ = coding.Encode(buf, v, true) // what cannot be encoded would not have been sent
 	buf.AutoRelease()
 }
 

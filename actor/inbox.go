@@ -7,8 +7,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Inbox receives messages in code that is not an actor. Its reference travels
@@ -36,7 +36,7 @@ func NewInbox[T any](scope Scope, capacity int) *Inbox[T] {
 	in := &Inbox[T]{c: make(chan T, max(capacity, 0))}
 	k := &port.Kind{Name: inboxKind, Concurrent: 1}
 	k.Implement(&port.Backend{
-		Construct: func(context.Context, *mailbox.Source) (any, error) { return in, nil },
+		Construct: func(context.Context, *codec.Source) (any, error) { return in, nil },
 		Handlers:  map[string]port.Handler{inboxMethod: in.put},
 	})
 	var err error
@@ -48,9 +48,9 @@ func NewInbox[T any](scope Scope, capacity int) *Inbox[T] {
 }
 
 // put is the inbox's one method.
-func (in *Inbox[T]) put(ctx context.Context, inv port.Invocation, _ any, src *mailbox.Source) {
+func (in *Inbox[T]) put(ctx context.Context, inv port.Invocation, _ any, src *codec.Source) {
 	var v T
-	if err := mailbox.DecodeArgs(src, &v); err != nil {
+	if err := codec.DecodeArgs(src, &v); err != nil {
 		inv.Fail(&decodeError{err})
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os/exec"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -20,11 +21,11 @@ func (k *Kind[K, A]) Name() string { return k.kind.Name }
 
 // None is no argument, no request, no response: the type of what a constructor
 // or a method does without.
-type None = mailbox.NoArgs
+type None = codec.NoArgs
 
 // Args, embedded in a struct, spreads its exported fields over the argument
 // list of the wire: one element each. Peers in other languages expect that.
-type Args = mailbox.Args
+type Args = codec.Args
 
 // KindOptions are what a kind may be told besides its name. The zero value is
 // the default.
@@ -94,9 +95,9 @@ type Binding[K, S any] struct {
 // Implement gives a declared kind its backend.
 func Implement[K, A, S any](k *Kind[K, A], new func(context.Context, A) (*S, error), bindings ...Binding[K, S]) {
 	k.kind.Implement(&port.Backend{
-		Construct: func(ctx context.Context, src *mailbox.Source) (any, error) {
+		Construct: func(ctx context.Context, src *codec.Source) (any, error) {
 			var args A
-			if err := mailbox.DecodeArgs(src, &args); err != nil {
+			if err := codec.DecodeArgs(src, &args); err != nil {
 				return nil, fmt.Errorf("arguments of kind %q: %w", k.kind.Name, err)
 			}
 			s, err := new(ctx, args)
@@ -120,10 +121,10 @@ func Implement[K, A, S any](k *Kind[K, A], new func(context.Context, A) (*S, err
 // encoded when the child was checked. Arrays among them are released when it
 // returns, unless it keeps them.
 func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
-	k.kind.ImplementExternal(func(src *mailbox.Source) (*exec.Cmd, error) {
+	k.kind.ImplementExternal(func(src *codec.Source) (*exec.Cmd, error) {
 		var args A
 		defer src.AutoRelease()
-		if err := mailbox.DecodeArgs(src, &args); err != nil {
+		if err := codec.DecodeArgs(src, &args); err != nil {
 			return nil, fmt.Errorf("arguments of kind %q: %w", k.kind.Name, err)
 		}
 		return command(args), nil
@@ -147,7 +148,7 @@ func DefineStream[S, A, Req, Item any](k *Kind[S, A], name string, fn func(*S, c
 
 // ImplementMethod binds a declared method to the backend's function.
 func ImplementMethod[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, context.Context, Req) (Resp, error)) Binding[K, S] {
-	return Binding[K, S]{method: m.name, h: func(ctx context.Context, inv port.Invocation, state any, src *mailbox.Source) {
+	return Binding[K, S]{method: m.name, h: func(ctx context.Context, inv port.Invocation, state any, src *codec.Source) {
 		var req Req
 		if err := m.req.DecodeArgs(src, &req); err != nil {
 			inv.Fail(&decodeError{err})
@@ -162,7 +163,7 @@ func ImplementMethod[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, c
 
 // ImplementStream binds a declared stream to the backend's function.
 func ImplementStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, context.Context, Req) iter.Seq2[Item, error]) Binding[K, S] {
-	return Binding[K, S]{method: m.name, h: func(ctx context.Context, inv port.Invocation, state any, src *mailbox.Source) {
+	return Binding[K, S]{method: m.name, h: func(ctx context.Context, inv port.Invocation, state any, src *codec.Source) {
 		var req Req
 		if err := m.as.req.DecodeArgs(src, &req); err != nil {
 			inv.Fail(&decodeError{err})
@@ -182,11 +183,11 @@ func ImplementStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, c
 }
 
 // nothing is the response of what has nothing to say: nil.
-var nothing mailbox.Codec[any]
+var nothing codec.Codec[any]
 
 // answer gives the reply to a request, unless there was one. What a result
 // carries moves to the caller.
-func answer[T any](inv port.Invocation, codec *mailbox.Codec[T], v *T, err error) bool {
+func answer[T any](inv port.Invocation, codec *codec.Codec[T], v *T, err error) bool {
 	if err != nil {
 		return inv.Fail(err)
 	}
@@ -204,7 +205,7 @@ func answer[T any](inv port.Invocation, codec *mailbox.Codec[T], v *T, err error
 }
 
 // emit sends one item of a stream.
-func emit[T any](inv port.Invocation, codec *mailbox.Codec[T], v *T) bool {
+func emit[T any](inv port.Invocation, codec *codec.Codec[T], v *T) bool {
 	buf, arrays, ok := inv.Item()
 	if !ok {
 		discard(codec, v)

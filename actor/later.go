@@ -3,8 +3,8 @@ package actor
 import (
 	"context"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Pending is a reply to be given later, after the handler has returned and
@@ -32,7 +32,7 @@ func (p *Pending[Resp]) Pending() (Resp, error) {
 
 // Reply answers the request. A second reply is [ErrDuplicate].
 func (p *Pending[Resp]) Reply(v Resp, err error) error {
-	var codec mailbox.Codec[Resp]
+	var codec codec.Codec[Resp]
 	if !answer(p.inv, &codec, &v, err) {
 		return ErrDuplicate
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -13,8 +14,8 @@ import (
 type Method[K, Req, Resp any] struct {
 	kind *port.Kind
 	name string
-	req  mailbox.Codec[Req]
-	resp mailbox.Codec[Resp]
+	req  codec.Codec[Req]
+	resp codec.Codec[Resp]
 }
 
 // DeclareMethod declares a method in the frontend of a kind: the split form.
@@ -47,19 +48,19 @@ func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (R
 }
 
 // begin begins a message and encodes req.
-func (m *Method[K, Req, Resp]) begin(ctx context.Context, to port.Target, req *Req, answered bool) (*mailbox.Buffer, uint32, error) {
+func (m *Method[K, Req, Resp]) begin(ctx context.Context, to port.Target, req *Req, answered bool) (*codec.Buffer, uint32, error) {
 	buf, id, arrays, err := to.Begin(ctx, m.name, answered)
 	if err != nil {
 		return nil, 0, err
 	}
 	if err := m.req.EncodeArgs(buf, req, arrays); err != nil {
-		mailbox.PutBuffer(buf)
+		codec.PutBuffer(buf)
 		return nil, 0, fmt.Errorf("encoding: %w", err)
 	}
 	return buf, id, nil
 }
 
-func (m *Method[K, Req, Resp]) decode(to port.Target, r *mailbox.Reply, resp *Resp) error {
+func (m *Method[K, Req, Resp]) decode(to port.Target, r *conn.Reply, resp *Resp) error {
 	defer r.Drop()
 	if r.Err != nil {
 		return to.RemoteError(m.kind, m.name, r.Err)
@@ -71,11 +72,11 @@ func (m *Method[K, Req, Resp]) decode(to port.Target, r *mailbox.Reply, resp *Re
 }
 
 // decode decodes what was received: it is the caller's.
-func decode[T any](to port.Target, codec *mailbox.Codec[T], raw []byte, segments []*shm.Segment, v *T) error {
-	src := mailbox.GetSource()
-	defer mailbox.PutSource(src)
+func decode[T any](to port.Target, coding *codec.Codec[T], raw []byte, segments []*shm.Segment, v *T) error {
+	src := codec.GetSource()
+	defer codec.PutSource(src)
 	src.B, src.Segments, src.Context = raw, segments, to.System()
-	err := codec.Decode(src, v)
+	err := coding.Decode(src, v)
 	if err != nil {
 		src.AutoRelease()
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Ref is a reference to an actor of kind K: a path that follows restarts, or
@@ -153,7 +153,7 @@ func (a *address) decode(dec *msgpack.Decoder) error {
 			return fmt.Errorf("reference to %s: %w", s[0], err)
 		}
 	}
-	if src, ok := dec.Buffered().(*mailbox.Source); ok {
+	if src, ok := dec.Buffered().(*codec.Source); ok {
 		if sys, ok := src.Context.(port.System); ok {
 			a.to = sys.Target(s[0], s[1])
 			return nil

@@ -1,9 +1,9 @@
 package actor
 
 import (
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/seal"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Role is an actor to be run: a kind and its constructor's arguments. It is
@@ -15,8 +15,8 @@ type Role struct{ role port.Role }
 // starts every incarnation from the encoded form: the caller may change what
 // args refers to as soon as the child is checked.
 func (k *Kind[K, A]) With(args A) Role {
-	return Role{port.Role{Kind: k.kind, Args: args, Encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, args, false)
+	return Role{port.Role{Kind: k.kind, Args: args, Encode: func(b *codec.Buffer) error {
+		return codec.EncodeArgs(b, args, false)
 	}}}
 }
 

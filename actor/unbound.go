@@ -5,8 +5,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // unbound is what a reference refers to that no system has seen: it was decoded
@@ -18,23 +19,23 @@ func (u unbound) Path() string        { return u.path }
 func (u unbound) Kind() string        { return u.kind }
 func (u unbound) System() port.System { return nil }
 
-func (u unbound) Begin(context.Context, string, bool) (*mailbox.Buffer, uint32, bool, error) {
+func (u unbound) Begin(context.Context, string, bool) (*codec.Buffer, uint32, bool, error) {
 	return nil, 0, false, ErrUnbound
 }
 
-func (u unbound) Call(context.Context, string, uint32, *mailbox.Buffer, uuid.UUID) (mailbox.Reply, error) {
-	return mailbox.Reply{}, ErrUnbound
+func (u unbound) Call(context.Context, string, uint32, *codec.Buffer, uuid.UUID) (conn.Reply, error) {
+	return conn.Reply{}, ErrUnbound
 }
 
-func (u unbound) Go(context.Context, string, uint32, *mailbox.Buffer, uuid.UUID) (port.Call, error) {
+func (u unbound) Go(context.Context, string, uint32, *codec.Buffer, uuid.UUID) (port.Call, error) {
 	return nil, ErrUnbound
 }
 
-func (u unbound) Open(context.Context, string, uint32, *mailbox.Buffer, uuid.UUID) (port.Stream, error) {
+func (u unbound) Open(context.Context, string, uint32, *codec.Buffer, uuid.UUID) (port.Stream, error) {
 	return nil, ErrUnbound
 }
 
-func (u unbound) Cast(context.Context, string, *mailbox.Buffer, uuid.UUID, bool) error {
+func (u unbound) Cast(context.Context, string, *codec.Buffer, uuid.UUID, bool) error {
 	return ErrUnbound
 }
 

@@ -8,7 +8,8 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // Kind is the untyped part of a kind of actors: what its frontend declares, and
@@ -22,7 +23,7 @@ type Kind struct {
 
 	Backend *Backend // nil until defined or implemented
 	// External makes the command of another executable that runs the kind; likewise.
-	External func(args *mailbox.Source) (*exec.Cmd, error)
+	External func(args *codec.Source) (*exec.Cmd, error)
 
 	mu      sync.Mutex
 	methods map[string]bool // declared by the frontend
@@ -30,19 +31,19 @@ type Kind struct {
 
 // Backend is what runs in the actor's process.
 type Backend struct {
-	Construct func(ctx context.Context, args *mailbox.Source) (any, error)
+	Construct func(ctx context.Context, args *codec.Source) (any, error)
 	Handlers  map[string]Handler
 }
 
 // Handler decodes the request in src, runs the user's function on the actor's
 // state, and gives its result or its items to inv.
-type Handler func(ctx context.Context, inv Invocation, state any, src *mailbox.Source)
+type Handler func(ctx context.Context, inv Invocation, state any, src *codec.Source)
 
 // Role is a kind with the arguments of its constructor.
 type Role struct {
 	Kind   *Kind
-	Args   any                         // for errors that name a field
-	Encode func(*mailbox.Buffer) error // the argument list
+	Args   any                       // for errors that name a field
+	Encode func(*codec.Buffer) error // the argument list
 }
 
 var registry = struct {
@@ -118,7 +119,7 @@ func (k *Kind) Declare(method string) {
 		k.methods = make(map[string]bool)
 	}
 	k.methods[method] = true
-	mailbox.Intern(method)
+	wire.Intern(method)
 }
 
 // Bind gives a method its handler. It is called during initialization, before
@@ -141,7 +142,7 @@ func (k *Kind) Implement(b *Backend) {
 }
 
 // ImplementExternal says that another executable runs the kind.
-func (k *Kind) ImplementExternal(command func(args *mailbox.Source) (*exec.Cmd, error)) {
+func (k *Kind) ImplementExternal(command func(args *codec.Source) (*exec.Cmd, error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.once()

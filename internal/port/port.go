@@ -9,7 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // EnvActor tells a process that it is an actor: its value is the system's id.
@@ -82,15 +83,15 @@ type Target interface {
 
 	// Begin returns a buffer with the head of a message, the message's id if it is
 	// answered, and whether structs may travel as arrays. It fails if ctx has ended.
-	Begin(ctx context.Context, method string, answered bool) (buf *mailbox.Buffer, id uint32, arrays bool, err error)
+	Begin(ctx context.Context, method string, answered bool) (buf *codec.Buffer, id uint32, arrays bool, err error)
 	// Call sends the message and waits for the reply, until ctx ends.
-	Call(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (mailbox.Reply, error)
+	Call(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (conn.Reply, error)
 	// Go sends the message; the reply is awaited with the Call.
-	Go(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (Call, error)
+	Go(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (Call, error)
 	// Open sends the message; a sequence of items is awaited.
-	Open(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (Stream, error)
+	Open(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (Stream, error)
 	// Cast sends the message, waiting for room until ctx ends, unless try.
-	Cast(ctx context.Context, method string, buf *mailbox.Buffer, pin uuid.UUID, try bool) error
+	Cast(ctx context.Context, method string, buf *codec.Buffer, pin uuid.UUID, try bool) error
 
 	// RemoteError decodes a handler's error.
 	RemoteError(k *Kind, method string, raw []byte) error
@@ -101,7 +102,7 @@ type Target interface {
 // Call is a request whose reply is awaited.
 type Call interface {
 	// Wait waits for the reply until ctx ends. It is called once.
-	Wait(ctx context.Context) (mailbox.Reply, error)
+	Wait(ctx context.Context) (conn.Reply, error)
 	// Waits notes that the handler that made the call waits for it now, until
 	// the function returned is called.
 	Waits() (done func())
@@ -110,7 +111,7 @@ type Call interface {
 // Stream is a request that is answered by a sequence of items.
 type Stream interface {
 	// Next returns the next item, encoded, with what came with it: nil at the end.
-	Next(ctx context.Context) (value []byte, m *mailbox.Incoming, err error)
+	Next(ctx context.Context) (value []byte, m *conn.Incoming, err error)
 	// Taken tells the writer, from time to time, that the reader took an item.
 	Taken()
 	// End returns how the stream ended, after Next has returned nil: with an
@@ -137,10 +138,10 @@ type Invocation interface {
 	// Reply takes the one reply that a request may have: ok is false if it was
 	// taken before. buf has the head of the response, and takes the result; it is
 	// nil if none is awaited.
-	Reply() (buf *mailbox.Buffer, arrays, ok bool)
+	Reply() (buf *codec.Buffer, arrays, ok bool)
 	// Answer sends the reply that Reply returned, or what kept it from being
 	// encoded.
-	Answer(buf *mailbox.Buffer, err error)
+	Answer(buf *codec.Buffer, err error)
 	// Fail answers with an error, unless there was a reply: it is false then.
 	Fail(err error) bool
 	// Later has the reply outlive the handler.
@@ -148,10 +149,10 @@ type Invocation interface {
 
 	// Item returns the buffer for the next item of a stream, after waiting for
 	// the reader's credit. ok is false when the reader has left.
-	Item() (buf *mailbox.Buffer, arrays, ok bool)
+	Item() (buf *codec.Buffer, arrays, ok bool)
 	// Emit sends the item, or ends the stream with what kept it from being
 	// encoded.
-	Emit(buf *mailbox.Buffer, err error) (ok bool)
+	Emit(buf *codec.Buffer, err error) (ok bool)
 }
 
 // ContextError is ctx's error together with its cause, if that says more.

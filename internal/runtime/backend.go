@@ -4,7 +4,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // backend is what an incarnation exists as: a process of this program, a process
@@ -31,7 +31,7 @@ type backend interface {
 	// remote reports whether paths below it are another process's concern; peer
 	// is who can be asked about them, or nil.
 	remote() bool
-	peer() *mailbox.Peer
+	peer() *conn.Peer
 
 	pid() int
 	// tail returns the last lines that it printed.

@@ -9,8 +9,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // foreignBackend is an incarnation in a process of another program. It may speak
@@ -82,7 +83,7 @@ func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool,
 	return true, nil
 }
 
-func (b *foreignBackend) peer() *mailbox.Peer {
+func (b *foreignBackend) peer() *conn.Peer {
 	if b.plain.Load() {
 		return nil
 	}
@@ -123,7 +124,7 @@ func (b *foreignBackend) written() {
 // encodeError is words alone in plain mode.
 func (b *foreignBackend) encodeError(err error) []byte {
 	if b.plain.Load() {
-		return mailbox.EncodeControl(err.Error())
+		return codec.EncodeControl(err.Error())
 	}
 	return b.processBackend.encodeError(err)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -23,7 +24,7 @@ type hosted struct {
 
 func (b hosted) accuse(error)                     {} // it is this very code
 func (b hosted) remote() bool                     { return false }
-func (b hosted) peer() *mailbox.Peer              { return nil }
+func (b hosted) peer() *conn.Peer                 { return nil }
 func (b hosted) tail() (stdout, stderr []string)  { return nil, nil }
 func (b hosted) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
 func (b hosted) offer(from string) (*os.File, error) {
@@ -142,7 +143,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err == nil {
 		err = h.accept(lane, from, nil)
 	}
@@ -161,7 +162,7 @@ func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
 	l.inc, l.pid, l.marks, l.same, l.inst, l.capacity, l.capBytes = h.incarnation, i.PID(), marks, true, i, h.capacity, h.capBytes
 	opts := h.sys.peerOptions()
 	opts.Local = true
-	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)
+	l.peer = conn.NewPeer(near, &linkHandler{c: c, l: l}, opts)
 	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
 		near.Close()
 		return nil, err

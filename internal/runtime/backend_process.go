@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -22,7 +24,7 @@ type processBackend struct {
 
 	mu       sync.Mutex
 	proc     *process.Process
-	conn     *mailbox.Peer
+	conn     *conn.Peer
 	server   *controlServer
 	requests *requestQueue
 	link     *link   // the connection as a link: the first sender here uses it
@@ -68,7 +70,7 @@ func (b *processBackend) pid() int {
 
 func (b *processBackend) remote() bool { return true }
 
-func (b *processBackend) peer() *mailbox.Peer {
+func (b *processBackend) peer() *conn.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.conn
@@ -168,7 +170,7 @@ func (b *processBackend) offer(from string) (*os.File, error) {
 	defer receiver.Close()
 	token, err := conn.SendFile(receiver)
 	if err == nil {
-		err = conn.Notify(ctlLink, mailbox.ControlParams(linkOrder{Token: token, From: from}))
+		err = conn.Notify(ctlLink, codec.ControlParams(linkOrder{Token: token, From: from}))
 	}
 	if err != nil {
 		sender.Close()
@@ -182,7 +184,7 @@ func (b *processBackend) offer(from string) (*os.File, error) {
 
 // asks notes that the process is asked to stop, and returns the connection, if
 // there is one: run looks before it starts.
-func (b *processBackend) asks() *mailbox.Peer {
+func (b *processBackend) asks() *conn.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.facts.asked = true
@@ -192,7 +194,7 @@ func (b *processBackend) asks() *mailbox.Peer {
 func (b *processBackend) askStop(timeout time.Duration) {
 	if conn := b.asks(); conn != nil {
 		conn.Recall()
-		_ = conn.Notify(ctlStop, mailbox.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
+		_ = conn.Notify(ctlStop, codec.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
 	}
 }
 

@@ -4,16 +4,17 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // processHandler is what arrives from the process.
 type processHandler processBackend
 
 // Message is what the process itself asks for.
-func (p *processHandler) Message(m *mailbox.Incoming) { p.requests.put(m) }
+func (p *processHandler) Message(m *conn.Incoming) { p.requests.put(m) }
 
-func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
+func (p *processHandler) Reply(id uint32, r conn.Reply) {
 	p.mu.Lock()
 	c := p.sender
 	p.mu.Unlock()
@@ -24,7 +25,7 @@ func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
 	c.reply(p.conn, id, r)
 }
 
-func (p *processHandler) Control(m *mailbox.Incoming) {
+func (p *processHandler) Control(m *conn.Incoming) {
 	p.mu.Lock()
 	c, l := p.sender, p.link
 	p.mu.Unlock()
@@ -39,9 +40,9 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 }
 
 // selfReported takes what the actor itself says of its end.
-func (b *processBackend) selfReported(m *mailbox.Incoming) {
+func (b *processBackend) selfReported(m *conn.Incoming) {
 	var w wireExit
-	if mailbox.DecodeControl(m.Params, &w) == nil {
+	if codec.DecodeControl(m.Params, &w) == nil {
 		b.say(w.exit())
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -40,7 +40,7 @@ func (b *processBackend) spawn() error {
 		ours.Close()
 		return err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount),
+	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
 		transport.WithDrained(b.program.written))
 	if err != nil {
 		_ = proc.Kill()
@@ -49,7 +49,7 @@ func (b *processBackend) spawn() error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = mailbox.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -77,7 +78,7 @@ func (b *processBackend) watch(interval time.Duration) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(b.i.sys.ctx, interval)
-		r, err := request(ctx, b.conn, ctlPing, mailbox.Params())
+		r, err := request(ctx, b.conn, ctlPing, codec.Params())
 		r.Drop()
 		late := ctx.Err() == context.DeadlineExceeded
 		cancel()
@@ -106,7 +107,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 		}
 	}
 	order := startOrder{Kind: i.kind.Name, Path: i.path, Incarnation: i.incarnation.String(), Number: i.number,
-		Args: args.bytes, Segments: mailbox.SegmentIDs(nil, args.segments), Capacity: i.settings.Mailbox.Messages, Bytes: i.settings.Mailbox.Bytes,
+		Args: args.bytes, Segments: conn.SegmentIDs(nil, args.segments), Capacity: i.settings.Mailbox.Messages, Bytes: i.settings.Mailbox.Bytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
 		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, StopTimeout: int64(stopTimeout(i.settings))}

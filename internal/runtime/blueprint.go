@@ -7,8 +7,9 @@ import (
 	"strconv"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -38,7 +39,7 @@ func NewBlueprint(role actor.Role, s Settings, maxMessage int) (Blueprint, error
 		errs = append(errs, fmt.Errorf("kind %q is another executable and cannot run in-process", r.Kind.Name))
 	}
 	if maxMessage == 0 {
-		maxMessage = mailbox.DefaultMaxMessage
+		maxMessage = wire.DefaultMaxMessage
 	}
 	args, err := encodeArguments(r, maxMessage)
 	if err = errors.Join(append(errs, err)...); err != nil {
@@ -66,7 +67,7 @@ type arguments struct {
 }
 
 func encodeArguments(r port.Role, maxMessage int) (*arguments, error) {
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+	buf := &codec.Buffer{Limits: wire.Limits{Bytes: maxMessage}}
 	if err := r.Encode(buf); err != nil {
 		buf.Reset()
 		if field := faultyField(reflect.ValueOf(r.Args), maxMessage, 0); field != "" {
@@ -113,9 +114,9 @@ func faultyField(v reflect.Value, maxMessage, depth int) string {
 		if !part.CanInterface() {
 			return "", false
 		}
-		buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: maxMessage}}
+		buf := &codec.Buffer{Limits: wire.Limits{Bytes: maxMessage}}
 		defer buf.Reset()
-		if mailbox.Encode(buf, part.Interface(), false) == nil {
+		if codec.Encode(buf, part.Interface(), false) == nil {
 			return "", false
 		}
 		inner := faultyField(part, maxMessage, depth+1)

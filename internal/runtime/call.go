@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -17,25 +18,25 @@ type call struct {
 	begun bool             // likewise
 	items *itemQueue       // of a stream
 
-	wait mailbox.Waiter
+	wait conn.Waiter
 	over atomic.Bool   // res is there
 	done chan struct{} // has a token from then on
 	res  callResult
 	from *sender
 
-	peer    *mailbox.Peer // that it was first sent by, if it was sent at once
-	reading atomic.Bool   // the caller reads the connection itself
-	inv     *invocation   // that made it, of one that is awaited later
+	peer    *conn.Peer  // that it was first sent by, if it was sent at once
+	reading atomic.Bool // the caller reads the connection itself
+	inv     *invocation // that made it, of one that is awaited later
 }
 
 type callResult struct {
-	reply mailbox.Reply
+	reply conn.Reply
 	err   error
 }
 
 var calls = sync.Pool{New: func() any {
 	c := &call{done: make(chan struct{}, 1)}
-	c.wait = mailbox.Waiter{For: c, Changed: c.done}
+	c.wait = conn.Waiter{For: c, Changed: c.done}
 	return c
 }}
 
@@ -126,7 +127,7 @@ func appendChain(chain []uint64, ctx context.Context) []uint64 {
 }
 
 // Wait implements [port.Call].
-func (c *call) Wait(ctx context.Context) (mailbox.Reply, error) { return c.from.await(ctx, c) }
+func (c *call) Wait(ctx context.Context) (conn.Reply, error) { return c.from.await(ctx, c) }
 
 // Waits implements [port.Call].
 func (c *call) Waits() (done func()) {

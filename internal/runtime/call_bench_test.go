@@ -14,7 +14,10 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -135,7 +138,7 @@ type atOnce struct {
 	done chan struct{}
 }
 
-func (a *atOnce) Message(m *mailbox.Incoming) {
+func (a *atOnce) Message(m *conn.Incoming) {
 	m.From = a.receiver
 	inv := a.h.begin(0, m)
 	inv.handle(m)
@@ -152,20 +155,20 @@ func BenchmarkHandle(b *testing.B) {
 	h.state = &benchActor{}
 	run := func(name, method string, v any, call bool, deadline time.Duration) {
 		b.Run(name, func(b *testing.B) {
-			buf := &mailbox.Buffer{B: mailbox.AppendNotifyHead(nil, method)}
+			buf := &codec.Buffer{B: wire.AppendNotifyHead(nil, method)}
 			if call {
-				buf.B = mailbox.AppendRequestHead(nil, 7, method)
+				buf.B = wire.AppendRequestHead(nil, 7, method)
 			}
-			if err := mailbox.EncodeArgs(buf, v, true); err != nil {
+			if err := codec.EncodeArgs(buf, v, true); err != nil {
 				b.Fatal(err)
 			}
 			if deadline != 0 {
-				meta := mailbox.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
-				buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+				meta := wire.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
+				buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 			}
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = mailbox.NewPeer(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
+			side.peer = conn.NewPeer(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -227,20 +230,20 @@ func BenchmarkHandleArray(b *testing.B) {
 	for _, arrays := range []bool{true, false} {
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			var lane kept
-			from := mailbox.NewPeer(&lane, nil, sys.peerOptions())
-			buf := &mailbox.Buffer{B: mailbox.AppendRequestHead(nil, 7, "look")}
-			if err := mailbox.EncodeArgs(buf, &block, arrays); err != nil {
+			from := conn.NewPeer(&lane, nil, sys.peerOptions())
+			buf := &codec.Buffer{B: wire.AppendRequestHead(nil, 7, "look")}
+			if err := codec.EncodeArgs(buf, &block, arrays); err != nil {
 				b.Fatal(err)
 			}
 			defer buf.Reset()
-			buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)})
+			buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)})
 			if err := from.Send(buf.B, buf.Segments); err != nil {
 				b.Fatal(err)
 			}
 			n := len(lane.taken) - 1
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = mailbox.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			side.peer = conn.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -250,12 +253,12 @@ func BenchmarkHandleArray(b *testing.B) {
 }
 
 var (
-	words mailbox.Codec[benchWord]
-	looks mailbox.Codec[benchBlock]
+	words codec.Codec[benchWord]
+	looks codec.Codec[benchBlock]
 )
 
 // benchMessage makes a message as a frontend does.
-func benchMessage[T any](ctx context.Context, c *sender, method string, codec *mailbox.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
+func benchMessage[T any](ctx context.Context, c *sender, method string, codec *codec.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
 	buf, id, arrays, err := c.to.Begin(ctx, method, answered)
 	if err == nil {
 		err = codec.EncodeArgs(buf, v, arrays)
@@ -278,7 +281,7 @@ func BenchmarkSendArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		c.arrays.Store(arrays)
-		peer := mailbox.NewPeer(nowhere{}, nil, sys.peerOptions())
+		peer := conn.NewPeer(nowhere{}, nil, sys.peerOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

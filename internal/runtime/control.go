@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // Control methods between two processes of one system: each has its row in
@@ -55,11 +56,11 @@ type control struct {
 	way     direction
 	request bool // it is answered; others are notifications
 
-	child    func(*child, *mailbox.Incoming)          // an actor's process, from its parent
-	receiver func(*receiver, *mailbox.Incoming) error // the receiver of a link
-	sender   func(*link, *sender, *mailbox.Incoming)  // the sender of a link
-	parent   func(*processBackend, *mailbox.Incoming) // the parent, from an actor's process
-	server   func(*controlServer, *mailbox.Incoming)  // either
+	child    func(*child, *conn.Incoming)          // an actor's process, from its parent
+	receiver func(*receiver, *conn.Incoming) error // the receiver of a link
+	sender   func(*link, *sender, *conn.Incoming)  // the sender of a link
+	parent   func(*processBackend, *conn.Incoming) // the parent, from an actor's process
+	server   func(*controlServer, *conn.Incoming)  // either
 }
 
 // controls are all control methods. (They are set by init, because handlers send
@@ -95,18 +96,18 @@ func init() {
 		ctlLook:   {args: numbers{}, way: along, receiver: (*receiver).look},           // does what waits in the ring wait for ever?
 	}
 	for method := range controls {
-		mailbox.Intern(method)
+		wire.Intern(method)
 	}
 }
 
 // unknownControl is the answer to a control request that no handler takes.
-func unknownControl(p *mailbox.Peer, m *mailbox.Incoming) {
+func unknownControl(p *conn.Peer, m *conn.Incoming) {
 	if m.Call {
 		refuseControl(p, m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
 	}
 }
 
 // refuseControl answers a control request with an error.
-func refuseControl(p *mailbox.Peer, id uint64, err error) {
+func refuseControl(p *conn.Peer, id uint64, err error) {
 	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // controlServer answers the control requests of a process below us, or of the
@@ -13,7 +15,7 @@ import (
 // a goroutine, and their number is bounded.
 type controlServer struct {
 	sys  *System
-	peer *mailbox.Peer
+	peer *conn.Peer
 
 	mu     sync.Mutex
 	open   map[uint64]context.CancelFunc
@@ -23,11 +25,11 @@ type controlServer struct {
 // maxRequests bounds the control requests of one process that wait here.
 const maxRequests = 4096
 
-func newControlServer(sys *System, peer *mailbox.Peer) *controlServer {
+func newControlServer(sys *System, peer *conn.Peer) *controlServer {
 	return &controlServer{sys: sys, peer: peer, open: make(map[uint64]context.CancelFunc)}
 }
 
-func (s *controlServer) serve(m *mailbox.Incoming) {
+func (s *controlServer) serve(m *conn.Incoming) {
 	if h := controls[m.Method]; h.server != nil {
 		h.server(s, m)
 	} else {
@@ -35,7 +37,7 @@ func (s *controlServer) serve(m *mailbox.Incoming) {
 	}
 }
 
-func (s *controlServer) introduce(m *mailbox.Incoming) {
+func (s *controlServer) introduce(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o introduceOrder) (any, error) {
 		f, in, err := s.sys.offer(ctx, o)
 		if err != nil {
@@ -47,21 +49,21 @@ func (s *controlServer) introduce(m *mailbox.Incoming) {
 	})
 }
 
-func (s *controlServer) report(m *mailbox.Incoming) {
+func (s *controlServer) report(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o reportOrder) (any, error) {
 		d, err := s.sys.lookupExit(ctx, o)
 		return toWireDown(d, 0), err
 	})
 }
 
-func (s *controlServer) watch(m *mailbox.Incoming) {
+func (s *controlServer) watch(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o watchOrder) (any, error) { return s.sys.watch(ctx, o) })
 }
 
 // abandon ends the work for a request whose asker has given up.
-func (s *controlServer) abandon(m *mailbox.Incoming) {
+func (s *controlServer) abandon(m *conn.Incoming) {
 	var id uint64
-	if mailbox.DecodeParams(m.Params, &id) != nil {
+	if codec.DecodeParams(m.Params, &id) != nil {
 		return
 	}
 	s.mu.Lock()
@@ -72,22 +74,22 @@ func (s *controlServer) abandon(m *mailbox.Incoming) {
 	}
 }
 
-func (s *controlServer) event(m *mailbox.Incoming) {
+func (s *controlServer) event(m *conn.Incoming) {
 	var w wireEvent
-	if mailbox.DecodeControl(m.Params, &w) == nil {
+	if codec.DecodeControl(m.Params, &w) == nil {
 		s.sys.Emit(w.event())
 	}
 }
 
-func (s *controlServer) log(m *mailbox.Incoming) { s.sys.logRecord(m.Params) }
+func (s *controlServer) log(m *conn.Incoming) { s.sys.logRecord(m.Params) }
 
 // answer has f answer the request, in a goroutine of its own.
-func answer[T any](s *controlServer, m *mailbox.Incoming, f func(context.Context, T) (any, error)) {
+func answer[T any](s *controlServer, m *conn.Incoming, f func(context.Context, T) (any, error)) {
 	if !m.Call {
 		return
 	}
 	var order T
-	if err := mailbox.DecodeControl(m.Params, &order); err != nil {
+	if err := codec.DecodeControl(m.Params, &order); err != nil {
 		refuseControl(s.peer, m.ID, err)
 		return
 	}
@@ -114,7 +116,7 @@ func answer[T any](s *controlServer, m *mailbox.Incoming, f func(context.Context
 			refuseControl(s.peer, id, err)
 			return
 		}
-		_ = s.peer.Respond(id, nil, mailbox.EncodeControl(result), nil)
+		_ = s.peer.Respond(id, nil, codec.EncodeControl(result), nil)
 	})
 }
 
@@ -130,11 +132,11 @@ func (s *controlServer) close() {
 // checkHello reads what a peer says of itself.
 func (s *System) checkHello(params []byte) (hello, error) {
 	var h hello
-	if err := mailbox.ReadParams(params, take(&h)); err != nil {
+	if err := wire.ReadParams(params, take(&h)); err != nil {
 		return h, err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {
-		return h, fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+		return h, fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
 	return h, nil
 }

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // ofConnection are the control methods of package mailbox.
@@ -109,7 +110,7 @@ func TestFieldsTravel(t *testing.T) {
 	h := hello{1, 2, "b", "s", 3, -4, []string{"x", "y"}, 5, 6, 7}
 	o := startOrder{"k", "/p", "i", 1, []byte{0x91, 5}, 2, 3, 4, 5, 6, -7, 8, -9, -10, "prog", "/f", true, []uint64{1, 2}}
 	for _, c := range []struct{ from, to visited }{{&h, new(hello)}, {&o, new(startOrder)}} {
-		if err := mailbox.ReadParams(mapOf(c.from).Params(), take(c.to)); err != nil || !reflect.DeepEqual(c.from, c.to) {
+		if err := wire.ReadParams(mapOf(c.from).Params(), take(c.to)); err != nil || !reflect.DeepEqual(c.from, c.to) {
 			t.Errorf("%+v became %+v (%v)", c.from, c.to, err)
 		}
 	}
@@ -119,13 +120,13 @@ func TestFieldsTravel(t *testing.T) {
 func TestExitStatusTravels(t *testing.T) {
 	x := endedItself(os.ErrNotExist)
 	x.Code, x.Signal, x.Stdout, x.Stderr = 1, 9, []string{"out"}, []string{"err"}
-	raw := mailbox.ControlParams(toWireExit(x, 0))
+	raw := codec.ControlParams(toWireExit(x, 0))
 	var m map[string]any
-	if err := mailbox.DecodeControl(raw, &m); err != nil || len(m) != 6 || m["err"] == nil {
+	if err := codec.DecodeControl(raw, &m); err != nil || len(m) != 6 || m["err"] == nil {
 		t.Errorf("on the wire %v (%v)", m, err)
 	}
 	var w wireExit
-	if err := mailbox.DecodeControl(raw, &w); err != nil {
+	if err := codec.DecodeControl(raw, &w); err != nil {
 		t.Fatal(err)
 	}
 	got := w.exit()

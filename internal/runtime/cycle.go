@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // Calls that cross (a calls b while b calls a, from handlers that know nothing
@@ -115,7 +115,7 @@ func (c *sender) probe(call *call, p probe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlProbe, mailbox.ControlParams(p))
+		c.link.tell(ctlProbe, codec.ControlParams(p))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // PathState is what senders are told about a path.
@@ -236,7 +236,7 @@ func parentPath(path string) string {
 // route is who can answer for a path: an instance here, or another process.
 type route struct {
 	inst *Instance
-	peer *mailbox.Peer
+	peer *conn.Peer
 }
 
 // route waits until it is decided who answers for path, or that no process will.

@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // visitor is what is done to each field of a struct that travels as a map.
@@ -20,18 +20,18 @@ type visitor interface {
 type visited interface{ fields(v visitor) }
 
 // mapOf encodes a struct. Zero values are left out.
-func mapOf(s visited) *mailbox.Fields {
+func mapOf(s visited) *wire.Fields {
 	var w fieldWriter
 	s.fields(&w)
 	return &w.f
 }
 
 // take returns what decodes a map into a struct, field by field.
-func take(s visited) func(key string, f *mailbox.Field) {
-	return func(key string, f *mailbox.Field) { s.fields(&fieldReader{key, f}) }
+func take(s visited) func(key string, f *wire.Field) {
+	return func(key string, f *wire.Field) { s.fields(&fieldReader{key, f}) }
 }
 
-type fieldWriter struct{ f mailbox.Fields }
+type fieldWriter struct{ f wire.Fields }
 
 func (w *fieldWriter) Int(key string, v *int)          { w.f.Int(key, int64(*v)) }
 func (w *fieldWriter) Int64(key string, v *int64)      { w.f.Int(key, *v) }
@@ -45,7 +45,7 @@ func (w *fieldWriter) Raw(key string, v *[]byte)       { w.f.Raw(key, *v) }
 // fieldReader takes the one field that is called key.
 type fieldReader struct {
 	key string
-	f   *mailbox.Field
+	f   *wire.Field
 }
 
 func field[T any](r *fieldReader, key string, v *T, take func() T) {

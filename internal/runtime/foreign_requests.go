@@ -6,7 +6,8 @@ import (
 	"sync"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // maxPeerRequests bounds the requests of one process that wait here.
@@ -19,7 +20,7 @@ type requestQueue struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	waiting []*mailbox.Incoming
+	waiting []*conn.Incoming
 	running bool
 	ended   bool
 }
@@ -31,7 +32,7 @@ func newRequestQueue(b *processBackend) *requestQueue {
 }
 
 // put takes a request; too many at once are refused.
-func (q *requestQueue) put(m *mailbox.Incoming) {
+func (q *requestQueue) put(m *conn.Incoming) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -50,7 +51,7 @@ func (q *requestQueue) put(m *mailbox.Incoming) {
 	}
 }
 
-func (q *requestQueue) refuse(m *mailbox.Incoming, err error) {
+func (q *requestQueue) refuse(m *conn.Incoming, err error) {
 	defer m.Drop()
 	if m.Call {
 		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)
@@ -72,10 +73,10 @@ func (q *requestQueue) serve() {
 	}
 }
 
-func (q *requestQueue) answer(m *mailbox.Incoming) {
+func (q *requestQueue) answer(m *conn.Incoming) {
 	defer m.Drop()
 	var params []any
-	result, err := any(nil), mailbox.Decode(newSource(m.Params, m.Segments, q.b.i.sys), &params)
+	result, err := any(nil), codec.Decode(newSource(m.Params, m.Segments, q.b.i.sys), &params)
 	if err == nil {
 		result, err = q.b.i.kind.Requests(q.ctx, q.b.i.path, m.Method, params, m.Call)
 	}
@@ -83,9 +84,9 @@ func (q *requestQueue) answer(m *mailbox.Incoming) {
 		return
 	}
 	buf := q.b.i.sys.buffer()
-	defer mailbox.PutBuffer(buf)
+	defer codec.PutBuffer(buf)
 	if err == nil {
-		err = mailbox.Encode(buf, result, false)
+		err = codec.Encode(buf, result, false)
 	}
 	if err != nil {
 		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)

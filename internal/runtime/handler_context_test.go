@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // twin is a handlerContext beside what it stands for.
@@ -31,7 +31,7 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	w := &twin{t: t}
 	var actor context.Context
 	actor, w.stop = context.WithCancelCause(context.Background())
-	inv := &invocation{h: &host{path: "/twin", ctx: actor}, m: &mailbox.Incoming{}}
+	inv := &invocation{h: &host{path: "/twin", ctx: actor}, m: &conn.Incoming{}}
 	inv.ctx.inv = inv
 	w.lazy = &inv.ctx
 	ctx, cancel := context.WithCancelCause(context.WithValue(actor, port.ContextKey{}, inv))

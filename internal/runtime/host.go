@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -34,7 +35,7 @@ type host struct {
 
 	workers sync.WaitGroup
 	active  []atomic.Pointer[invocation] // by slot
-	sources []*mailbox.Source            // by slot: what it decodes from
+	sources []*codec.Source              // by slot: what it decodes from
 
 	mu       sync.Mutex
 	late     map[callKey]*invocation // calls whose handlers have returned and who answer later
@@ -70,14 +71,14 @@ func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, c
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), port.ContextKey{}, h))
 	h.ctx, h.cancel = ctx, cancel
 	h.active = make([]atomic.Pointer[invocation], kind.Concurrent)
-	h.sources = make([]*mailbox.Source, kind.Concurrent)
+	h.sources = make([]*codec.Source, kind.Concurrent)
 	return h
 }
 
 // run is the whole life: construct, serve, end. ready is called once with the
 // outcome of the start. The report is in h.exit when run returns; the links
 // still stand, so that the caller of run can report over them.
-func (h *host) run(args *mailbox.Source, ready func(error)) {
+func (h *host) run(args *codec.Source, ready func(error)) {
 	defer close(h.ended)
 	defer h.inbox.CloseBell()
 	defer args.AutoRelease() // what the constructor was given lives as long as the actor
@@ -126,7 +127,7 @@ func (h *host) neverStarted(err error) {
 	h.finish(x)
 }
 
-func (h *host) construct(args *mailbox.Source) (state any, err error) {
+func (h *host) construct(args *codec.Source) (state any, err error) {
 	done := make(chan struct{})
 	go func() {
 		returned := false

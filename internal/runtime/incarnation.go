@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // Instance is one incarnation of an actor, seen by the process that launched
@@ -303,7 +303,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 // answer for what lies below it.
 func (i *Instance) remote() bool { return i.backend.remote() }
 
-func (i *Instance) peer() *mailbox.Peer { return i.backend.peer() }
+func (i *Instance) peer() *conn.Peer { return i.backend.peer() }
 
 // title is what people see in a process list.
 func (i *Instance) title() string {

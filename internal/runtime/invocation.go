@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // invocation is one message in a handler's hands. Its ctx may be kept by the
@@ -18,12 +19,12 @@ import (
 type invocation struct {
 	h       *host
 	link    *receiver
-	m       *mailbox.Incoming // until it is over
+	m       *conn.Incoming // until it is over
 	id      uint64
 	chain   []uint64
 	few     [4]uint64 // of a short chain
 	ctx     handlerContext
-	src     *mailbox.Source
+	src     *codec.Source
 	credit  chan uint64 // of a stream: items the reader takes on
 	window  int         // of a stream: items that the reader takes now
 	method  string
@@ -59,7 +60,7 @@ func (h *host) work(slot int) {
 	defer func() { h.leave(returned, h.workers.Done) }()
 	defer h.guard(nil)()
 	var inv *invocation
-	begin := func(m *mailbox.Incoming) {
+	begin := func(m *conn.Incoming) {
 		inv = h.begin(slot, m)
 	}
 	for {
@@ -82,7 +83,7 @@ func (h *host) work(slot int) {
 
 // begin enters an invocation. The inbox is locked: what it decides is decided
 // before anything else is begun.
-func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
+func (h *host) begin(slot int, m *conn.Incoming) *invocation {
 	inv := &invocation{h: h, link: m.From.(*receiver), m: m, id: invocationIDs.Add(1),
 		method: m.Method, isCall: m.Call, request: m.ID, window: m.Meta.Window, trace: m.Meta.Trace}
 	inv.chain = append(inv.few[:0], m.Meta.Chain...)
@@ -91,7 +92,7 @@ func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 		inv.credit = make(chan uint64, 64)
 	}
 	if inv.src = h.sources[slot]; inv.src == nil {
-		inv.src = mailbox.GetSource()
+		inv.src = codec.GetSource()
 		inv.src.Context = h.sys
 		h.sources[slot] = inv.src
 	}
@@ -173,7 +174,7 @@ func (inv *invocation) done() {
 	inv.m.Recycle()
 }
 
-func (inv *invocation) handle(m *mailbox.Incoming) {
+func (inv *invocation) handle(m *conn.Incoming) {
 	h := inv.h
 	if m.Err != nil {
 		inv.Fail(m.Err)
@@ -202,7 +203,7 @@ func (inv *invocation) Actor() port.Actor { return inv.h }
 func (inv *invocation) take() bool { return inv.set(invReplied)&invReplied == 0 }
 
 // Reply implements [port.Invocation].
-func (inv *invocation) Reply() (buf *mailbox.Buffer, arrays, ok bool) {
+func (inv *invocation) Reply() (buf *codec.Buffer, arrays, ok bool) {
 	if !inv.take() {
 		return nil, false, false
 	}
@@ -210,12 +211,12 @@ func (inv *invocation) Reply() (buf *mailbox.Buffer, arrays, ok bool) {
 		return nil, false, true
 	}
 	buf = inv.h.sys.buffer()
-	buf.B = mailbox.AppendResultHead(buf.B, inv.request)
+	buf.B = conn.AppendResultHead(buf.B, inv.request)
 	return buf, inv.link.arrays(), true
 }
 
 // Answer implements [port.Invocation].
-func (inv *invocation) Answer(buf *mailbox.Buffer, err error) {
+func (inv *invocation) Answer(buf *codec.Buffer, err error) {
 	if buf != nil {
 		if max := inv.h.sys.opts.MaxMessage; err == nil && len(buf.B) > max {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), max, actor.ErrTooLarge)
@@ -226,7 +227,7 @@ func (inv *invocation) Answer(buf *mailbox.Buffer, err error) {
 			inv.link.result(inv.request, buf)
 		}
 		buf.AutoRelease()
-		mailbox.PutBuffer(buf)
+		codec.PutBuffer(buf)
 	}
 	inv.answered()
 }
@@ -256,7 +257,7 @@ func (inv *invocation) answered() {
 func (inv *invocation) Later() { inv.set(invLater) }
 
 // Item implements [port.Invocation].
-func (inv *invocation) Item() (buf *mailbox.Buffer, arrays, ok bool) {
+func (inv *invocation) Item() (buf *codec.Buffer, arrays, ok bool) {
 	if inv.ctx.Err() != nil || inv.credit == nil {
 		return nil, false, false // or it was called as an ordinary method, by a foreign peer
 	}
@@ -273,8 +274,8 @@ func (inv *invocation) Item() (buf *mailbox.Buffer, arrays, ok bool) {
 }
 
 // Emit implements [port.Invocation].
-func (inv *invocation) Emit(buf *mailbox.Buffer, err error) bool {
-	defer mailbox.PutBuffer(buf)
+func (inv *invocation) Emit(buf *codec.Buffer, err error) bool {
+	defer codec.PutBuffer(buf)
 	if err == nil {
 		err = inv.link.item(inv.request, buf)
 	}

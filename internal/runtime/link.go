@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -13,7 +15,7 @@ import (
 type link struct {
 	dialect
 
-	peer   *mailbox.Peer
+	peer   *conn.Peer
 	marks  *mailbox.Marks // nil in plain mode
 	inc    actor.Incarnation
 	pid    int
@@ -124,7 +126,7 @@ func (f full) tells(c *sender) bool {
 		c.prune()
 		return false
 	}
-	_ = f.l.peer.Notify(ctlWant, mailbox.Params(begun+(n-begun+1)/2))
+	_ = f.l.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
 	f.l.peer.Recall()
 	return true
 }
@@ -134,7 +136,7 @@ func (f full) tells(c *sender) bool {
 // that tells, too.
 func (f full) wrote(c *sender, m *mailbox.Message) {
 	if len(m.Segments) > 0 && !m.Call {
-		_ = f.l.peer.Notify(ctlWant, mailbox.Params(c.out.Sent()))
+		_ = f.l.peer.Notify(ctlWant, codec.Params(c.out.Sent()))
 	}
 }
 

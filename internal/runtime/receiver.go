@@ -6,7 +6,10 @@ import (
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -14,7 +17,7 @@ import (
 // receiver is the receiver's end of a link: it feeds an actor's inbox.
 type receiver struct {
 	h     *host
-	peer  *mailbox.Peer
+	peer  *conn.Peer
 	queue *mailbox.Queue
 	marks *mailbox.Marks
 	from  string
@@ -29,7 +32,7 @@ func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) er
 	l.same.Store(marks != nil) // in memory
 	opts := h.sys.peerOptions()
 	opts.Local = marks != nil
-	l.peer = mailbox.NewPeer(lane, l, opts)
+	l.peer = conn.NewPeer(lane, l, opts)
 	h.mu.Lock()
 	if h.links == nil || h.stopping() {
 		h.mu.Unlock()
@@ -49,7 +52,7 @@ func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) er
 func (l *receiver) open() {
 	l.marks.SetSlots(l.h.kind.Concurrent)
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
-		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
+		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
 	})
 	if l.h.kind.Concurrent == 1 {
 		l.queue.ReadBy(l.peer)
@@ -57,11 +60,11 @@ func (l *receiver) open() {
 }
 
 // welcome answers a sender's hello.
-func (l *receiver) welcome(m *mailbox.Incoming) error {
+func (l *receiver) welcome(m *conn.Incoming) error {
 	s := l.h.sys
 	h, err := s.checkHello(m.Params)
 	if err == nil && l.queue != nil {
-		err = fmt.Errorf("second hello on a link: %w", mailbox.ErrProtocol)
+		err = fmt.Errorf("second hello on a link: %w", wire.ErrProtocol)
 	}
 	var mine *hello
 	if err == nil {
@@ -88,7 +91,7 @@ func (l *receiver) Bell() (*transport.Bell, error) {
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (l *receiver) Ringed(p *mailbox.Peer) { l.queue.Watch(p) }
+func (l *receiver) Ringed(p *conn.Peer) { l.queue.Watch(p) }
 
 func (l *receiver) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -113,10 +116,10 @@ func (l *receiver) refuse(id uint64, errRaw []byte) {
 
 // result answers request id with a result: buf has the response but for its
 // metadata.
-func (l *receiver) result(id uint64, buf *mailbox.Buffer) {
+func (l *receiver) result(id uint64, buf *codec.Buffer) {
 	if len(buf.Segments) > 0 {
 		var ids [4]uint64
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(ids[:0], buf.Segments)})
+		buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(ids[:0], buf.Segments)})
 	}
 	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
 }
@@ -128,21 +131,21 @@ func (l *receiver) unsent(id uint64, err error) {
 	}
 }
 
-func (l *receiver) item(id uint64, buf *mailbox.Buffer) error {
-	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
+func (l *receiver) item(id uint64, buf *codec.Buffer) error {
+	params := codec.ControlParams(itemFrame{ID: id, Value: buf.B})
 	var meta []byte
 	if len(buf.Segments) > 0 {
-		m := mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)}
+		m := wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)}
 		meta = m.Append(nil)
 	}
-	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+	return l.peer.Send(wire.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
 }
 
 // Message puts a user's message in the inbox.
-func (l *receiver) Message(m *mailbox.Incoming) {
+func (l *receiver) Message(m *conn.Incoming) {
 	if l.queue == nil {
 		m.Drop()
-		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, mailbox.ErrProtocol))
+		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, wire.ErrProtocol))
 		return
 	}
 	m.From = l
@@ -191,10 +194,10 @@ func (l *receiver) violation(err error) {
 }
 
 // Reply drops what was not asked for.
-func (l *receiver) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+func (l *receiver) Reply(_ uint32, r conn.Reply) { r.Drop() }
 
 // Control takes what the sender says about its messages.
-func (l *receiver) Control(m *mailbox.Incoming) {
+func (l *receiver) Control(m *conn.Incoming) {
 	h := controls[m.Method]
 	if h.receiver == nil {
 		unknownControl(l.peer, m)
@@ -203,18 +206,18 @@ func (l *receiver) Control(m *mailbox.Incoming) {
 	}
 }
 
-func (l *receiver) want(m *mailbox.Incoming) error {
+func (l *receiver) want(m *conn.Incoming) error {
 	var position uint64
-	err := mailbox.DecodeParams(m.Params, &position)
+	err := codec.DecodeParams(m.Params, &position)
 	if err == nil && l.queue != nil {
 		l.queue.Want(position)
 	}
 	return err
 }
 
-func (l *receiver) cancel(m *mailbox.Incoming) error {
+func (l *receiver) cancel(m *conn.Incoming) error {
 	var id uint64
-	if err := mailbox.DecodeParams(m.Params, &id); err != nil {
+	if err := codec.DecodeParams(m.Params, &id); err != nil {
 		return err
 	}
 	if l.queue != nil && l.queue.Cancel(id) {
@@ -226,9 +229,9 @@ func (l *receiver) cancel(m *mailbox.Incoming) error {
 	return nil
 }
 
-func (l *receiver) more(m *mailbox.Incoming) error {
+func (l *receiver) more(m *conn.Incoming) error {
 	var id, n uint64
-	if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
+	if err := codec.DecodeParams(m.Params, &id, &n); err != nil {
 		return err
 	}
 	if inv := l.h.begun(l, id); inv != nil && inv.credit != nil {
@@ -240,16 +243,16 @@ func (l *receiver) more(m *mailbox.Incoming) error {
 	return nil
 }
 
-func (l *receiver) probe(m *mailbox.Incoming) error {
+func (l *receiver) probe(m *conn.Incoming) error {
 	var p probe
-	err := mailbox.DecodeControl(m.Params, &p)
+	err := codec.DecodeControl(m.Params, &p)
 	if err == nil {
 		l.probed(p)
 	}
 	return err
 }
 
-func (l *receiver) look(*mailbox.Incoming) error {
+func (l *receiver) look(*conn.Incoming) error {
 	if l.h.active[0].Load() != nil && l.h.inbox.HasCall() {
 		l.h.stalled()
 	}

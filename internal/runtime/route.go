@@ -11,8 +11,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -77,13 +80,13 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *sender) (*link, error) {
 	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *sender) (
 	}
 	l := newLink()
 	l.inc, l.pid = inc, in.PID
-	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer = conn.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
 	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
@@ -119,7 +122,7 @@ func (s *System) hello() *hello {
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
 func (s *System) sayHello(ctx context.Context, l *link) error {
-	r, err := requestAnd(ctx, l.peer, ctlHello, mapOf(s.hello()).Params(), func(r *mailbox.Reply) {
+	r, err := requestAnd(ctx, l.peer, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
 		if r.Fault == nil && r.Err == nil {
 			r.Fault = s.greet(l, *r)
 		}
@@ -129,13 +132,13 @@ func (s *System) sayHello(ctx context.Context, l *link) error {
 }
 
 // greet takes the receiver's answer to hello.
-func (s *System) greet(l *link, r mailbox.Reply) error {
+func (s *System) greet(l *link, r conn.Reply) error {
 	var h hello
-	if err := mailbox.ReadFields(r.Result, take(&h)); err != nil {
+	if err := wire.ReadFields(r.Result, take(&h)); err != nil {
 		return err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {
-		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
@@ -163,44 +166,44 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 
 // request sends a control request and waits for the answer. An error that the
 // peer answered is returned as such.
-func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
-	return requestAnd(ctx, p, method, params, func(*mailbox.Reply) {})
+func request(ctx context.Context, p *conn.Peer, method string, params []byte) (conn.Reply, error) {
+	return requestAnd(ctx, p, method, params, func(*conn.Reply) {})
 }
 
 // requestAnd calls read with the answer on the goroutine that reads the
 // connection, before anything else is read.
-func requestAnd(ctx context.Context, p *mailbox.Peer, method string, params []byte, read func(*mailbox.Reply)) (mailbox.Reply, error) {
-	ch := make(chan mailbox.Reply, 1)
-	id := p.Request(method, params, func(r mailbox.Reply) {
+func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
+	ch := make(chan conn.Reply, 1)
+	id := p.Request(method, params, func(r conn.Reply) {
 		read(&r)
 		ch <- r
 	})
-	var r mailbox.Reply
+	var r conn.Reply
 	select {
 	case r = <-ch:
 	case <-ctx.Done():
 		if p.Abandon(id) {
-			_ = p.Notify(ctlAbandon, mailbox.Params(uint64(id)))
-			return mailbox.Reply{}, context.Cause(ctx)
+			_ = p.Notify(ctlAbandon, codec.Params(uint64(id)))
+			return conn.Reply{}, context.Cause(ctx)
 		}
 		r = <-ch // it has just come
 	}
 	if r.Fault != nil {
 		r.Drop()
-		return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
+		return conn.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
 	}
 	return r, nil
 }
 
 var noKind port.Kind
 
-func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introduceOrder) (*os.File, introduction, error) {
+func (s *System) askIntroduction(ctx context.Context, p *conn.Peer, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
-	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlIntroduce, codec.ControlParams(o))
 	if isClosed(err) || isEOF(err) {
 		return nil, in, errRetry // that process is ending: its supervisor decides
 	}
@@ -208,7 +211,7 @@ func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introdu
 		return nil, in, err
 	}
 	defer r.Drop()
-	if err := mailbox.DecodeResult(r.Result, &in); err != nil {
+	if err := codec.DecodeResult(r.Result, &in); err != nil {
 		return nil, in, err
 	}
 	f, err := p.TakeFile(in.Token)
@@ -262,7 +265,7 @@ func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Do
 }
 
 // owner returns the process that supervises path, if it is not this one.
-func (s *System) owner(path string) *mailbox.Peer {
+func (s *System) owner(path string) *conn.Peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {
@@ -282,13 +285,13 @@ func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, err
 	if p == nil {
 		return s.exitOf(ctx, o.Path, o.Incarnation)
 	}
-	r, err := request(ctx, p, ctlReport, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlReport, codec.ControlParams(o))
 	if err != nil {
 		return actor.Down{}, err
 	}
 	defer r.Drop()
 	var w wireDown
-	err = mailbox.DecodeResult(r.Result, &w)
+	err = codec.DecodeResult(r.Result, &w)
 	return w.down(), err
 }
 
@@ -303,10 +306,10 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 		a.Cursor, a.Final = next, final
 		return a, err
 	}
-	r, err := request(ctx, p, ctlWatch, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlWatch, codec.ControlParams(o))
 	if err != nil {
 		return a, err
 	}
 	defer r.Drop()
-	return a, mailbox.DecodeResult(r.Result, &a)
+	return a, codec.DecodeResult(r.Result, &a)
 }

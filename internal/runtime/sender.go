@@ -10,7 +10,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -36,8 +39,8 @@ type sender struct {
 	closed  error
 	held    bool // see hold
 
-	guests mailbox.Guests // callers that wait for replies
-	knocks func()         // knock
+	guests conn.Guests // callers that wait for replies
+	knocks func()      // knock
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -210,7 +213,7 @@ func (c *sender) flush() bool {
 			continue
 		}
 		if err := l.peer.Send(body, m.Segments); err != nil {
-			if errors.Is(err, mailbox.ErrTooLarge) || !isClosed(err) {
+			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				c.out.Cancel(m)
 				c.fail(m, err)
 				continue
@@ -265,7 +268,7 @@ func (c *sender) begunUpTo(mark uint64) {
 		}
 	}
 	if !ok {
-		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.to.path, mark, c.out.Sent(), mailbox.ErrProtocol))
+		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.to.path, mark, c.out.Sent(), wire.ErrProtocol))
 	}
 }
 
@@ -291,7 +294,7 @@ func (c *sender) drained(l *link) {
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *sender) reply(peer *mailbox.Peer, id uint32, r mailbox.Reply) {
+func (c *sender) reply(peer *conn.Peer, id uint32, r conn.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
@@ -343,7 +346,7 @@ func (c *sender) read(ctx context.Context, call *call) {
 }
 
 // await waits for the end of a call.
-func (c *sender) await(ctx context.Context, call *call) (mailbox.Reply, error) {
+func (c *sender) await(ctx context.Context, call *call) (conn.Reply, error) {
 	c.read(ctx, call)
 	c.guests.Wait(ctx, &call.wait, c.stuck(ctx))
 	if call.Over() {
@@ -352,7 +355,7 @@ func (c *sender) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	if res, ended := c.cancel(call); ended {
 		return res.reply, res.err
 	}
-	return mailbox.Reply{}, port.ContextError(ctx)
+	return conn.Reply{}, port.ContextError(ctx)
 }
 
 // cancel gives a call up. If it has ended in this very moment, cancel returns
@@ -370,7 +373,7 @@ func (c *sender) cancel(call *call) (callResult, bool) {
 			c.passOn(true)
 		}
 	} else if c.link != nil {
-		c.link.tell(ctlCancel, mailbox.Params(uint64(call.id)))
+		c.link.tell(ctlCancel, codec.Params(uint64(call.id)))
 	}
 	c.mu.Unlock()
 	return callResult{}, false

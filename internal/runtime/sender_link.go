@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -166,7 +168,7 @@ func (c *sender) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
-		c.link.tell(ctlLook, mailbox.Params())
+		c.link.tell(ctlLook, codec.Params())
 	}
 }
 
@@ -281,17 +283,17 @@ type linkHandler struct {
 	l *link
 }
 
-func (h *linkHandler) Message(m *mailbox.Incoming) { m.Drop() } // requests flow the other way
+func (h *linkHandler) Message(m *conn.Incoming) { m.Drop() } // requests flow the other way
 
-func (h *linkHandler) Reply(id uint32, r mailbox.Reply) { h.c.reply(h.l.peer, id, r) }
+func (h *linkHandler) Reply(id uint32, r conn.Reply) { h.c.reply(h.l.peer, id, r) }
 
-func (h *linkHandler) Control(m *mailbox.Incoming) { h.c.control(h.l, m) }
+func (h *linkHandler) Control(m *conn.Incoming) { h.c.control(h.l, m) }
 
 func (h *linkHandler) Closed(err error) { h.c.down(h.l, err) }
 
 // control takes what a receiver says about a link's messages. It is false for
 // what does not belong to a link.
-func (c *sender) control(l *link, m *mailbox.Incoming) bool {
+func (c *sender) control(l *link, m *conn.Incoming) bool {
 	h := controls[m.Method]
 	if h.sender != nil {
 		h.sender(l, c, m)
@@ -299,16 +301,16 @@ func (c *sender) control(l *link, m *mailbox.Incoming) bool {
 	return h.sender != nil
 }
 
-func (l *link) credit(c *sender, _ *mailbox.Incoming) { c.credit(l) }
+func (l *link) credit(c *sender, _ *conn.Incoming) { c.credit(l) }
 
-func (l *link) begunTo(c *sender, m *mailbox.Incoming) {
+func (l *link) begunTo(c *sender, m *conn.Incoming) {
 	var position uint64
-	if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
+	if codec.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
 		l.marks.SetBegun(position)
 		c.credit(l)
 	}
 }
 
-func (l *link) item(c *sender, m *mailbox.Incoming) { c.item(m) }
+func (l *link) item(c *sender, m *conn.Incoming) { c.item(m) }
 
-var _ mailbox.Handler = (*linkHandler)(nil)
+var _ conn.Handler = (*linkHandler)(nil)

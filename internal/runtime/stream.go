@@ -6,8 +6,9 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // stream is a request that is answered by a sequence of items, at the reader.
@@ -18,14 +19,14 @@ type stream struct {
 }
 
 // Next implements [port.Stream].
-func (s *stream) Next(ctx context.Context) ([]byte, *mailbox.Incoming, error) {
+func (s *stream) Next(ctx context.Context) ([]byte, *conn.Incoming, error) {
 	m, err := s.call.items.next(ctx, s.call.from)
 	if err != nil || m == nil {
 		return nil, nil, err
 	}
 	var frame itemFrame
 	if err = m.Err; err == nil {
-		err = mailbox.DecodeControl(m.Params, &frame)
+		err = codec.DecodeControl(m.Params, &frame)
 	}
 	if err != nil {
 		m.Drop()
@@ -64,11 +65,11 @@ type itemFrame struct {
 }
 
 // item takes one item off a link.
-func (c *sender) item(m *mailbox.Incoming) {
+func (c *sender) item(m *conn.Incoming) {
 	var frame struct {
 		ID uint64 `msgpack:"id"`
 	}
-	if mailbox.DecodeControl(m.Params, &frame) != nil {
+	if codec.DecodeControl(m.Params, &frame) != nil {
 		return
 	}
 	c.mu.Lock()
@@ -85,18 +86,18 @@ func (c *sender) more(call *call, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
+		c.link.tell(ctlMore, codec.Params(uint64(call.id), uint64(n)))
 	}
 }
 
 // itemQueue holds the items that the reader has not taken: at most a window.
 type itemQueue struct {
 	mu      sync.Mutex
-	items   []*mailbox.Incoming
+	items   []*conn.Incoming
 	ended   bool
 	dropped bool
 	changed chan struct{}
-	wait    mailbox.Waiter
+	wait    conn.Waiter
 }
 
 // Over reports whether there is something to take.
@@ -108,11 +109,11 @@ func (q *itemQueue) Over() bool {
 
 func newItemQueue() *itemQueue {
 	q := &itemQueue{changed: make(chan struct{}, 1)}
-	q.wait = mailbox.Waiter{For: q, Changed: q.changed}
+	q.wait = conn.Waiter{For: q, Changed: q.changed}
 	return q
 }
 
-func (q *itemQueue) put(m *mailbox.Incoming) {
+func (q *itemQueue) put(m *conn.Incoming) {
 	q.mu.Lock()
 	if q.dropped || q.ended || len(q.items) >= port.StreamWindow {
 		m.Drop() // a writer that ignores its credit loses what is too much
@@ -138,7 +139,7 @@ func (q *itemQueue) end() {
 }
 
 // next returns the next item; nil at the end.
-func (q *itemQueue) next(ctx context.Context, c *sender) (*mailbox.Incoming, error) {
+func (q *itemQueue) next(ctx context.Context, c *sender) (*conn.Incoming, error) {
 	for {
 		q.mu.Lock()
 		if len(q.items) > 0 {

@@ -11,7 +11,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -110,7 +113,7 @@ func (t *target) Kind() string { return t.kind }
 func (t *target) System() port.System { return t.sys }
 
 // Begin implements [port.Target].
-func (t *target) Begin(ctx context.Context, method string, answered bool) (*mailbox.Buffer, uint32, bool, error) {
+func (t *target) Begin(ctx context.Context, method string, answered bool) (*codec.Buffer, uint32, bool, error) {
 	if ctx.Err() != nil {
 		return nil, 0, false, port.ContextError(ctx)
 	}
@@ -119,18 +122,18 @@ func (t *target) Begin(ctx context.Context, method string, answered bool) (*mail
 	var id uint32
 	if answered {
 		id = c.newID()
-		buf.B = mailbox.AppendRequestHead(buf.B, uint64(id), method)
+		buf.B = wire.AppendRequestHead(buf.B, uint64(id), method)
 	} else {
-		buf.B = mailbox.AppendNotifyHead(buf.B, method)
+		buf.B = wire.AppendNotifyHead(buf.B, method)
 	}
 	return buf, id, c.arrays.Load(), nil
 }
 
 // Call implements [port.Target].
-func (t *target) Call(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (mailbox.Reply, error) {
+func (t *target) Call(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (conn.Reply, error) {
 	call, err := t.get().request(ctx, method, id, buf, pin, nil)
 	if err != nil {
-		return mailbox.Reply{}, err
+		return conn.Reply{}, err
 	}
 	inv := waits(ctx, call)
 	r, err := call.from.await(ctx, call)
@@ -143,7 +146,7 @@ func (t *target) Call(ctx context.Context, method string, id uint32, buf *mailbo
 }
 
 // Go implements [port.Target].
-func (t *target) Go(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (port.Call, error) {
+func (t *target) Go(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (port.Call, error) {
 	call, err := t.get().request(ctx, method, id, buf, pin, nil)
 	if err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func (t *target) Go(ctx context.Context, method string, id uint32, buf *mailbox.
 }
 
 // Open implements [port.Target].
-func (t *target) Open(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID) (port.Stream, error) {
+func (t *target) Open(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (port.Stream, error) {
 	call, err := t.get().request(ctx, method, id, buf, pin, newItemQueue())
 	if err != nil {
 		return nil, err
@@ -162,7 +165,7 @@ func (t *target) Open(ctx context.Context, method string, id uint32, buf *mailbo
 }
 
 // Cast implements [port.Target].
-func (t *target) Cast(ctx context.Context, method string, buf *mailbox.Buffer, pin uuid.UUID, try bool) error {
+func (t *target) Cast(ctx context.Context, method string, buf *codec.Buffer, pin uuid.UUID, try bool) error {
 	c := t.get()
 	msg, err := c.message(ctx, method, buf, nil, pin)
 	if err != nil {
@@ -189,7 +192,7 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 }
 
 // request sends a request whose head and arguments are in buf.
-func (c *sender) request(ctx context.Context, method string, id uint32, buf *mailbox.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
+func (c *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
 	call := newCall(c, id)
 	call.items = items
 	msg, err := c.message(ctx, method, buf, call, pin)
@@ -205,15 +208,15 @@ func (c *sender) request(ctx context.Context, method string, id uint32, buf *mai
 
 // message makes the message of what is in buf, which it takes over: the same
 // bytes whichever link carries it.
-func (c *sender) message(ctx context.Context, method string, buf *mailbox.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
-	defer mailbox.PutBuffer(buf)
+func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
+	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
 	msg.TakeSegments(buf)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
-	var meta mailbox.Meta
+	var meta wire.Meta
 	var chain [8]uint64
 	var ids [4]uint64
 	if call != nil {
@@ -224,11 +227,11 @@ func (c *sender) message(ctx context.Context, method string, buf *mailbox.Buffer
 		meta.Stream, meta.Window = call.items != nil, port.StreamWindow
 	}
 	if len(msg.Segments) > 0 {
-		meta.Segments = mailbox.SegmentIDs(ids[:0], msg.Segments)
+		meta.Segments = conn.SegmentIDs(ids[:0], msg.Segments)
 	}
 	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		bare := len(buf.B)
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+		buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare
 	}
 	if len(buf.B) > c.sys.opts.MaxMessage {

@@ -12,8 +12,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 type echoer struct{}
@@ -54,7 +54,7 @@ func TestReferencesAreEqual(t *testing.T) {
 		t.Fatal(err)
 	}
 	var decoded, loose, looser actor.Ref[echoer]
-	if err := mailbox.Decode(newSource(raw, nil, s), &decoded); err != nil {
+	if err := codec.Decode(newSource(raw, nil, s), &decoded); err != nil {
 		t.Fatal(err)
 	}
 	if a != echoers.Ref(s, "/a") || a != echoers.Ref(place{s, "/x"}, "/a") || a != decoded {
