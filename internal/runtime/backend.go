@@ -31,7 +31,7 @@ type backend interface {
 	// remote reports whether paths below it are another process's concern; peer
 	// is who can be asked about them, or nil.
 	remote() bool
-	peer() *conn.Peer
+	peer() *conn.Conn
 
 	pid() int
 	// tail returns the last lines that it printed.

@@ -83,7 +83,7 @@ func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool,
 	return true, nil
 }
 
-func (b *foreignBackend) peer() *conn.Peer {
+func (b *foreignBackend) peer() *conn.Conn {
 	if b.plain.Load() {
 		return nil
 	}

@@ -24,7 +24,7 @@ type hosted struct {
 
 func (b hosted) accuse(error)                     {} // it is this very code
 func (b hosted) remote() bool                     { return false }
-func (b hosted) peer() *conn.Peer                 { return nil }
+func (b hosted) peer() *conn.Conn                 { return nil }
 func (b hosted) tail() (stdout, stderr []string)  { return nil, nil }
 func (b hosted) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
 func (b hosted) offer(from string) (*os.File, error) {
@@ -157,12 +157,12 @@ func pairForHost(h *host, from string) (*os.File, error) {
 // pipeToHost makes a link to a host of this process for one of its own clients.
 func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
 	near, far := transport.Pipe()
-	marks := mailbox.NewMarks()
+	marks := mailbox.NewProgress()
 	l := newLink()
 	l.inc, l.pid, l.marks, l.same, l.inst, l.capacity, l.capBytes = h.incarnation, i.PID(), marks, true, i, h.capacity, h.capBytes
 	opts := h.sys.peerOptions()
 	opts.Local = true
-	l.peer = conn.NewPeer(near, &linkHandler{c: c, l: l}, opts)
+	l.peer = conn.New(near, &linkHandler{c: c, l: l}, opts)
 	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
 		near.Close()
 		return nil, err

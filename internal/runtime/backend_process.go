@@ -24,12 +24,12 @@ type processBackend struct {
 
 	mu       sync.Mutex
 	proc     *process.Process
-	conn     *conn.Peer
+	conn     *conn.Conn
 	server   *controlServer
 	requests *requestQueue
 	link     *link   // the connection as a link: the first sender here uses it
 	sender   *sender // who uses it
-	marks    *mailbox.Marks
+	marks    *mailbox.Progress
 	facts    facts         // as far as they are known
 	over     bool          // the connection has ended: no sender can have it any more
 	drained  chan struct{} // the connection has delivered its last message
@@ -70,7 +70,7 @@ func (b *processBackend) pid() int {
 
 func (b *processBackend) remote() bool { return true }
 
-func (b *processBackend) peer() *conn.Peer {
+func (b *processBackend) peer() *conn.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.conn
@@ -184,7 +184,7 @@ func (b *processBackend) offer(from string) (*os.File, error) {
 
 // asks notes that the process is asked to stop, and returns the connection, if
 // there is one: run looks before it starts.
-func (b *processBackend) asks() *conn.Peer {
+func (b *processBackend) asks() *conn.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.facts.asked = true

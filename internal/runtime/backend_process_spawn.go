@@ -49,7 +49,7 @@ func (b *processBackend) spawn() error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = conn.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.New(lane, (*processHandler)(b), i.sys.peerOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()

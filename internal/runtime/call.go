@@ -24,7 +24,7 @@ type call struct {
 	res  callResult
 	from *sender
 
-	peer    *conn.Peer  // that it was first sent by, if it was sent at once
+	peer    *conn.Conn  // that it was first sent by, if it was sent at once
 	reading atomic.Bool // the caller reads the connection itself
 	inv     *invocation // that made it, of one that is awaited later
 }

@@ -101,13 +101,13 @@ func init() {
 }
 
 // unknownControl is the answer to a control request that no handler takes.
-func unknownControl(p *conn.Peer, m *conn.Incoming) {
+func unknownControl(p *conn.Conn, m *conn.Incoming) {
 	if m.Call {
 		refuseControl(p, m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
 	}
 }
 
 // refuseControl answers a control request with an error.
-func refuseControl(p *conn.Peer, id uint64, err error) {
+func refuseControl(p *conn.Conn, id uint64, err error) {
 	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
 }

@@ -63,7 +63,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = process.Memfd("fuzz", mailbox.MarksSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = process.Memfd("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err
@@ -178,7 +178,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	c := &child{sys: sys, h: h, link: &receiver{h: h, from: "parent"}}
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.link.Closed(err) }}
-	c.peer = conn.NewPeer(lane, side, sys.peerOptions())
+	c.peer = conn.New(lane, side, sys.peerOptions())
 	c.link.peer = c.peer
 	c.server = newControlServer(sys, c.peer)
 	c.peer.Start()
@@ -187,7 +187,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	<-h.ended
 	h.closeLinks()
 	if c.link.queue != nil {
-		c.link.queue.CloseMarks()
+		c.link.queue.CloseProgress()
 	} else if c.link.marks != nil {
 		c.link.marks.Close()
 	}
@@ -203,7 +203,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	c := sys.target("/fuzzed", "fuzzed").get()
 	l := newLink()
-	l.marks, l.inc, l.inst, l.kept = mailbox.NewMarks(), i.incarnation, i, true
+	l.marks, l.inc, l.inst, l.kept = mailbox.NewProgress(), i.incarnation, i, true
 	p := (*processHandler)(b)
 	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
 		b.server.close()
@@ -211,7 +211,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		close(i.done)
 		c.down(l, err)
 	}}
-	b.conn = conn.NewPeer(lane, side, sys.peerOptions())
+	b.conn = conn.New(lane, side, sys.peerOptions())
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
 	l.peer = b.conn
 	b.link, b.sender = l, c

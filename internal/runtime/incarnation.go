@@ -303,7 +303,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 // answer for what lies below it.
 func (i *Instance) remote() bool { return i.backend.remote() }
 
-func (i *Instance) peer() *conn.Peer { return i.backend.peer() }
+func (i *Instance) peer() *conn.Conn { return i.backend.peer() }
 
 // title is what people see in a process list.
 func (i *Instance) title() string {

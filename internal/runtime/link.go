@@ -15,8 +15,8 @@ import (
 type link struct {
 	dialect
 
-	peer   *conn.Peer
-	marks  *mailbox.Marks // nil in plain mode
+	peer   *conn.Conn
+	marks  *mailbox.Progress // nil in plain mode
 	inc    actor.Incarnation
 	pid    int
 	same   bool      // same build
@@ -29,7 +29,7 @@ type link struct {
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the sender's lock
 
-	bell *transport.Bell // of rings that are there before the link stands; likewise
+	bell *transport.Doorbell // of rings that are there before the link stands; likewise
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }

@@ -17,9 +17,9 @@ import (
 // receiver is the receiver's end of a link: it feeds an actor's inbox.
 type receiver struct {
 	h     *host
-	peer  *conn.Peer
+	peer  *conn.Conn
 	queue *mailbox.Queue
-	marks *mailbox.Marks
+	marks *mailbox.Progress
 	from  string
 	same  atomic.Bool // the sender is the same build
 	owned bool        // the link is ours alone: its marks are given back with it
@@ -27,12 +27,12 @@ type receiver struct {
 
 // accept serves a link that was made for the actor. marks nil makes a page and
 // sends it with the answer to hello.
-func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) error {
+func (h *host) accept(lane transport.Conn, from string, marks *mailbox.Progress) error {
 	l := &receiver{h: h, from: from, marks: marks, owned: true}
 	l.same.Store(marks != nil) // in memory
 	opts := h.sys.peerOptions()
 	opts.Local = marks != nil
-	l.peer = conn.NewPeer(lane, l, opts)
+	l.peer = conn.New(lane, l, opts)
 	h.mu.Lock()
 	if h.links == nil || h.stopping() {
 		h.mu.Unlock()
@@ -83,15 +83,15 @@ func (l *receiver) welcome(m *conn.Incoming) error {
 }
 
 // Bell implements [mailbox.RingHandler].
-func (l *receiver) Bell() (*transport.Bell, error) {
+func (l *receiver) Doorbell() (*transport.Doorbell, error) {
 	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
 		return nil, errors.ErrUnsupported
 	}
-	return l.h.inbox.Bell()
+	return l.h.inbox.Doorbell()
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (l *receiver) Ringed(p *conn.Peer) { l.queue.Watch(p) }
+func (l *receiver) Upgraded(p *conn.Conn) { l.queue.AddRings(p) }
 
 func (l *receiver) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -275,6 +275,6 @@ func (l *receiver) Closed(err error) {
 		inv.ctx.end(errCallerGone)
 	}
 	if l.queue != nil && l.owned {
-		l.queue.CloseMarks()
+		l.queue.CloseProgress()
 	}
 }

@@ -80,7 +80,7 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *sender) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*link, error) {
 	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *sender) (*li
 	}
 	l := newLink()
 	l.inc, l.pid = inc, in.PID
-	l.peer = conn.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer = conn.New(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
 	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
@@ -152,7 +152,7 @@ func (s *System) greet(l *link, r conn.Reply) error {
 		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
 	if h.Marks == 0 {
-		l.marks = mailbox.NewMarks() // fed by "$/begin"
+		l.marks = mailbox.NewProgress() // fed by "$/begin"
 		return nil
 	}
 	f, err := l.peer.TakeFile(h.Marks)
@@ -166,13 +166,13 @@ func (s *System) greet(l *link, r conn.Reply) error {
 
 // request sends a control request and waits for the answer. An error that the
 // peer answered is returned as such.
-func request(ctx context.Context, p *conn.Peer, method string, params []byte) (conn.Reply, error) {
+func request(ctx context.Context, p *conn.Conn, method string, params []byte) (conn.Reply, error) {
 	return requestAnd(ctx, p, method, params, func(*conn.Reply) {})
 }
 
 // requestAnd calls read with the answer on the goroutine that reads the
 // connection, before anything else is read.
-func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
+func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
 	ch := make(chan conn.Reply, 1)
 	id := p.Request(method, params, func(r conn.Reply) {
 		read(&r)
@@ -201,7 +201,7 @@ func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte,
 
 var noKind port.Kind
 
-func (s *System) askIntroduction(ctx context.Context, p *conn.Peer, o introduceOrder) (*os.File, introduction, error) {
+func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
 	r, err := request(ctx, p, ctlIntroduce, codec.ControlParams(o))
 	if isClosed(err) || isEOF(err) {
@@ -265,7 +265,7 @@ func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Do
 }
 
 // owner returns the process that supervises path, if it is not this one.
-func (s *System) owner(path string) *conn.Peer {
+func (s *System) owner(path string) *conn.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {

@@ -39,7 +39,7 @@ type sender struct {
 	closed  error
 	held    bool // see hold
 
-	guests conn.Guests // callers that wait for replies
+	guests conn.Poller // callers that wait for replies
 	knocks func()      // knock
 }
 
@@ -294,7 +294,7 @@ func (c *sender) drained(l *link) {
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *sender) reply(peer *conn.Peer, id uint32, r conn.Reply) {
+func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)

@@ -24,8 +24,8 @@ func TestClientGivesUpABrokenLink(t *testing.T) {
 	c := sys.target("/x", "x").get()
 	near, far := transport.Pipe()
 	l := newLink()
-	l.marks, l.kept, l.capacity = mailbox.NewMarks(), true, 1
-	l.peer = conn.NewPeer(near, noHandler{}, conn.PeerOptions{})
+	l.marks, l.kept, l.capacity = mailbox.NewProgress(), true, 1
+	l.peer = conn.New(near, noHandler{}, conn.Options{})
 	_ = far.Close()
 	l.peer.Close()
 	c.mu.Lock()

@@ -113,13 +113,13 @@ func (c *sender) busy(l *link) {
 // equip offers the peer rings, and waits until they stand or it is known that
 // they will not.
 func (c *sender) equip(l *link) {
-	bell, err := transport.NewBell()
+	bell, err := transport.NewDoorbell()
 	if err != nil {
 		c.socketOnly(l, err)
 		return
 	}
 	settled := make(chan struct{})
-	l.peer.OfferRings(bell, func(err error) {
+	l.peer.Upgrade(bell, func(err error) {
 		defer close(settled)
 		if err != nil || !c.ringed(l, bell) {
 			bell.Close()
@@ -130,7 +130,7 @@ func (c *sender) equip(l *link) {
 }
 
 // ringed has callers read the link's ring from now on, or as soon as it stands.
-func (c *sender) ringed(l *link, bell *transport.Bell) bool {
+func (c *sender) ringed(l *link, bell *transport.Doorbell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -167,7 +167,7 @@ func (c *sender) stuck(ctx context.Context) func() {
 func (c *sender) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
+	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.UnseenByPeer() {
 		c.link.tell(ctlLook, codec.Params())
 	}
 }
