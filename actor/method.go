@@ -7,7 +7,6 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // Method is a typed method of kind K: what callers may ask of it.
@@ -72,7 +71,7 @@ func (m *Method[K, Req, Resp]) decode(to port.Target, r *conn.Reply, resp *Resp)
 }
 
 // decode decodes what was received: it is the caller's.
-func decode[T any](to port.Target, coding *codec.Codec[T], raw []byte, segments []*shm.Segment, v *T) error {
+func decode[T any](to port.Target, coding *codec.Codec[T], raw []byte, segments []*segment.Segment, v *T) error {
 	src := codec.GetSource()
 	defer codec.PutSource(src)
 	src.B, src.Segments, src.Context = raw, segments, to.System()

@@ -50,15 +50,15 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
 	p := New(lane, nil, Options{})
-	segment := func() *shm.Segment {
-		s, err := shm.SegmentOf([]byte("data"))
+	segment := func() *segment.Segment {
+		s, err := segment.SegmentOf([]byte("data"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
 	a, b := segment(), segment()
-	send := func(want []string, segments ...*shm.Segment) {
+	send := func(want []string, segments ...*segment.Segment) {
 		t.Helper()
 		if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	}
 	send(again, a)
 	p.out.close()
-	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*shm.Segment{a}); !errors.Is(err, transport.ErrClosed) {
+	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*segment.Segment{a}); !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	a.Release()

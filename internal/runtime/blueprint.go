@@ -10,7 +10,6 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // Blueprint is a role with encoded arguments and its settings: all that is
@@ -63,7 +62,7 @@ func (b Blueprint) Release() { b.args.release() }
 // segments are held until release.
 type arguments struct {
 	bytes    []byte
-	segments []*shm.Segment
+	segments []*segment.Segment
 }
 
 func encodeArguments(r port.Role, maxMessage int) (*arguments, error) {
