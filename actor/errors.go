@@ -5,6 +5,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -29,7 +30,7 @@ var (
 
 	// ErrNoCgroup means that control groups are required and not available; the
 	// text says where and why.
-	ErrNoCgroup = process.ErrNoCgroup
+	ErrNoCgroup = cgroup.ErrNone
 
 	// ErrIgnore, returned by a constructor, means: keep the spec, run nothing.
 	ErrIgnore = errors.New("actor: ignore")

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/orphans"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/runtime"
 )
 
@@ -86,12 +89,12 @@ type Cgroups int
 
 const (
 	// CgroupsNever does without.
-	CgroupsNever = Cgroups(process.CgroupsNever)
+	CgroupsNever = Cgroups(cgroup.Never)
 	// CgroupsRequired uses them wherever permissions allow. If they do not,
 	// [Start] fails; if a process cannot be put into its group, or its memory
 	// cannot be limited there, it is not started. The error is an
 	// [actor.ErrNoCgroup].
-	CgroupsRequired = Cgroups(process.CgroupsRequired)
+	CgroupsRequired = Cgroups(cgroup.Required)
 )
 
 // theOptions returns the options of a root, of which at most one is given.
@@ -115,7 +118,7 @@ func theOptions(given []Options) (o Options, err error) {
 	if _, known := lanes[o.Transport]; !known {
 		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
 	}
-	if o.Cgroups < Cgroups(process.CgroupsAuto) || o.Cgroups > CgroupsRequired {
+	if o.Cgroups < Cgroups(cgroup.Auto) || o.Cgroups > CgroupsRequired {
 		bad("unknown Cgroups %d", int(o.Cgroups))
 	}
 	return o, errors.Join(errs...)
@@ -133,7 +136,7 @@ func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	if !o.Subreaper {
 		return sys, closeSystem, nil
 	}
-	reaper, err := process.StartReaper(sys.ID())
+	reaper, err := orphans.StartReaper(sys.ID())
 	if err != nil {
 		return nil, nil, errors.Join(err, closeSystem())
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 )
 
 // newRingPair joins two halves over real memory, with the bells that their
@@ -100,7 +101,7 @@ func TestRingsClose(t *testing.T) {
 		t.Errorf("writing: %v, %v", ok, err)
 	}
 	freed := false
-	a.free = func(mem []byte) { freed = true; _ = process.Unmap(mem) }
+	a.free = func(mem []byte) { freed = true; _ = memfd.Unmap(mem) }
 	a.Leave()
 	if !freed || a.Enter() {
 		t.Error("the memory is there still")
@@ -110,7 +111,7 @@ func TestRingsClose(t *testing.T) {
 // A peer's half that is not what it must be is refused, and nothing of it stays.
 func TestRingsJoinRefuses(t *testing.T) {
 	memfd := func(size int64, seals ...int) *os.File {
-		f, err := process.Memfd("half", size, seals...)
+		f, err := memfd.Create("half", size, seals...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/supervisor"
 )
@@ -43,7 +44,7 @@ func (th *theater) signal(r uint16, sig syscall.Signal) bool {
 	}
 	defer p.Release()
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil || !bytes.Contains(env, []byte(process.Cookie(runtime.SystemOf(th.tree).ID()))) {
+	if err != nil || !bytes.Contains(env, []byte(orphans.SystemTag(runtime.SystemOf(th.tree).ID()))) {
 		return false
 	}
 	return p.Signal(sig) == nil

@@ -12,6 +12,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
 )
 
 // foreignBackend is an incarnation in a process of another program. It may speak
@@ -57,7 +58,7 @@ func (b *foreignBackend) command() (process.Command, error) {
 	if c.Env != nil {
 		env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
 	}
-	own := []string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}
+	own := []string{orphans.SystemTag(i.sys.id), "UNDERSTUDY_FD=3"}
 	cmd.Env = append(append(own, lastWins(i.settings.Process.Env)...), env...)
 	return cmd, nil
 }

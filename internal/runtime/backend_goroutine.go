@@ -11,6 +11,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )

@@ -9,6 +9,8 @@ import (
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -63,7 +65,7 @@ func (b *processBackend) command() (process.Command, error) {
 		return process.Command{}, actor.ErrNoMain
 	}
 	i := b.i
-	own := []string{process.Cookie(i.sys.id), port.EnvActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}
+	own := []string{orphans.SystemTag(i.sys.id), port.EnvActor + "=" + i.sys.id, sys.EnvBuild + "=" + sys.BuildID()}
 	return process.Command{
 		Title: i.title(),
 		Dir:   i.settings.Process.Dir,

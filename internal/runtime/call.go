@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -115,7 +116,7 @@ func deadlineOf(ctx context.Context) int64 {
 	if !ok {
 		return 0
 	}
-	return process.MonotonicNow() + int64(time.Until(d))
+	return sys.MonotonicNow() + int64(time.Until(d))
 }
 
 // appendChain lists the invocations that would wait for a call made under ctx.

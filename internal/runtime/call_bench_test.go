@@ -17,6 +17,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
@@ -163,7 +164,7 @@ func BenchmarkHandle(b *testing.B) {
 				b.Fatal(err)
 			}
 			if deadline != 0 {
-				meta := wire.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
+				meta := wire.Meta{Deadline: sys.MonotonicNow() + int64(deadline)}
 				buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 			}
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}

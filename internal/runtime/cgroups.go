@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/cgroup"
 )
 
 // Cgroups says whether each process of a system gets a control group (cgroup
@@ -24,11 +25,11 @@ const (
 	// A group that holds processes cannot give controllers to groups below it.
 	// So memory limits by group want a program that is in a group of its own below
 	// the delegated one: DelegateSubgroup= in a systemd unit.
-	CgroupsAuto = Cgroups(process.CgroupsAuto)
+	CgroupsAuto = Cgroups(cgroup.Auto)
 	// CgroupsNever does without.
-	CgroupsNever = Cgroups(process.CgroupsNever)
+	CgroupsNever = Cgroups(cgroup.Never)
 	// CgroupsRequired uses them wherever permissions allow. If they do not,
 	// there is no system, if a process cannot be put into its group, or its memory
 	// cannot be limited there, it is not started, and the error is an [actor.ErrNoCgroup].
-	CgroupsRequired = Cgroups(process.CgroupsRequired)
+	CgroupsRequired = Cgroups(cgroup.Required)
 )

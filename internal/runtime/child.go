@@ -15,6 +15,8 @@ import (
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -30,7 +32,7 @@ func init() { port.Install(thisProcess{}) }
 
 // Main implements [port.Runtime].
 func (thisProcess) Main() {
-	process.RunGuardianIfAsked()
+	orphans.RunSweeperIfAsked()
 	if err := port.Unbound(); err != nil {
 		panic("actor.Main: " + err.Error())
 	}
@@ -180,7 +182,7 @@ func (c *child) hello(m *conn.Incoming) {
 		refuseControl(c.peer, m.ID, err)
 		return
 	}
-	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
+	c.link.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	c.mu.Lock()
 	if c.h != nil && c.link.queue == nil {
 		c.link.open()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // handlerContext is the context of one message. Its users see what
@@ -50,7 +51,7 @@ func (c *handlerContext) look() *contextState {
 	switch err := c.inv.h.ctx.Err(); {
 	case err != nil:
 		s = &contextState{err: err, cause: context.Cause(c.inv.h.ctx)}
-	case c.deadline != 0 && process.MonotonicNow() >= c.deadline:
+	case c.deadline != 0 && sys.MonotonicNow() >= c.deadline:
 		s = contextLate
 	default:
 		return nil
@@ -132,7 +133,7 @@ func (c *handlerContext) Deadline() (time.Time, bool) {
 	}
 	at := c.at.Load()
 	if at == nil { // the clocks are compared once, so that the answer is always the same
-		t := time.Now().Add(time.Duration(c.deadline - process.MonotonicNow()))
+		t := time.Now().Add(time.Duration(c.deadline - sys.MonotonicNow()))
 		c.at.CompareAndSwap(nil, &t)
 		at = c.at.Load()
 	}

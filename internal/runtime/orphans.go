@@ -5,14 +5,16 @@ import (
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/orphans"
 )
 
 // orphans is what ends the processes that a system leaves: their control groups
 // and, in the root, the orphan sweeper. Both begin with the first process.
 type orphans struct {
 	mu      sync.Mutex
-	sweeper *process.Guardian
-	groups  *process.Cgroups
+	sweeper *orphans.Sweeper
+	groups  *cgroup.Groups
 	opened  bool
 	closed  bool
 }
@@ -29,9 +31,9 @@ func (o *orphans) openLocked(s *System) (err error) {
 		return nil
 	}
 	if s.parent != nil {
-		o.groups, err = process.GivenCgroups()
+		o.groups, err = cgroup.Inherited()
 	} else {
-		o.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
+		o.groups, err = cgroup.Open(s.id, cgroup.Mode(s.opts.Cgroups))
 	}
 	if err != nil && s.parent == nil && s.opts.Cgroups != CgroupsRequired {
 		s.Logger().Debug("actors have no control groups", "reason", err)
@@ -43,7 +45,7 @@ func (o *orphans) openLocked(s *System) (err error) {
 
 // start makes what a process needs before it is started, and returns its
 // control groups.
-func (o *orphans) start(s *System) (*process.Cgroups, error) {
+func (o *orphans) start(s *System) (*cgroup.Groups, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.openLocked(s); err != nil {
@@ -53,7 +55,7 @@ func (o *orphans) start(s *System) (*process.Cgroups, error) {
 		return o.groups, nil
 	}
 	var err error
-	if o.sweeper, err = process.StartGuardian(s.id, o.groups); err != nil {
+	if o.sweeper, err = orphans.StartSweeper(s.id, o.groups); err != nil {
 		return nil, fmt.Errorf("orphan sweeper: %w", err)
 	}
 	return o.groups, nil

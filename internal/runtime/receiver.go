@@ -9,6 +9,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -76,7 +77,7 @@ func (l *receiver) welcome(m *conn.Incoming) error {
 		refuseControl(l.peer, m.ID, err)
 		return nil
 	}
-	l.same.Store(h.Build != "" && h.Build == process.BuildID())
+	l.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	l.open()
 	_ = l.peer.Respond(m.ID, nil, mapOf(mine).Map(), nil)
 	return nil
