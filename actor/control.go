@@ -12,26 +12,26 @@ func init() {
 // Control methods between two processes of one system. PROTOCOL.md defines
 // their arguments; those of the connection itself are in package mailbox.
 const (
-	ctlHello     = "$/hello"     // request: hello; the peer introduces itself
-	ctlStart     = "$/start"     // request: startOrder; answered when the actor is ready
-	ctlStop      = "$/stop"      // stopOrder
-	ctlPing      = "$/ping"      // request: a sign of life
-	ctlLink      = "$/link"      // linkOrder: the end of a direct link
-	ctlEnded     = "$/ended"     // wireExit: the actor's own word on why it ends
-	ctlIntroduce = "$/introduce" // request: introduceOrder
-	ctlObituary  = "$/obituary"  // request: obituaryOrder
-	ctlWatch     = "$/watch"     // request: watchOrder
-	ctlPrevent   = "$/abandon"   // [id]: the asker of a control request has given up
-	ctlEvent     = "$/event"     // wireEvent
-	ctlLog       = "$/log"       // wireRecord
-	ctlWant      = "$/want"      // [position]: tell me when it is begun
-	ctlCredit    = "$/credit"    // [position]: it is begun
-	ctlBegin     = "$/begin"     // [position]: begun, from a peer without a mark page
-	ctlCancel    = "$/cancel"    // [id]: the caller has given up
-	ctlItem      = "$/item"      // itemFrame: one item of a stream
-	ctlMore      = "$/more"      // [id, n]: the reader has taken n items
-	ctlProbe     = "$/probe"     // probe: who waits for whom
-	ctlLook      = "$/look"      // []: look whether what waits in the ring waits for ever
+	ctlHello     = "$/hello"          // request: hello; the peer introduces itself
+	ctlStart     = "$/start"          // request: startOrder; answered when the actor is ready
+	ctlStop      = "$/stop"           // stopOrder
+	ctlPing      = "$/ping"           // request: a sign of life
+	ctlLink      = "$/link"           // linkOrder: the end of a direct link
+	ctlEnded     = "$/ended"          // wireExit: the actor's own word on why it ends
+	ctlIntroduce = "$/introduce"      // request: introduceOrder
+	ctlObituary  = "$/obituary"       // request: obituaryOrder
+	ctlWatch     = "$/watch"          // request: watchOrder
+	ctlPrevent   = "$/abandon"        // [id]: the asker of a control request has given up
+	ctlEvent     = "$/event"          // wireEvent
+	ctlLog       = "$/log"            // wireRecord
+	ctlWant      = "$/want"           // [position]: tell me when it is begun
+	ctlCredit    = "$/credit"         // [position]: it is begun
+	ctlBegin     = "$/begin"          // [position]: begun, from a peer without a mark page
+	ctlCancel    = "$/cancel"         // [id]: the caller has given up
+	ctlItem      = mailbox.MethodItem // one item of a stream
+	ctlMore      = "$/more"           // [id, n]: the reader has taken n items
+	ctlProbe     = "$/probe"          // probe: who waits for whom
+	ctlLook      = "$/look"           // []: look whether what waits in the ring waits for ever
 )
 
 const protocolVersion = 1

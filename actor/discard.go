@@ -11,14 +11,84 @@ import (
 
 // discard does to a handler's result or item that nobody will get what sending
 // it would have done: the arrays in it, unless kept, are the handler's no more.
-func (inv *invocation) discard(v any) {
+// It takes the value apart, for the whole may be what cannot be encoded.
+func discard(v any) {
 	if v == nil || !encodesItself(reflect.TypeOf(v)) {
 		return
 	}
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	_ = mailbox.Encode(buf, v, true) // what cannot be encoded would not have been sent
-	buf.AutoRelease()
+	d := discarder{buf: mailbox.GetBuffer(), seen: make(map[any]bool)}
+	defer mailbox.PutBuffer(d.buf)
+	p := reflect.New(reflect.TypeOf(v)) // addressable, for whose pointer encodes
+	p.Elem().Set(reflect.ValueOf(v))
+	d.value(p.Elem())
+}
+
+type discarder struct {
+	buf  *mailbox.Buffer
+	seen map[any]bool // pointers and maps that were visited: a value may contain itself
+}
+
+func (d *discarder) value(v reflect.Value) {
+	t := v.Type()
+	if !encodesItself(t) {
+		return
+	}
+	if t.Kind() != reflect.Interface && t.Implements(customEncoder) || reflect.PointerTo(t).Implements(customEncoder) {
+		if v.CanInterface() {
+			d.buf.Reset()
+			_ = mailbox.Encode(d.buf, v.Interface(), false) // what cannot be encoded holds no array
+			d.buf.AutoRelease()
+		}
+		return
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			d.value(v.Elem())
+		}
+	case reflect.Pointer:
+		if !v.IsNil() && d.first(v) {
+			d.value(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.IsExported() || f.Anonymous {
+				d.value(v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		if v.Len() > 0 && d.first(v) {
+			d.elements(v)
+		}
+	case reflect.Array:
+		d.elements(v)
+	case reflect.Map:
+		if v.Len() > 0 && d.first(v) {
+			for iter := v.MapRange(); iter.Next(); {
+				d.value(iter.Key())
+				d.value(iter.Value())
+			}
+		}
+	}
+}
+
+func (d *discarder) elements(v reflect.Value) {
+	for i := range v.Len() {
+		d.value(v.Index(i))
+	}
+}
+
+// first is true for what was not visited before.
+func (d *discarder) first(v reflect.Value) bool {
+	key := [3]any{v.Type(), v.Pointer(), 0}
+	if v.Kind() == reflect.Slice {
+		key[2] = v.Len()
+	}
+	if d.seen[key] {
+		return false
+	}
+	d.seen[key] = true
+	return true
 }
 
 var (

@@ -125,7 +125,7 @@ func FuzzHello(f *testing.F) {
 		mailbox.AppendRequest(nil, 6, ctlWatch, mailbox.ControlParams(watchOrder{Path: "/x"}), nil),
 		notify(ctlEnded, wireExit{Reason: 3, Err: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
 		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
-		notify(ctlItem, itemFrame{ID: 1}),
+		append(mailbox.AppendItemHead(nil, 1), 0xc0),
 		notify(ctlLink, linkOrder{Token: 1}),
 		notify(ctlProbe, map[string]any{}),
 		notify(ctlLog, map[string]any{"msg": "x"}),

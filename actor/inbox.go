@@ -33,6 +33,7 @@ const (
 // received yet; then its senders wait. Close it when it is no longer needed.
 // It panics if the scope's system is closed.
 func NewInbox[T any](sc Scope, capacity int) *Inbox[T] {
+	mustTravel[T]("an inbox's message")
 	sys := sc.System()
 	in := &Inbox[T]{c: make(chan T, max(capacity, 0)), stop: make(chan struct{})}
 	k := &kindCore{name: inboxKind, concurrent: 1, backend: &backend{

@@ -126,14 +126,12 @@ func (l *inLink) unsent(id uint64, err error) {
 	}
 }
 
-func (l *inLink) item(id uint64, buf *mailbox.Buffer) error {
-	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
-	var meta []byte
+// item sends an item of a stream: buf has the message but for its metadata.
+func (l *inLink) item(buf *mailbox.Buffer) error {
 	if len(buf.Segments) > 0 {
-		m := mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)}
-		meta = m.Append(nil)
+		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)})
 	}
-	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+	return l.peer.Send(buf.B, buf.Segments)
 }
 
 // Message puts a user's message in the inbox.

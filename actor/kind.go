@@ -20,11 +20,16 @@ type Kind[K, A any] struct{ core *kindCore }
 // Name returns the name of the kind.
 func (k *Kind[K, A]) Name() string { return k.core.name }
 
+// None is no argument, no request and no response: on the wire an empty argument
+// list, or nil. Any struct type without fields is.
+type None struct{}
+
 // NoArgs is the argument of a constructor or method that takes none.
-type NoArgs = mailbox.NoArgs
+type NoArgs = None
 
 // Args, embedded in a struct, spreads its exported fields over the argument
-// list of the wire: one element each. Peers in other languages expect that.
+// list of the wire: one element each. Peers in other languages expect that. As
+// the type of a field named _ it leaves the name Args to an argument.
 type Args = mailbox.Args
 
 // kindCore is the untyped part of a kind.
@@ -53,7 +58,7 @@ type backend struct {
 type handler struct {
 	serve  func(inv *invocation, state any)
 	call   func(ctx context.Context, state any, args *mailbox.Source) (any, error)
-	stream func(ctx context.Context, state any, args *mailbox.Source, emit func(item any) bool) error
+	stream func(ctx context.Context, state any, args *mailbox.Source, emit func(outItem) bool) error
 }
 
 // KindOption changes a kind.
@@ -69,7 +74,9 @@ func Concurrent(n int) KindOption {
 }
 
 // Sentinels declares errors that errors.Is shall find on the caller's side
-// when a handler returns or wraps them. Both sides know them by their text.
+// when a handler, the constructor or Run returns or wraps them. Both sides know
+// them by the kind's name and their text: two of one kind with the same text are
+// refused.
 func Sentinels(errs ...error) KindOption {
 	return func(k *kindCore) { k.sentinels = append(k.sentinels, errs...) }
 }
@@ -77,7 +84,7 @@ func Sentinels(errs ...error) KindOption {
 var registry = struct {
 	sync.Mutex
 	kinds     map[string]*kindCore
-	sentinels []error
+	sentinels []sentinel
 }{kinds: make(map[string]*kindCore)}
 
 func register(name string, opts []KindOption) *kindCore {
@@ -93,17 +100,12 @@ func register(name string, opts []KindOption) *kindCore {
 	if _, twice := registry.kinds[name]; twice {
 		panic(fmt.Sprintf("actor: kind %q is defined twice", name))
 	}
-	registry.kinds[name] = k
-	registry.sentinels = append(registry.sentinels[:len(registry.sentinels):len(registry.sentinels)], k.sentinels...)
+	all, err := addSentinels(registry.sentinels, name, k.sentinels)
+	if err != nil {
+		panic("actor: " + err.Error())
+	}
+	registry.kinds[name], registry.sentinels = k, all
 	return k
-}
-
-// allSentinels are those of every kind of the program, for errors that travel
-// outside of a kind's own calls: in the report of an actor's end, say.
-func allSentinels() []error {
-	registry.Lock()
-	defer registry.Unlock()
-	return registry.sentinels
 }
 
 func kindByName(name string) (*kindCore, error) {
@@ -183,6 +185,7 @@ func Define[S, A any](name string, new func(context.Context, A) (*S, error), opt
 // Declare declares the frontend of a kind: the split form, for packages that
 // do not link the backend. K is a type that the frontend's package owns.
 func Declare[K, A any](name string, opts ...KindOption) *Kind[K, A] {
+	mustTravel[A]("kind %q: the constructor's argument", name)
 	return &Kind[K, A]{core: register(name, opts)}
 }
 
@@ -235,8 +238,12 @@ func On[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, context.Contex
 				return
 			}
 			resp, err := fn(state.(*S), &inv.ctx, req)
-			if err != errPending && inv.take() {
+			switch {
+			case err == errPending:
+			case inv.take():
 				answer(inv, &m.resp, &resp, err)
+			default:
+				discard(resp)
 			}
 		}}}
 }
@@ -244,16 +251,17 @@ func On[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, context.Contex
 // OnStream binds a stream to the backend's function.
 func OnStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, context.Context, Req) iter.Seq2[Item, error]) Binding[K, S] {
 	return Binding[K, S]{method: m.name, h: handler{
-		stream: func(ctx context.Context, state any, src *mailbox.Source, emit func(any) bool) error {
+		stream: func(ctx context.Context, state any, src *mailbox.Source, emit func(outItem) bool) error {
 			var req Req
 			if err := m.as.req.DecodeArgs(src, &req); err != nil {
 				return &decodeError{err}
 			}
 			for item, err := range fn(state.(*S), ctx, req) {
 				if err != nil {
+					discard(item)
 					return err
 				}
-				if !emit(item) {
+				if !emit(itemOf[Item]{&m.as.resp, item}) {
 					return context.Cause(ctx)
 				}
 			}
@@ -296,7 +304,7 @@ type Blueprint struct {
 // each start: what it refers to must stay valid as long as restarts may come.
 func (k *Kind[K, A]) Blueprint(args A, opts ...Option) Blueprint {
 	bp := Blueprint{kind: k.core, args: args, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, args, false)
+		return new(mailbox.Codec[A]).EncodeArgs(b, &args, false)
 	}}
 	bp.settings.apply(opts)
 	return bp

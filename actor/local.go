@@ -67,7 +67,7 @@ func (b *localBody) run(bp Blueprint) {
 		switch p := (*PanicError)(nil); {
 		case errors.As(err, &p): // finished says so, as of a process
 		case err != nil:
-			i.failed(fmt.Errorf("start %s: %w", i.path, err))
+			i.failed(fmt.Errorf("start %s: %w", i.path, carried(err, i.path)))
 		default:
 			i.succeeded()
 		}
@@ -95,6 +95,7 @@ func (b *localBody) run(bp Blueprint) {
 	h.inbox.Close()
 	h.closeLinks()
 	x := h.report()
+	x.Err = carried(x.Err, i.path)
 	if abandoned {
 		if x.Reason == ReasonShutdown {
 			x.Reason = ReasonKilled

@@ -20,6 +20,8 @@ type Method[K, Req, Resp any] struct {
 // NewMethod declares a method in the frontend of a kind: the split form.
 func NewMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
 	k.core.declare(name)
+	mustTravel[Req]("method %q of kind %q: the request", name, k.core.name)
+	mustTravel[Resp]("method %q of kind %q: the response", name, k.core.name)
 	return &Method[K, Req, Resp]{kind: k.core, name: name}
 }
 
@@ -203,9 +205,9 @@ func encode[Req any](ctx context.Context, c *client, method string, codec *mailb
 		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare
 	}
-	if len(buf.B) > c.sys.opts.MaxMessage {
+	if most := (mailbox.Limits{Bytes: c.sys.opts.MaxMessage}).Message().Bytes; len(buf.B) > most { // the trace is the user's
 		msg.Drop()
-		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, ErrTooLarge)
+		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, ErrTooLarge)
 	}
 	if len(buf.B) <= 16<<10 {
 		msg.SetBody(buf.B) // and the buffer serves the next

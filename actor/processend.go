@@ -90,7 +90,9 @@ func (p *processHandler) Control(m *mailbox.Incoming) {
 	if m.Method == ctlEnded {
 		var w wireExit
 		if mailbox.DecodeControl(m.Params, &w) == nil {
-			(*processBody)(p).say(w.exit())
+			x := w.exit()
+			x.Err = own(x.Err, (*processBody)(p).i.path)
+			(*processBody)(p).say(x)
 		}
 		return
 	}

@@ -40,6 +40,7 @@ func (b *processBody) start(bp Blueprint) {
 	}
 	switch {
 	case isRemote(err): // the constructor's own word
+		err = own(err, i.path)
 		b.say(ExitStatus{Reason: ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, ErrDoNotRestart)})
 		b.reap(time.Second) // it ends by itself once it has said so; a foreign one may not
 		i.failed(fmt.Errorf("start %s: %w%s", i.path, err, quote(b.proc.Tail(process.Stdout), b.proc.Tail(process.Stderr))))

@@ -17,7 +17,8 @@ import (
 )
 
 // An error crosses the boundary as its text, the names of the sentinels that
-// it wraps, and, if it holds one, the report of an actor's end.
+// it wraps, and, if it holds one, the report of an actor's end or the error that
+// another actor had answered with. In-process it goes the same way.
 
 type wireError struct {
 	Text  string        `msgpack:"text"`
@@ -25,6 +26,15 @@ type wireError struct {
 	Errno int           `msgpack:"errno,omitempty"`
 	Stack string        `msgpack:"stack,omitempty"` // of a panic, whose text is Text
 	Exit  *wireExitCase `msgpack:"exit,omitempty"`
+
+	Remote *wireRemote `msgpack:"remote,omitempty"`
+}
+
+// wireRemote is what another actor had answered.
+type wireRemote struct {
+	Path   string     `msgpack:"path"`
+	Method string     `msgpack:"method"`
+	Err    *wireError `msgpack:"err"`
 }
 
 type wireExitCase struct {
@@ -55,6 +65,9 @@ var wellKnown = map[string]error{
 	"actor.ErrNotFound":        ErrNotFound,
 	"actor.ErrNameTaken":       ErrNameTaken,
 	"actor.ErrTooLarge":        ErrTooLarge,
+	"actor.ErrTooDeep":         ErrTooDeep,
+	"actor.ErrTooManyElements": ErrTooManyElements,
+	"actor.ErrTooManySegments": ErrTooManySegments,
 	"actor.ErrCallCycle":       ErrCallCycle,
 	"actor.ErrKindMismatch":    ErrKindMismatch,
 	"actor.ErrUnknown":         ErrUnknown,
@@ -73,7 +86,7 @@ const (
 	maxErrorDepth = 4
 )
 
-func toWireError(err error, sentinels []error, depth int) *wireError {
+func toWireError(err error, depth int) *wireError {
 	if err == nil {
 		return nil
 	}
@@ -83,12 +96,9 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 			w.Is = append(w.Is, name)
 		}
 	}
-	if sentinels == nil {
-		sentinels = allSentinels()
-	}
-	for _, s := range sentinels {
-		if errors.Is(err, s) {
-			w.Is = append(w.Is, "="+s.Error())
+	for _, s := range allSentinels() {
+		if errors.Is(err, s.err) {
+			w.Is = append(w.Is, s.name)
 		}
 	}
 	var errno syscall.Errno
@@ -103,7 +113,46 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 		w.Exit = &wireExitCase{Begun: int(x.Begun), Down: toWireDown(Down{Path: x.Path, PID: x.PID, Incarnation: x.Incarnation,
 			ExitStatus: ExitStatus{Reason: x.Reason, Code: x.Code, Signal: x.Signal, Err: x.Err, Stdout: x.Stdout, Stderr: x.Stderr}}, depth+1)}
 	}
+	if r := remoteIn(err); depth < maxErrorDepth && r != nil {
+		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(&RemoteError{Text: r.Text, Causes: r.Causes}, depth+1)}
+	}
 	return w
+}
+
+// remoteIn finds what another actor had answered.
+func remoteIn(err error) *RemoteError {
+	var r *RemoteError
+	for errors.As(err, &r) {
+		if r.Path != "" {
+			return r
+		}
+		err = errors.Join(r.Causes...)
+	}
+	return nil
+}
+
+// carried is err as it would arrive from a process: what an actor says of its
+// end is the same in both modes.
+func carried(err error, path string) error {
+	if err == nil {
+		return nil
+	}
+	return own(toWireError(word(err), 0).error(), path)
+}
+
+// own puts the actor's path on what it said of its own end; word takes it off.
+func own(err error, path string) error {
+	if r, ok := err.(*RemoteError); ok {
+		r.Path, r.Method = path, ""
+	}
+	return err
+}
+
+func word(err error) error {
+	if r, ok := err.(*RemoteError); ok && r.Method == "" {
+		return &RemoteError{Text: r.Text, Value: r.Value, Causes: r.Causes}
+	}
+	return err
 }
 
 func cut(s string, n int) string {
@@ -113,23 +162,21 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + " [cut]"
 }
 
-// error rebuilds the error; sentinels are those of the kind.
-func (w *wireError) error(sentinels []error) *RemoteError {
+// error rebuilds the error.
+func (w *wireError) error() *RemoteError {
 	if w == nil {
 		return nil
 	}
 	e := &RemoteError{Text: w.Text}
-	if sentinels == nil {
-		sentinels = allSentinels()
-	}
+	sentinels := allSentinels()
 	for _, name := range w.Is {
 		if s, ok := wellKnown[name]; ok {
 			e.Causes = append(e.Causes, s)
 			continue
 		}
 		for _, s := range sentinels {
-			if name == "="+s.Error() {
-				e.Causes = append(e.Causes, s)
+			if name == s.name {
+				e.Causes = append(e.Causes, s.err)
 			}
 		}
 	}
@@ -143,11 +190,19 @@ func (w *wireError) error(sentinels []error) *RemoteError {
 		d := w.Exit.Down.down()
 		e.Causes = append(e.Causes, exitErrorOf(d.Path, d.PID, d.Incarnation, d.ExitStatus, Begun(min(max(w.Exit.Begun, 0), 2))))
 	}
+	if w.Remote != nil {
+		r := w.Remote.Err.error()
+		if r == nil {
+			r = &RemoteError{}
+		}
+		r.Path, r.Method = w.Remote.Path, w.Remote.Method
+		e.Causes = append(e.Causes, r)
+	}
 	return e
 }
 
 func toWireExit(x ExitStatus, depth int) wireExit {
-	return wireExit{Reason: int(x.Reason), Code: x.Code, Signal: int(x.Signal), Err: toWireError(x.Err, nil, depth+1),
+	return wireExit{Reason: int(x.Reason), Code: x.Code, Signal: int(x.Signal), Err: toWireError(word(x.Err), depth+1),
 		Stdout: x.Stdout, Stderr: x.Stderr, DoNotRestart: x.DoNotRestart}
 }
 
@@ -157,7 +212,7 @@ func (w wireExit) exit() ExitStatus {
 		x.Reason = ReasonProtocol
 	}
 	if w.Err != nil {
-		x.Err = w.Err.error(nil)
+		x.Err = w.Err.error()
 	}
 	return x
 }
@@ -168,12 +223,14 @@ func toWireDown(d Down, depth int) wireDown {
 
 func (w wireDown) down() Down {
 	inc, _ := uuid.Parse(w.Incarnation) // a nil id for what is none
-	return Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: w.Exit.exit()}
+	x := w.Exit.exit()
+	x.Err = own(x.Err, w.Path)
+	return Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: x}
 }
 
 func toWireEvent(e Event) wireEvent {
 	w := wireEvent{Time: e.Time.UnixNano(), Type: string(e.Type), Path: e.Path, Kind: e.Kind, PID: e.PID,
-		Err: toWireError(e.Err, nil, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail}
+		Err: toWireError(e.Err, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail}
 	if e.Incarnation != uuid.Nil {
 		w.Incarnation = e.Incarnation.String()
 	}
@@ -189,26 +246,27 @@ func (w wireEvent) event() Event {
 		Method: w.Method, Sender: w.Sender, Detail: w.Detail}
 	e.Incarnation, _ = uuid.Parse(w.Incarnation)
 	if w.Err != nil {
-		e.Err = w.Err.error(nil)
+		e.Err = w.Err.error()
 	}
 	if w.Exit != nil {
 		x := w.Exit.exit()
+		x.Err = own(x.Err, w.Path)
 		e.Exit = &x
 	}
 	return e
 }
 
 // encodeRemote encodes a handler's error for the caller.
-func encodeRemote(k *kindCore, err error) []byte {
-	return mailbox.EncodeControl(toWireError(err, k.sentinels, 0))
+func encodeRemote(_ *kindCore, err error) []byte {
+	return mailbox.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
-func decodeRemote(k *kindCore, path, method string, raw []byte) error {
+func decodeRemote(_ *kindCore, path, method string, raw []byte) error {
 	var w wireError
-	if mailbox.DecodeResult(raw, &w) == nil && w.Text != "" {
-		e := w.error(k.sentinels)
+	if hasText(raw) && mailbox.DecodeResult(raw, &w) == nil {
+		e := w.error()
 		e.Path, e.Method = path, method
 		return e
 	}
@@ -219,6 +277,17 @@ func decodeRemote(k *kindCore, path, method string, raw []byte) error {
 	}
 	e.Text = foreignText(e.Value)
 	return e
+}
+
+// hasText tells an error of ours, whose text may be empty, from other maps.
+func hasText(raw []byte) (yes bool) {
+	err := mailbox.ReadFields(raw, func(key string, f *mailbox.Field) {
+		if key == "text" {
+			_ = f.String()
+			yes = true
+		}
+	})
+	return yes && err == nil
 }
 
 // foreignText finds the words in a foreign peer's error value: a string, or

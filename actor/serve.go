@@ -227,7 +227,7 @@ func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error)
 			s.castFailed(inv, err)
 		}
 		if !codec.Plain() {
-			inv.discard(*resp)
+			discard(*resp)
 		}
 		return
 	}
@@ -235,14 +235,14 @@ func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error)
 	defer mailbox.PutBuffer(buf)
 	if err == nil {
 		buf.B = mailbox.AppendResultHead(buf.B, inv.request)
-		if err = codec.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
-			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
-		}
-		if err != nil {
+		if err = codec.Encode(buf, resp, inv.link.arrays()); err != nil {
 			err = fmt.Errorf("response of %s: %w", inv.method, err)
 		}
 	}
 	if err != nil {
+		if !codec.Plain() {
+			discard(*resp) // nobody gets it
+		}
 		inv.link.refuse(inv.request, encodeRemote(inv.h.kind, err))
 	} else {
 		inv.link.result(inv.request, buf)
@@ -253,11 +253,28 @@ func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error)
 // take is true for the one reply that a request may have.
 func (inv *invocation) take() bool { return inv.set(invReplied)&invReplied == 0 }
 
+// outItem is an item of a stream that knows its type.
+type outItem interface {
+	encode(buf *mailbox.Buffer, arrays bool) error
+	discard()
+}
+
+type itemOf[T any] struct {
+	codec *mailbox.Codec[T]
+	v     T
+}
+
+func (i itemOf[T]) encode(buf *mailbox.Buffer, arrays bool) error {
+	return i.codec.Encode(buf, &i.v, arrays)
+}
+
+func (i itemOf[T]) discard() { discard(i.v) }
+
 // emit sends one item of a stream and waits for credit when the window is used
 // up.
-func (inv *invocation) emit(item any) bool {
+func (inv *invocation) emit(item outItem) bool {
 	if inv.ctx.Err() != nil || inv.credit == nil {
-		inv.discard(item)
+		item.discard()
 		return false // or it was called as an ordinary method, by a foreign peer
 	}
 	for inv.window <= 0 {
@@ -265,20 +282,24 @@ func (inv *invocation) emit(item any) bool {
 		case n := <-inv.credit:
 			inv.window += int(min(n, streamWindow))
 		case <-inv.ctx.Done():
-			inv.discard(item)
+			item.discard()
 			return false
 		}
 	}
 	inv.window--
 	buf := inv.h.sys.buffer()
 	defer mailbox.PutBuffer(buf)
-	err := mailbox.Encode(buf, item, inv.link.arrays())
-	if err == nil {
-		err = inv.link.item(inv.request, buf)
+	buf.B = mailbox.AppendItemHead(buf.B, inv.request)
+	err := item.encode(buf, inv.link.arrays())
+	if err != nil {
+		item.discard()
+	} else {
+		err = inv.link.item(buf)
 	}
 	buf.AutoRelease()
 	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
-		inv.fail(fmt.Errorf("item of %s: %w", inv.method, err))
+		err = fmt.Errorf("item of %s: %w", inv.method, err)
+		inv.fail(err)
 		inv.ctx.end(err)
 		return false
 	}

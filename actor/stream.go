@@ -5,8 +5,6 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -23,6 +21,8 @@ type Stream[K, Req, Item any] struct {
 // NewStream declares a stream in the frontend of a kind: the split form.
 func NewStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
 	k.core.declare(name)
+	mustTravel[Req]("stream %q of kind %q: the request", name, k.core.name)
+	mustTravel[Item]("stream %q of kind %q: the item", name, k.core.name)
 	s := &Stream[K, Req, Item]{kind: k.core, name: name}
 	s.as.kind, s.as.name = k.core, name
 	return s
@@ -105,13 +105,13 @@ func decodeItem[Item any](c *client, codec *mailbox.Codec[Item], in *mailbox.Inc
 	if in.Err != nil {
 		return item, in.Err
 	}
-	var frame itemFrame
-	if err := mailbox.DecodeControl(in.Params, &frame); err != nil {
+	_, value, err := mailbox.ParseItem(in.Params)
+	if err != nil {
 		return item, err
 	}
 	src := mailbox.GetSource()
 	defer mailbox.PutSource(src)
-	src.B, src.Segments, src.Context = frame.Value, in.Segments, c.sys
+	src.B, src.Segments, src.Context = value, in.Segments, c.sys
 	if err := codec.Decode(src, &item); err != nil {
 		src.AutoRelease()
 		return item, err
@@ -119,22 +119,14 @@ func decodeItem[Item any](c *client, codec *mailbox.Codec[Item], in *mailbox.Inc
 	return item, nil
 }
 
-// itemFrame is one item on the wire.
-type itemFrame struct {
-	ID    uint64             `msgpack:"id"`
-	Value msgpack.RawMessage `msgpack:"value"`
-}
-
 // item takes one item off a link.
 func (c *client) item(m *mailbox.Incoming) {
-	var frame struct {
-		ID uint64 `msgpack:"id"`
-	}
-	if mailbox.DecodeControl(m.Params, &frame) != nil {
+	id, _, err := mailbox.ParseItem(m.Params)
+	if err != nil {
 		return
 	}
 	c.mu.Lock()
-	call := c.calls[uint32(frame.ID)]
+	call := c.calls[uint32(id)]
 	c.mu.Unlock()
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())

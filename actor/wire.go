@@ -14,8 +14,7 @@ var errCallerGone = errors.New("the caller has given up")
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
 func newScanner(inline int) *mailbox.Scanner {
-	// The envelope around a message of the inline size is small change.
-	return &mailbox.Scanner{Limits: mailbox.Limits{Bytes: inline + 64<<10}}
+	return &mailbox.Scanner{Limits: mailbox.Limits{Bytes: inline}.Message()}
 }
 
 func newSource(raw []byte, segments []*shm.Segment, sys *System) *mailbox.Source {

@@ -24,7 +24,7 @@ const MaxSegments = 64
 type Buffer struct {
 	B        []byte         // the message so far
 	Segments []*shm.Segment // carried by it; each is retained once
-	Limits   Limits         // of the receiver's scanner; see Encode
+	Limits   Limits         // of a value; see Encode
 	Context  any            // for the EncodeMsgpack methods of the runtime's own types
 
 	start   int // where the value under way begins
@@ -44,11 +44,6 @@ var (
 // stride is how many bytes are written between two looks at the limits. It also
 // bounds how deep an encoder can recurse unseen, at a byte a level.
 const stride = 4 << 10
-
-// envelopeElements is what a value leaves of the elements that a message may
-// have, for the envelope and the metadata around it. The envelope is also one
-// level. Bytes are counted when the message is complete.
-const envelopeElements = 1 << 10
 
 // keep is the largest memory that pools hold on to.
 const keep = 64 << 10
@@ -125,13 +120,14 @@ func (b *Buffer) WriteByte(c byte) error {
 	return nil
 }
 
-// begin starts a value behind what b holds.
-func (b *Buffer) begin() {
+// begin starts a value behind what b holds, or an argument list.
+func (b *Buffer) begin(args bool) {
 	b.start = len(b.B)
 	b.check = b.start + stride
 	lim := b.Limits.orDefault()
-	lim.Depth = max(lim.Depth-1, 1)
-	lim.Elements -= min(envelopeElements, lim.Elements/2)
+	if args {
+		lim = Limits{Bytes: plus(lim.Bytes, 1), Depth: plus(lim.Depth, 1), Elements: plus(lim.Elements, 1)}
+	}
 	b.scanner.Limits = lim
 	b.scanner.Reset()
 }
@@ -164,7 +160,7 @@ func (b *Buffer) Carry(s *shm.Segment) (int, error) {
 		}
 	}
 	if len(b.Segments) == MaxSegments {
-		return 0, fmt.Errorf("a message carries at most %d different segments", MaxSegments)
+		return 0, fmt.Errorf("%w: limit %d; send it in parts, or make the arrays views of fewer segments", ErrTooManySegments, MaxSegments)
 	}
 	s.Retain()
 	b.Segments = append(b.Segments, s)

@@ -55,9 +55,9 @@ func (e *PanicError) Unwrap() error {
 // of the msgpack library are honoured. v may be a pointer, which saves a copy
 // where an EncodeMsgpack method has a pointer receiver.
 //
-// The value must leave room for the envelope within buf.Limits: it may be one
-// level less deep than they say, and have 1024 elements less. So what is
-// encoded here does not break the limits of a receiver with the same ones.
+// The value must keep to buf.Limits. They are the same for an argument, a result
+// and an item of a stream: the list of arguments, the envelope and the metadata
+// do not count, for which a receiver's scanner has room (see [Limits.Message]).
 //
 // After an error, an [*EncodeError], buf.B is as it was before. Segments that
 // were carried stay with buf until its Reset.
@@ -72,7 +72,7 @@ var decoders = sync.Pool{New: func() any { return msgpack.NewDecoder(nil) }}
 
 func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 	sent := len(buf.sent)
-	buf.begin()
+	buf.begin(args)
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{Value: r, Stack: debug.Stack()}
@@ -90,14 +90,13 @@ func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 	enc := buf.enc
 	enc.Reset(buf) // a type's own encoder may have set it to anything
 	enc.UseCompactInts(true)
-	enc.UseArrayEncodedStructs(structsAsArrays)
-	if err := encodeTo(enc, v, args); err != nil {
+	if err := encodeTo(buf, enc, v, structsAsArrays, args); err != nil {
 		return err
 	}
 	return buf.end()
 }
 
-func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
+func encodeTo(buf *Buffer, enc *msgpack.Encoder, v any, structsAsArrays, args bool) error {
 	t := reflect.TypeOf(v)
 	if t == nil {
 		if args {
@@ -115,6 +114,15 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	if p.err != nil {
 		return p.err
 	}
+	if p.any {
+		if err := newInsides(buf.Limits).check(reflect.ValueOf(v), 0); err != nil {
+			return err
+		}
+	}
+	enc.UseArrayEncodedStructs(structsAsArrays && p.lists)
+	if !args && isNothing(t) {
+		return enc.EncodeNil()
+	}
 	if args && !p.isArgs {
 		if err := enc.EncodeArrayLen(1); err != nil {
 			return err
@@ -129,10 +137,13 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	}
 	rv := reflect.ValueOf(v)
 	switch {
-	case pointer && rv.IsNil():
-		return errors.New("a nil pointer is no argument list")
 	case pointer:
-		rv = rv.Elem()
+		for rv.Kind() == reflect.Pointer {
+			if rv.IsNil() {
+				return errors.New("a nil pointer is no argument list")
+			}
+			rv = rv.Elem()
+		}
 	case p.addressable:
 		rv = reflect.New(t).Elem()
 		rv.Set(reflect.ValueOf(v))
@@ -140,6 +151,7 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	if !args {
 		return enc.EncodeValue(rv)
 	}
+	buf.scanner.Limits.Elements += len(p.args) - 1
 	if err := enc.EncodeArrayLen(len(p.args)); err != nil {
 		return err
 	}
@@ -155,7 +167,7 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 func encodeError(v any, err error) error {
 	var limit *ProtocolError
 	if errors.As(err, &limit) {
-		err = fmt.Errorf("%w: %s", limit.Err, limit.Detail)
+		err = fmt.Errorf("%w: %s%s", limit.Err, limit.Detail, wayOut(limit.Err))
 	}
 	return &EncodeError{Type: reflect.TypeOf(v), Err: err}
 }
@@ -205,13 +217,16 @@ func decodeAs(src *Source, v any, p *plan, args bool) (err error) {
 	dec.Reset(src)
 	dec.SetMapDecoder(decodeMap)
 	src.interned = p.interned
+	if err := p.checkMemory(reflect.TypeOf(v).Elem(), src.B[src.pos:], args); err != nil {
+		return err
+	}
 	if err := decodeFrom(dec, v, p, args); err != nil {
 		return err
 	}
 	if n := src.Len(); n > 0 {
 		return malformed(src.pos, "%d bytes after the value", n)
 	}
-	if p.any {
+	if p.settles {
 		settle(reflect.ValueOf(v).Elem())
 	}
 	switch {
@@ -243,6 +258,10 @@ func decodeFrom(dec *msgpack.Decoder, v any, p *plan, args bool) error {
 		return err
 	}
 	rv := reflect.ValueOf(v).Elem()
+	if rv.Kind() == reflect.Pointer {
+		rv.Set(reflect.New(rv.Type().Elem()))
+		rv = rv.Elem()
+	}
 	for _, i := range p.args {
 		if err := dec.DecodeValue(rv.Field(i)); err != nil {
 			return err

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Limits bound one message. The zero value of a field means its default.
@@ -27,6 +28,38 @@ func (l Limits) orDefault() Limits {
 		l.Elements = DefaultLimits.Elements
 	}
 	return l
+}
+
+// Message returns the limits of a whole message whose value keeps to l: what is
+// around a value, be it an argument list, a result or an item of a stream, does
+// not count for what a user may send.
+func (l Limits) Message() Limits {
+	l = l.orDefault()
+	return Limits{Bytes: plus(l.Bytes, envelopeBytes), Depth: plus(l.Depth, envelopeDepth), Elements: plus(l.Elements, envelopeElements)}
+}
+
+// plus is a sum that does not go over.
+func plus(a, b int) int { return a + min(b, math.MaxInt-a) }
+
+// What is around a value: the envelope, the metadata, an argument list, and the
+// maps of control messages that carry values.
+const (
+	envelopeBytes    = 64 << 10
+	envelopeDepth    = 4
+	envelopeElements = 1 << 10
+)
+
+// wayOut says what can be done about a value that breaks a limit.
+func wayOut(limit error) string {
+	switch limit {
+	case ErrTooLarge:
+		return "; send it in parts, as arrays in shared memory, or raise MaxMessage"
+	case ErrTooDeep:
+		return "; a value that contains itself cannot travel, and a list of nodes that refer to each other by index can"
+	case ErrTooManyElements:
+		return "; send it in parts, or numbers as an array in shared memory"
+	}
+	return ""
 }
 
 // Check tells whether raw is exactly one well-formed MessagePack value within
@@ -55,6 +88,7 @@ func whole(n, total int) error {
 var (
 	ErrTooDeep         = errors.New("message nested too deeply")
 	ErrTooManyElements = errors.New("message has too many elements")
+	ErrTooManySegments = errors.New("message carries too many shared segments")
 	ErrMalformed       = errors.New("message malformed")
 )
 

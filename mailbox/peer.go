@@ -340,11 +340,11 @@ func (p *Peer) blob(m *Incoming) error {
 }
 
 func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (Envelope, error) {
-	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max)+envelopeBytes {
 		return Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, ErrProtocol)
 	}
 	body = body[:size]
-	sc := Scanner{Limits: Limits{Bytes: p.opts.Max}}
+	sc := Scanner{Limits: Limits{Bytes: p.opts.Max}.Message()}
 	n, err := sc.Frame(body)
 	if err == nil && uint64(n) != size {
 		err = fmt.Errorf("large message is cut or glued: %w", ErrProtocol)

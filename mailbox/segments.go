@@ -42,7 +42,7 @@ type outSegments struct {
 func (o *outSegments) init(p *Peer) { o.p, o.known = p, make(map[uint64]func()) }
 
 func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) error {
-	if len(body) > o.p.opts.Max {
+	if len(body) > o.p.opts.Max+envelopeBytes {
 		return fmt.Errorf("%d bytes, limit %d: %w", len(body), o.p.opts.Max, ErrTooLarge)
 	}
 	if o.p.opts.Local {

@@ -33,6 +33,8 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 	}
 	switch {
 	case s.scalar:
+	case s.nothing && !args:
+		b = append(b, codeNil)
 	case args || arrays:
 		b = append(b, fixArray|byte(len(s.fields)))
 	default:
@@ -175,6 +177,9 @@ func (s *shape) decodeFields(src *Source, p unsafe.Pointer, args bool) (filled i
 		args = false
 	}
 	keys := false
+	if s.nothing && !args && len(raw) == 1 && raw[0] == codeNil {
+		return 0, true
+	}
 	if !s.scalar {
 		if len(raw) == 0 {
 			return 0, false
