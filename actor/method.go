@@ -19,9 +19,9 @@ type Method[K, Req, Resp any] struct {
 
 // NewMethod declares a method in the frontend of a kind: the split form.
 func NewMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
-	k.core.declare(name)
 	mustTravel[Req]("method %q of kind %q: the request", name, k.core.name)
 	mustTravel[Resp]("method %q of kind %q: the response", name, k.core.name)
+	k.core.declare(name)
 	return &Method[K, Req, Resp]{kind: k.core, name: name}
 }
 

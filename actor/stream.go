@@ -20,9 +20,9 @@ type Stream[K, Req, Item any] struct {
 
 // NewStream declares a stream in the frontend of a kind: the split form.
 func NewStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
-	k.core.declare(name)
 	mustTravel[Req]("stream %q of kind %q: the request", name, k.core.name)
 	mustTravel[Item]("stream %q of kind %q: the item", name, k.core.name)
+	k.core.declare(name)
 	s := &Stream[K, Req, Item]{kind: k.core, name: name}
 	s.as.kind, s.as.name = k.core, name
 	return s

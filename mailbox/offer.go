@@ -192,6 +192,7 @@ func (p *Peer) refuse(id uint64, err error) error {
 
 func (p *Peer) newRinged(t *transport.Rings) *ringed {
 	r := &ringed{t: t, next: 1}
+	r.scan.Limits = Limits{Bytes: transport.MaxRecord}.Message()
 	r.scan.Limits.Bytes = transport.MaxRecord
 	return r
 }

@@ -1,0 +1,445 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/supervisor"
+)
+
+// porter hands over what it is asked for, as a result and as an item.
+type porter struct{ given any }
+
+// cargo is what a porter is asked for, or gives.
+type cargo struct {
+	What string
+	N    int
+	V    any
+}
+
+// bag has arrays, and room for what cannot travel.
+type bag struct {
+	Arrays []shm.Array[int32]
+	More   map[string]any
+}
+
+type spotted struct{ X, Y int }
+
+// make is what a porter's order stands for.
+func (p cargo) make() any {
+	switch p.What {
+	case "levels":
+		v := any(true)
+		for range p.N {
+			v = []any{v}
+		}
+		return v
+	case "elements":
+		return make([]bool, p.N)
+	case "bytes":
+		return make([]byte, p.N)
+	case "struct":
+		return spotted{1, 2}
+	case "structs":
+		return map[string]any{"list": []spotted{{1, 2}}, "pointer": &spotted{1, 2}}
+	case "func":
+		return func() {}
+	case "mutex":
+		return []any{&sync.Mutex{}}
+	}
+	return p.V
+}
+
+func newPorter(_ context.Context, v any) (*porter, error) { return &porter{v}, nil }
+
+func (p *porter) Give(_ context.Context, o cargo) (any, error)   { return o.make(), nil }
+func (p *porter) Given(context.Context, actor.None) (any, error) { return p.given, nil }
+func (p *porter) Echo(_ context.Context, v any) (any, error)     { return v, nil }
+
+// Hand gives one item twice. The error that its reader gets is the cause of its ctx.
+func (p *porter) Hand(ctx context.Context, o cargo) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for range 2 {
+			if !yield(o.make(), nil) {
+				p.given = fmt.Sprint(context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// Pack answers with arrays that nobody else has, and what cannot travel.
+func (p *porter) Pack(_ context.Context, o cargo) (bag, error) { return pack(o) }
+
+func (p *porter) PackItem(_ context.Context, o cargo) iter.Seq2[bag, error] {
+	return func(yield func(bag, error) bool) { yield(pack(o)) }
+}
+
+func pack(o cargo) (b bag, err error) {
+	for range o.N {
+		a, err := shm.New[int32](1)
+		if err == nil {
+			err = a.Freeze()
+		}
+		if err != nil {
+			return b, err
+		}
+		b.Arrays = append(b.Arrays, a)
+	}
+	b.More = map[string]any{"first": b.Arrays[0], "self": nil, "v": o.make()}
+	switch o.What {
+	case "itself":
+		b.More["self"] = b.More
+	case "error":
+		return b, errLeft
+	}
+	return b, nil
+}
+
+func (p *porter) Held(context.Context, actor.None) (int, error) {
+	runtime.GC()
+	return shm.Stats().Handles, nil
+}
+
+var (
+	Porters     = actor.Define("porter", newPorter)
+	PorterGive  = actor.Handle(Porters, "give", (*porter).Give)
+	PorterGiven = actor.Handle(Porters, "given", (*porter).Given)
+	PorterEcho  = actor.Handle(Porters, "echo", (*porter).Echo)
+	PorterHand  = actor.HandleStream(Porters, "hand", (*porter).Hand)
+	PorterPack  = actor.Handle(Porters, "pack", (*porter).Pack)
+	PorterItem  = actor.HandleStream(Porters, "pack item", (*porter).PackItem)
+	PorterHeld  = actor.Handle(Porters, "held", (*porter).Held)
+)
+
+func (b *bed) porter(id string, v any) actor.Ref[porter] {
+	b.Helper()
+	b.must(b.tree.StartChild(b.ctx, supervisor.Actor(Porters, id, v, b.options...)))
+	return must(Porters.Ref(b.tree, id))
+}
+
+// item is the first item of what a porter hands over, which comes twice, or the error.
+func (b *bed) item(r actor.Ref[porter], o cargo) (v any, err error) {
+	b.Helper()
+	n := 0
+	for got, e := range PorterHand.Open(b.ctx, r, o) {
+		if e != nil {
+			return nil, e
+		}
+		if n++; n == 2 && gist(got) != gist(v) {
+			b.Fatalf("%s, then %s", gist(v), gist(got))
+		}
+		v = got
+	}
+	if n != 2 {
+		b.Fatalf("%d items", n)
+	}
+	return v, nil
+}
+
+// gist tells large values apart.
+func gist(v any) string {
+	switch v := v.(type) {
+	case []byte:
+		return fmt.Sprint(len(v), " bytes")
+	case []any:
+		if len(v) == 1 {
+			return "list of " + gist(v[0])
+		}
+		return fmt.Sprint(len(v), " elements")
+	}
+	return fmt.Sprint(v)
+}
+
+// Whatever can be a result can be an item, an argument and what a constructor is
+// given; what cannot is an error that names the limit, and the actor lives.
+func TestTheSameLimitsForAll(t *testing.T) {
+	const most = 2 << 20
+	everywhere(t, func(b *bed) {
+		b.startSpec(supervisor.Spec{MaxMessage: most, Inline: most / 4})
+		p := b.porter("p", nil)
+		for i, tc := range []struct {
+			o    cargo
+			want error
+		}{
+			{cargo{What: "levels", N: 62}, nil}, {cargo{What: "levels", N: 63}, nil}, {cargo{What: "levels", N: 64}, nil},
+			{cargo{What: "levels", N: 65}, actor.ErrTooDeep}, {cargo{What: "levels", N: 2000}, actor.ErrTooDeep},
+			{cargo{What: "elements", N: 1<<20 - 1100}, nil}, {cargo{What: "elements", N: 1 << 20}, nil}, {cargo{What: "elements", N: 1<<20 + 1}, actor.ErrTooManyElements},
+			// The header of bytes has five.
+			{cargo{What: "bytes", N: most - 5}, nil}, {cargo{What: "bytes", N: most - 10}, nil}, {cargo{What: "bytes", N: most - 4}, actor.ErrTooLarge},
+		} {
+			result, err1 := PorterGive.Call(b.ctx, p, tc.o)
+			item, err2 := b.item(p, tc.o)
+			echo, err3 := PorterEcho.Call(b.ctx, p, tc.o.make())
+			err4 := b.tree.StartChild(b.ctx, supervisor.Actor(Porters, fmt.Sprint("c", i), tc.o.make(), append(b.options, supervisor.Temporary)...))
+			if tc.want == nil {
+				b.must(errors.Join(err1, err2, err3, err4))
+				if gist(result) != gist(item) || gist(result) != gist(echo) {
+					b.Errorf("%+v: %s, %s, %s", tc.o, gist(result), gist(item), gist(echo))
+				}
+				continue
+			}
+			for i, err := range []error{err1, err2, err3, err4} {
+				if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), "limit") && !strings.Contains(err.Error(), "more than") || !strings.Contains(err.Error(), ";") {
+					b.Errorf("%+v, way %d: %v", tc.o, i, err)
+				}
+			}
+			given, err := PorterGiven.Call(b.ctx, p, actor.None{}) // the producer got it, too
+			if err != nil || !strings.Contains(fmt.Sprint(given), tc.want.Error()) {
+				b.Errorf("%+v: the producer got %v, %v", tc.o, given, err)
+			}
+		}
+		if c := b.list()[0]; c.Restarts != 0 {
+			b.Errorf("the actor was restarted: %v", c.LastExit)
+		}
+	})
+}
+
+// What cannot travel at all is an error, and nothing else.
+func TestUnsendableValues(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		b.start()
+		p := b.porter("p", nil)
+		for what, name := range map[string]string{"func": "func()", "mutex": "sync.Mutex"} {
+			_, err1 := PorterGive.Call(b.ctx, p, cargo{What: what})
+			_, err2 := b.item(p, cargo{What: what})
+			_, err3 := PorterEcho.Call(b.ctx, p, cargo{What: what}.make())
+			for i, err := range []error{err1, err2, err3} {
+				if err == nil || !strings.Contains(err.Error(), name) {
+					b.Errorf("%s, way %d: %v", what, i, err)
+				}
+			}
+		}
+		if c := b.list()[0]; c.Restarts != 0 {
+			b.Errorf("the actor was restarted: %v", c.LastExit)
+		}
+	})
+}
+
+// A struct in an interface arrives the same every time and every way.
+func TestOneShapeOfStructs(t *testing.T) {
+	spot := map[string]any{"X": int64(1), "Y": int64(2)}
+	everywhere(t, func(b *bed) {
+		b.start()
+		for _, tc := range []struct {
+			o    cargo
+			want any
+		}{
+			{cargo{What: "struct"}, spot},
+			{cargo{What: "structs"}, map[string]any{"list": []any{spot}, "pointer": spot}},
+		} {
+			p := b.porter(tc.o.What, tc.o.make())
+			for range 3 { // before the connection stands, and afterwards
+				sameAs(b, tc.want)(PorterEcho.Call(b.ctx, p, tc.o.make()))
+			}
+			sameAs(b, tc.want)(PorterGiven.Call(b.ctx, p, actor.None{}))
+			sameAs(b, tc.want)(PorterGive.Call(b.ctx, p, tc.o))
+			sameAs(b, tc.want)(b.item(p, tc.o))
+		}
+	})
+}
+
+// A result or an item that nobody gets holds no arrays.
+func TestUnsentArraysAreReleased(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		b.start()
+		p := b.porter("p", nil)
+		before := must(PorterHeld.Call(b.ctx, p, actor.None{}))
+		for _, o := range []cargo{{What: "func", N: 3}, {N: mailbox.MaxSegments + 1}, {What: "itself", N: 2}, {What: "mutex", N: 1}, {What: "error", N: 2}} {
+			if _, err := PorterPack.Call(b.ctx, p, o); err == nil {
+				b.Errorf("%+v: no error", o)
+			}
+			for v, err := range PorterItem.Open(b.ctx, p, o) {
+				if err == nil {
+					b.Errorf("%+v: %v", o, v)
+				}
+			}
+			if n := must(PorterHeld.Call(b.ctx, p, actor.None{})); n != before {
+				b.Errorf("%+v: %d arrays are held, %d before", o, n, before)
+			}
+		}
+	})
+}
+
+// declared is what a declaration panics with.
+func declared(t *testing.T, declare func()) (text string) {
+	t.Helper()
+	defer func() { text, _ = recover().(string) }()
+	declare()
+	return ""
+}
+
+func TestDeclarationsThatCannotTravel(t *testing.T) {
+	type hit struct{ Count atomic.Int64 }
+	type jobs struct{ List []struct{ Done func() } }
+	for name, tc := range map[string]struct {
+		declare func()
+		want    []string
+	}{
+		"request":     {func() { actor.NewMethod[hit, int](Porters, "bad request") }, []string{"bad request", "porter", "request", "hit", "Count", "atomic.Int64"}},
+		"response":    {func() { actor.NewMethod[int, jobs](Porters, "bad response") }, []string{"response", "jobs", "List[].Done", "func()"}},
+		"item":        {func() { actor.NewStream[int, fmt.Stringer](Porters, "bad item") }, []string{"item", "fmt.Stringer", "interface"}},
+		"constructor": {func() { actor.Declare[Till, chan int]("bad constructor") }, []string{"bad constructor", "chan int"}},
+		"nil":         {func() { actor.Declare[Till, int]("nil sentinel", actor.Sentinels(nil)) }, []string{"nil sentinel"}},
+		"equal":       {func() { actor.Declare[Till, int]("equal", actor.Sentinels(errors.New("gone"), errors.New("gone"))) }, []string{"equal", `"gone"`}},
+		"empty":       {func() { actor.Declare[Till, int]("empty", actor.Sentinels(errors.New(""), errors.New(""))) }, []string{"empty", `""`}},
+	} {
+		text := declared(t, tc.declare)
+		for _, want := range tc.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q does not name %s", name, text, want)
+			}
+		}
+	}
+	var panicked string
+	sys := must(actor.NewSystem(actor.SystemOptions{}))
+	defer sys.Close(t.Context())
+	panicked = declared(t, func() { actor.NewInbox[hit](sys, 1) })
+	if !strings.Contains(panicked, "atomic.Int64") {
+		t.Errorf("inbox: %q", panicked)
+	}
+}
+
+// careless has sentinels of texts that other kinds' have, and one of none.
+type careless struct{}
+
+var (
+	errCareless = errors.New("left the building") // errLeft has the same text
+	errNoText   = errors.New("")
+)
+
+// fault is an error type of its own.
+type fault struct {
+	Code int
+	Err  error
+}
+
+func (f *fault) Error() string { return fmt.Sprint("fault ", f.Code, ": ", f.Err) }
+func (f *fault) Unwrap() error { return f.Err }
+
+func (*careless) Fail(_ context.Context, what string) (int, error) { return 0, failure(what) }
+
+func failure(what string) error {
+	switch what {
+	case "same text":
+		return errCareless
+	case "no text":
+		return errNoText
+	case "undeclared, no text":
+		return errors.New("")
+	}
+	return &fault{7, errCareless}
+}
+
+func (c *careless) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// runner ends with an error of its own type, or fails to start with that of another actor.
+type runner struct{ what string }
+
+func newRunner(ctx context.Context, what string) (*runner, error) {
+	if what == "ask" {
+		sc, _ := actor.ScopeOf(ctx)
+		other, err := Carelesses.Ref(sc, "/c")
+		if err == nil {
+			_, err = Fail.Call(ctx, other, "typed")
+		}
+		return nil, &fault{1, err}
+	}
+	return &runner{what}, nil
+}
+
+func (r *runner) Run(ctx context.Context) error {
+	if r.what == "run" {
+		return &fault{2, errCareless}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+var (
+	Carelesses = actor.Define("careless", func(context.Context, actor.None) (*careless, error) { return &careless{}, nil }, actor.Sentinels(errCareless, errNoText))
+	Fail       = actor.Handle(Carelesses, "fail", (*careless).Fail)
+	Runners    = actor.Define("runner", newRunner)
+)
+
+// Errors are told apart by what they are, not by their text.
+func TestErrorsOfEqualText(t *testing.T) {
+	if errCareless.Error() != errLeft.Error() {
+		t.Fatalf("%q and %q are to be the same", errCareless, errLeft)
+	}
+	everywhere(t, func(b *bed) {
+		b.start(supervisor.Actor(Carelesses, "c", actor.None{}), supervisor.Actor(Leavers, "l", ""))
+		c := must(Carelesses.Ref(b.tree, "c"))
+		for what, want := range map[string]error{"same text": errCareless, "no text": errNoText, "undeclared, no text": nil, "typed": errCareless} {
+			_, err := Fail.Call(b.ctx, c, what)
+			var r *actor.RemoteError
+			if !errors.As(err, &r) || r.Value != nil || r.Text != failure(what).Error() {
+				b.Errorf("%s: %#v", what, err)
+			}
+			for _, s := range []error{errCareless, errNoText, errLeft} {
+				if errors.Is(err, s) != (s == want) {
+					b.Errorf("%s: errors.Is(%v, %q) = %v", what, err, s, s != want)
+				}
+			}
+		}
+		_, err := Leave.Call(b.ctx, b.leaver("l"), "exit")
+		b.exit(err)
+		if !errors.Is(err, errLeft) || errors.Is(err, errCareless) {
+			b.Errorf("the other kind's: %#v", err)
+		}
+	})
+}
+
+// What a constructor or Run returns is the same in both modes: the text, the
+// sentinels, and what another actor had answered; not the type.
+func TestErrorsOfAnEndAreTheSame(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		b.start(supervisor.Actor(Carelesses, "c", actor.None{}))
+		same := func(err error, path, text string) *actor.RemoteError {
+			b.Helper()
+			var f *fault
+			var r *actor.RemoteError
+			if errors.As(err, &f) || !errors.As(err, &r) || r.Path != path || r.Method != "" || r.Text != text || !errors.Is(err, errCareless) || errors.Is(err, errLeft) {
+				b.Fatalf("%#v (%+v)", err, r)
+			}
+			return r
+		}
+		err := b.tree.StartChild(b.ctx, supervisor.Actor(Runners, "r", "ask", append(b.options, supervisor.Temporary)...))
+		outer := same(err, "/r", "fault 1: fault 7: left the building")
+		var inner *actor.RemoteError
+		if !errors.As(errors.Join(outer.Causes...), &inner) || inner.Path != "/c" || inner.Method != "fail" || inner.Text != "fault 7: left the building" {
+			b.Errorf("what /c had answered: %+v", inner)
+		}
+		ends := b.tree.Events(b.ctx)
+		b.must(b.tree.StartChild(b.ctx, supervisor.Actor(Runners, "t", "run", append(b.options, supervisor.Temporary)...)))
+		for e := range ends {
+			if e.Type == actor.EventExited && e.Path == "/t" {
+				same(e.Exit.Err, "/t", "fault 2: left the building")
+				break
+			}
+		}
+	})
+}
+
+func sameAs(b *bed, want any) func(any, error) {
+	return func(got any, err error) {
+		b.Helper()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			b.Errorf("%#v, %v; want %#v", got, err, want)
+		}
+	}
+}
