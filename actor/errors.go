@@ -44,13 +44,14 @@ func (stoppedError) Unwrap() error { return ErrNotRunning }
 
 // RemoteError is an error value that a handler returned in another process.
 // Its text is the handler's. errors.Is finds context errors, io.EOF, the
-// fs.Err* values and the sentinels that the kind declares with [Sentinels].
+// fs.Err* values and the sentinels that kinds declare with [Sentinels]. The error
+// of a constructor or of Run is one, too, in both modes; then Method is empty.
 type RemoteError struct {
 	Path   string
 	Method string
 	Text   string
 	Value  any     // what a foreign peer sent as its error, decoded
-	Causes []error // the sentinels that the handler's error wrapped
+	Causes []error // the sentinels that the error wrapped, and what another actor had answered
 }
 
 func (e *RemoteError) Error() string {

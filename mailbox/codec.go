@@ -12,7 +12,8 @@ import (
 )
 
 // EncodeError says that a value cannot be sent. It is [ErrTooLarge],
-// [ErrTooDeep] or [ErrTooManyElements] when the value breaks the limits, a
+// [ErrTooDeep], [ErrTooManyElements] or [ErrTooManySegments] when the value breaks
+// the limits, a [*TypeError] when there is something in it that cannot travel, a
 // [*PanicError] when its own encoder panicked, and [ErrMalformed] when that
 // wrote no, more than one, or half a value.
 type EncodeError struct {
@@ -49,10 +50,12 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Encode appends v to buf. Structs are maps of their field names, or arrays of
-// their fields if structsAsArrays is set, which only fits a receiver with the
-// same definition of the type; decoding accepts both. Struct tags and methods
-// of the msgpack library are honoured. v may be a pointer, which saves a copy
+// Encode appends v to buf. Structs are maps of their field names. With
+// structsAsArrays, which only fits a receiver with the same definition of the
+// type, they are arrays of their fields where nobody can tell: not in a type with
+// interfaces in it, with types that encode themselves, or with fields that may be
+// left out. Decoding accepts both. A struct type without fields is nil. Struct
+// tags and methods of the msgpack library are honoured. v may be a pointer, which saves a copy
 // where an EncodeMsgpack method has a pointer receiver.
 //
 // The value must keep to buf.Limits. They are the same for an argument, a result
@@ -179,6 +182,7 @@ func encodeError(v any, err error) error {
 // In an interface, maps are map[string]any, or map[any]any if a key is no
 // string; integers are int64, or uint64 if they were sent in an unsigned form
 // (the smallest numbers have only one form, and are int64); floats are float64.
+// Times are in UTC.
 //
 // For each struct type that others embed by pointer, the library keeps a
 // goroutine with values in stock, for good (v5.4.1, cachedValue).

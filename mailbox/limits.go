@@ -6,10 +6,11 @@ import (
 	"math"
 )
 
-// Limits bound one message. The zero value of a field means its default.
+// Limits bound one value, for a [Buffer], or one message, for a [Scanner]: see
+// Message. The zero value of a field means its default.
 type Limits struct {
-	Bytes    int // the whole message, in bytes; default 4 MiB
-	Depth    int // arrays and maps inside each other, the envelope's own included; default 64
+	Bytes    int // the whole value or message, in bytes; default 4 MiB
+	Depth    int // arrays and maps inside each other; default 64
 	Elements int // values inside arrays and maps, keys and nested ones included; default 1<<20
 }
 
