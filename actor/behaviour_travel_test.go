@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/supervisor"
 )
@@ -256,7 +256,7 @@ func TestUnsentArraysAreReleased(t *testing.T) {
 		b.start()
 		p := b.porter("p", nil)
 		before := must(PorterHeld.Call(b.ctx, p, actor.None{}))
-		for _, o := range []cargo{{What: "func", N: 3}, {N: mailbox.MaxSegments + 1}, {What: "itself", N: 2}, {What: "mutex", N: 1}, {What: "error", N: 2}} {
+		for _, o := range []cargo{{What: "func", N: 3}, {N: codec.MaxSegments + 1}, {What: "itself", N: 2}, {What: "mutex", N: 1}, {What: "error", N: 2}} {
 			if _, err := PorterPack.Call(b.ctx, p, o); err == nil {
 				b.Errorf("%+v: no error", o)
 			}

@@ -1,37 +1,38 @@
 package actor
 
 import (
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 func init() {
-	mailbox.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
+	wire.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
 		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe, ctlLook)
 }
 
 // Control methods between two processes of one system. PROTOCOL.md defines
 // their arguments; those of the connection itself are in package mailbox.
 const (
-	ctlHello     = "$/hello"          // request: hello; the peer introduces itself
-	ctlStart     = "$/start"          // request: startOrder; answered when the actor is ready
-	ctlStop      = "$/stop"           // stopOrder
-	ctlPing      = "$/ping"           // request: a sign of life
-	ctlLink      = "$/link"           // linkOrder: the end of a direct link
-	ctlEnded     = "$/ended"          // wireExit: the actor's own word on why it ends
-	ctlIntroduce = "$/introduce"      // request: introduceOrder
-	ctlObituary  = "$/obituary"       // request: obituaryOrder
-	ctlWatch     = "$/watch"          // request: watchOrder
-	ctlPrevent   = "$/abandon"        // [id]: the asker of a control request has given up
-	ctlEvent     = "$/event"          // wireEvent
-	ctlLog       = "$/log"            // wireRecord
-	ctlWant      = "$/want"           // [position]: tell me when it is begun
-	ctlCredit    = "$/credit"         // [position]: it is begun
-	ctlBegin     = "$/begin"          // [position]: begun, from a peer without a mark page
-	ctlCancel    = "$/cancel"         // [id]: the caller has given up
-	ctlItem      = mailbox.MethodItem // one item of a stream
-	ctlMore      = "$/more"           // [id, n]: the reader has taken n items
-	ctlProbe     = "$/probe"          // probe: who waits for whom
-	ctlLook      = "$/look"           // []: look whether what waits in the ring waits for ever
+	ctlHello     = "$/hello"        // request: hello; the peer introduces itself
+	ctlStart     = "$/start"        // request: startOrder; answered when the actor is ready
+	ctlStop      = "$/stop"         // stopOrder
+	ctlPing      = "$/ping"         // request: a sign of life
+	ctlLink      = "$/link"         // linkOrder: the end of a direct link
+	ctlEnded     = "$/ended"        // wireExit: the actor's own word on why it ends
+	ctlIntroduce = "$/introduce"    // request: introduceOrder
+	ctlObituary  = "$/obituary"     // request: obituaryOrder
+	ctlWatch     = "$/watch"        // request: watchOrder
+	ctlPrevent   = "$/abandon"      // [id]: the asker of a control request has given up
+	ctlEvent     = "$/event"        // wireEvent
+	ctlLog       = "$/log"          // wireRecord
+	ctlWant      = "$/want"         // [position]: tell me when it is begun
+	ctlCredit    = "$/credit"       // [position]: it is begun
+	ctlBegin     = "$/begin"        // [position]: begun, from a peer without a mark page
+	ctlCancel    = "$/cancel"       // [id]: the caller has given up
+	ctlItem      = codec.MethodItem // one item of a stream
+	ctlMore      = "$/more"         // [id, n]: the reader has taken n items
+	ctlProbe     = "$/probe"        // probe: who waits for whom
+	ctlLook      = "$/look"         // []: look whether what waits in the ring waits for ever
 )
 
 const protocolVersion = 1
@@ -52,8 +53,8 @@ type hello struct {
 	Bytes    int
 }
 
-func (h hello) fields() *mailbox.Fields {
-	var f mailbox.Fields
+func (h hello) fields() *wire.Fields {
+	var f wire.Fields
 	f.Int("min", int64(h.Min))
 	f.Int("max", int64(h.Max))
 	f.String("build", h.Build)
@@ -67,7 +68,7 @@ func (h hello) fields() *mailbox.Fields {
 	return &f
 }
 
-func (h *hello) take(key string, f *mailbox.Field) {
+func (h *hello) take(key string, f *wire.Field) {
 	switch key {
 	case "min":
 		h.Min = int(f.Int())
@@ -122,8 +123,8 @@ type startOrder struct {
 	Segments    []uint64 // announced before, named by the arguments
 }
 
-func (o startOrder) fields() *mailbox.Fields {
-	var f mailbox.Fields
+func (o startOrder) fields() *wire.Fields {
+	var f wire.Fields
 	f.String("kind", o.Kind)
 	f.String("path", o.Path)
 	f.String("incarnation", o.Incarnation)
@@ -145,7 +146,7 @@ func (o startOrder) fields() *mailbox.Fields {
 	return &f
 }
 
-func (o *startOrder) take(key string, f *mailbox.Field) {
+func (o *startOrder) take(key string, f *wire.Field) {
 	switch key {
 	case "kind":
 		o.Kind = f.String()

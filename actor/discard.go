@@ -6,7 +6,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // discard does to a handler's result or item that nobody will get what sending
@@ -16,15 +16,15 @@ func discard(v any) {
 	if v == nil || !encodesItself(reflect.TypeOf(v)) {
 		return
 	}
-	d := discarder{buf: mailbox.GetBuffer(), seen: make(map[any]bool)}
-	defer mailbox.PutBuffer(d.buf)
+	d := discarder{buf: codec.GetBuffer(), seen: make(map[any]bool)}
+	defer codec.PutBuffer(d.buf)
 	p := reflect.New(reflect.TypeOf(v)) // addressable, for whose pointer encodes
 	p.Elem().Set(reflect.ValueOf(v))
 	d.value(p.Elem())
 }
 
 type discarder struct {
-	buf  *mailbox.Buffer
+	buf  *codec.Buffer
 	seen map[any]bool // pointers and maps that were visited: a value may contain itself
 }
 
@@ -36,7 +36,7 @@ func (d *discarder) value(v reflect.Value) {
 	if t.Kind() != reflect.Interface && t.Implements(customEncoder) || reflect.PointerTo(t).Implements(customEncoder) {
 		if v.CanInterface() {
 			d.buf.Reset()
-			_ = mailbox.Encode(d.buf, v.Interface(), false) // what cannot be encoded holds no array
+			_ = codec.Encode(d.buf, v.Interface(), false) // what cannot be encoded holds no array
 			d.buf.AutoRelease()
 		}
 		return

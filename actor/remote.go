@@ -13,7 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // An error crosses the boundary as its text, the names of the sentinels that
@@ -76,7 +77,7 @@ var wellKnown = map[string]error{
 	"actor.ErrDoNotRestart":    ErrDoNotRestart,
 	"actor.ErrDuplicate":       ErrDuplicate,
 	"actor.ErrUnbound":         ErrUnbound,
-	"mailbox.ErrProtocol":      mailbox.ErrProtocol,
+	"mailbox.ErrProtocol":      wire.ErrProtocol,
 }
 
 // limits of what an error may carry over the boundary, in bytes and levels.
@@ -258,20 +259,20 @@ func (w wireEvent) event() Event {
 
 // encodeRemote encodes a handler's error for the caller.
 func encodeRemote(_ *kindCore, err error) []byte {
-	return mailbox.EncodeControl(toWireError(err, 0))
+	return codec.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
 func decodeRemote(_ *kindCore, path, method string, raw []byte) error {
 	var w wireError
-	if hasText(raw) && mailbox.DecodeResult(raw, &w) == nil {
+	if hasText(raw) && codec.DecodeResult(raw, &w) == nil {
 		e := w.error()
 		e.Path, e.Method = path, method
 		return e
 	}
 	e := &RemoteError{Path: path, Method: method}
-	if err := mailbox.DecodeResult(raw, &e.Value); err != nil {
+	if err := codec.DecodeResult(raw, &e.Value); err != nil {
 		e.Text = fmt.Sprintf("an error that cannot be decoded: %v", err)
 		return e
 	}
@@ -281,7 +282,7 @@ func decodeRemote(_ *kindCore, path, method string, raw []byte) error {
 
 // hasText tells an error of ours, whose text may be empty, from other maps.
 func hasText(raw []byte) (yes bool) {
-	err := mailbox.ReadFields(raw, func(key string, f *mailbox.Field) {
+	err := wire.ReadFields(raw, func(key string, f *wire.Field) {
 		if key == "text" {
 			_ = f.String()
 			yes = true

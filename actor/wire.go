@@ -4,7 +4,8 @@ import (
 	"errors"
 	"io"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -13,10 +14,10 @@ var errCallerGone = errors.New("the caller has given up")
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
-func newScanner(inline int) *mailbox.Scanner {
-	return &mailbox.Scanner{Limits: mailbox.Limits{Bytes: inline}.Message()}
+func newScanner(inline int) *wire.Scanner {
+	return &wire.Scanner{Limits: wire.Limits{Bytes: inline}.Message()}
 }
 
-func newSource(raw []byte, segments []*shm.Segment, sys *System) *mailbox.Source {
-	return &mailbox.Source{B: raw, Segments: segments, Context: sys}
+func newSource(raw []byte, segments []*shm.Segment, sys *System) *codec.Source {
+	return &codec.Source{B: raw, Segments: segments, Context: sys}
 }
