@@ -55,7 +55,7 @@ func TestMain(m interface{ Run() int }) {
 // child is an actor's process, seen from inside.
 type child struct {
 	sys     *System
-	peer    *conn.Peer
+	peer    *conn.Conn
 	link    *inLink
 	server  *controlServer
 	scanner *wire.Scanner    // of the connection to the parent
@@ -81,7 +81,7 @@ func runChild(id string) {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
 	}
-	c.peer = conn.NewPeer(lane, c, c.sys.peerOptions())
+	c.peer = conn.New(lane, c, c.sys.peerOptions())
 	c.sys.parent = c.peer
 	c.server = newControlServer(c.sys, c.peer)
 	c.link = &inLink{peer: c.peer, from: "parent"}
@@ -106,15 +106,15 @@ func (c *child) host() *host {
 }
 
 // Bell implements [mailbox.RingHandler].
-func (c *child) Bell() (*transport.Bell, error) {
+func (c *child) Doorbell() (*transport.Doorbell, error) {
 	if c.host() == nil {
 		return nil, ErrNotRunning
 	}
-	return c.link.Bell()
+	return c.link.Doorbell()
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (c *child) Ringed(p *conn.Peer) { c.link.Ringed(p) }
+func (c *child) Upgraded(p *conn.Conn) { c.link.Upgraded(p) }
 
 func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
 
@@ -204,7 +204,7 @@ func (c *child) start(m *conn.Incoming) {
 	if err == nil {
 		inc, err = uuid.Parse(o.Incarnation)
 	}
-	var segments []*shm.Segment
+	var segments []*segment.Segment
 	if err == nil {
 		segments, err = c.peer.Announced(o.Segments)
 	}
@@ -248,7 +248,7 @@ func (c *child) start(m *conn.Incoming) {
 }
 
 // life runs the actor and ends the process.
-func (c *child) life(h *host, src *codec.Source, id uint64, segments []*shm.Segment) {
+func (c *child) life(h *host, src *codec.Source, id uint64, segments []*segment.Segment) {
 	go func() {
 		<-h.ending
 		// Ended by itself, it gives running handlers its stop timeout; asked

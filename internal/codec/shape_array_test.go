@@ -98,7 +98,7 @@ func sameReferences[T any](t *testing.T, v T) {
 	}
 }
 
-func sameReading[T any](t *testing.T, raw []byte, segments []*shm.Segment, args bool) {
+func sameReading[T any](t *testing.T, raw []byte, segments []*segment.Segment, args bool) {
 	t.Helper()
 	var c Codec[T]
 	var ours, theirs T

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
-
-	"github.com/understudy-go/understudy/shm"
 )
 
 // TypeError says why the values of a type cannot travel.
@@ -62,7 +60,7 @@ func (c *checker) check(t reflect.Type, at string) *TypeError {
 	fault := func(format string, args ...any) *TypeError {
 		return &TypeError{Field: strings.TrimPrefix(at, "."), Part: t, Reason: fmt.Sprintf(format, args...)}
 	}
-	if c.seen[t] || t == timeType || shm.KindOf(t) != 0 {
+	if c.seen[t] || t == timeType || segment.KindOf(t) != 0 {
 		return nil
 	}
 	c.seen[t] = true
@@ -372,7 +370,7 @@ func wantsMaps(t reflect.Type) bool {
 		switch {
 		case t.Kind() == reflect.Interface:
 			return t.NumMethod() == 0
-		case shm.KindOf(t) != 0 || t.Kind() == reflect.Pointer:
+		case segment.KindOf(t) != 0 || t.Kind() == reflect.Pointer:
 			return false
 		case t.Implements(encoderTypes[0]) || reflect.PointerTo(t).Implements(encoderTypes[0]):
 			return true

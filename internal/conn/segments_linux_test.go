@@ -49,16 +49,16 @@ func (l *told) take() []string {
 func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
-	p := NewPeer(lane, nil, PeerOptions{})
-	segment := func() *shm.Segment {
-		s, err := shm.SegmentOf([]byte("data"))
+	p := New(lane, nil, Options{})
+	segment := func() *segment.Segment {
+		s, err := segment.SegmentOf([]byte("data"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
 	a, b := segment(), segment()
-	send := func(want []string, segments ...*shm.Segment) {
+	send := func(want []string, segments ...*segment.Segment) {
 		t.Helper()
 		if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	}
 	send(again, a)
 	p.out.close()
-	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*shm.Segment{a}); !errors.Is(err, transport.ErrClosed) {
+	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*segment.Segment{a}); !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	a.Release()
@@ -110,7 +110,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
 	nothingHeld(t)
 	var got []transport.Message
-	p := NewPeer(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, PeerOptions{Local: true})
+	p := New(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, Options{Local: true})
 	v, err := shm.New[uint8](10)
 	if err != nil {
 		t.Fatal(err)
