@@ -51,8 +51,18 @@ func whole(n, total int) error {
 	return nil
 }
 
-// What can be wrong with a message. [ErrTooLarge] is the third limit.
+// The default bounds of a message, in bytes.
+const (
+	DefaultInline     = 4 << 20   // largest message that travels in the stream; larger ones travel as a segment
+	DefaultMaxMessage = 256 << 20 // largest message at all
+)
+
+// ErrProtocol is what every violation of the protocol wraps.
+var ErrProtocol = errors.New("protocol violation")
+
+// What can be wrong with a message.
 var (
+	ErrTooLarge        = errors.New("message too large")
 	ErrTooDeep         = errors.New("message nested too deeply")
 	ErrTooManyElements = errors.New("message has too many elements")
 	ErrMalformed       = errors.New("message malformed")

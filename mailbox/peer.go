@@ -14,10 +14,8 @@ import (
 
 // Errors of the connection between two processes.
 var (
-	ErrProtocol = errors.New("protocol violation")
 	ErrOverflow = fmt.Errorf("more than the granted capacity: %w", ErrProtocol)
 	ErrLost     = errors.New("attachment lost on the way (the receiver is out of descriptors)")
-	ErrTooLarge = errors.New("message too large")
 )
 
 // Handler takes what arrives. Its methods run on the goroutine that reads the
@@ -64,12 +62,8 @@ type Peer struct {
 	gone     atomic.Bool            // the connection with rings has ended
 }
 
-const (
-	controlBit = 1 << 31 // ids of control requests; user ids stay below
-
-	DefaultInline     = 4 << 20
-	DefaultMaxMessage = 256 << 20
-)
+// controlBit is set in the ids of control requests; user ids stay below.
+const controlBit = 1 << 31
 
 // Control methods that the peer serves itself.
 const (
