@@ -270,3 +270,48 @@ func TestGuestsPassTheLead(t *testing.T) {
 	g.Shut(a.peer)
 	_, _ = a.end(), b.end()
 }
+
+// The last look comes behind the wish for the bell, and sees all that there is
+// to see: a record, the end of the wait, of the caller's patience, of the
+// connection.
+func TestGuestLooksLast(t *testing.T) {
+	leaktest.Check(t)
+	sender, e := ringEnds(t)
+	e.onMessage = func(m *Incoming) { m.Drop() }
+	if err := sender.offer(); err != nil {
+		t.Fatal(err)
+	}
+	<-e.ringed
+	r := e.peer.ringIn.Load()
+	r.t.Enter()
+	defer r.t.Leave()
+	guest := guestWatch{g: &Guests{}, p: e.peer, r: r, w: &newWish().wait}
+	if guest.asleep() || !guest.g.parked.Load() {
+		t.Error("not asleep beside an empty ring")
+	}
+	if err := sender.peer.Send(noteOf(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !guest.asleep() {
+		t.Error("asleep beside a record")
+	}
+	e.peer.Pull(1)
+	if guest.asleep() {
+		t.Error("not asleep though all was pulled")
+	}
+	guest.w.For.(*wish).over.Store(true)
+	if !guest.asleep() {
+		t.Error("asleep when the wait is over")
+	}
+	guest.w = &newWish().wait
+	done := make(chan struct{})
+	close(done)
+	if guest.done = done; !guest.asleep() {
+		t.Error("asleep when the caller has given up")
+	}
+	guest.done = nil
+	_, _ = sender.end(), e.end()
+	if !guest.asleep() {
+		t.Error("asleep when the connection has ended")
+	}
+}

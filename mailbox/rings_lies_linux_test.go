@@ -123,7 +123,7 @@ func (l *liar) record(number uint64, body []byte) {
 	}
 }
 
-func note(n uint64) []byte { return AppendNotify(nil, "note", numbered(0, n, 0, 0), nil) }
+func noteOf(n uint64) []byte { return AppendNotify(nil, "note", numbered(0, n, 0, 0), nil) }
 
 // Each lie ends the liar's connection, with an error that says what it was, and
 // leaves nothing behind. Another connection with the same bell goes on.
@@ -151,20 +151,20 @@ func TestRingsOfALiar(t *testing.T) {
 		}, nil, ErrProtocol},
 		{"numbers without rings", (*liar).begin, nil, ErrProtocol},
 		{"numbers twice", func(l *liar) { l.stand(); l.begin() }, nil, ErrProtocol},
-		{"a record of the past", func(l *liar) { l.stand(); l.record(0, note(1)) }, pull, transport.ErrScribbled},
-		{"a number twice", func(l *liar) { l.stand(); l.record(1, note(1)); l.record(1, note(2)) }, pull, transport.ErrScribbled},
+		{"a record of the past", func(l *liar) { l.stand(); l.record(0, noteOf(1)) }, pull, transport.ErrScribbled},
+		{"a number twice", func(l *liar) { l.stand(); l.record(1, noteOf(1)); l.record(1, noteOf(2)) }, pull, transport.ErrScribbled},
 		{"an empty record", func(l *liar) { l.stand(); l.record(1, nil) }, pull, ErrProtocol},
-		{"garbage", func(l *liar) { l.stand(); l.record(1, []byte{0xc1, 1, 2, 3}); l.record(2, note(1)) }, pull, ErrProtocol},
-		{"no envelope", func(l *liar) { l.stand(); l.record(1, []byte{0x92, 7, 1}); l.record(2, note(1)) }, pull, ErrProtocol},
-		{"two messages", func(l *liar) { l.stand(); l.record(1, append(note(1), note(2)...)) }, pull, ErrProtocol},
-		{"half a message", func(l *liar) { l.stand(); l.record(1, note(1)[:5]) }, pull, ErrProtocol},
+		{"garbage", func(l *liar) { l.stand(); l.record(1, []byte{0xc1, 1, 2, 3}); l.record(2, noteOf(1)) }, pull, ErrProtocol},
+		{"no envelope", func(l *liar) { l.stand(); l.record(1, []byte{0x92, 7, 1}); l.record(2, noteOf(1)) }, pull, ErrProtocol},
+		{"two messages", func(l *liar) { l.stand(); l.record(1, append(noteOf(1), noteOf(2)...)) }, pull, ErrProtocol},
+		{"half a message", func(l *liar) { l.stand(); l.record(1, noteOf(1)[:5]) }, pull, ErrProtocol},
 		{"garbage, found by the reading goroutine", func(l *liar) {
 			l.stand()
 			l.record(1, []byte{0xc1})
-			l.say(note(1))
+			l.say(noteOf(1))
 		}, nil, ErrProtocol},
 		{"garbage, found at the end", func(l *liar) { l.stand(); l.record(1, []byte{0xc1}); l.lane.Close() }, nil, ErrProtocol},
-		{"a socket's message that is none", func(l *liar) { l.stand(); l.say([]byte{0x92, 7, 1}); l.record(2, note(1)) }, nil, ErrProtocol},
+		{"a socket's message that is none", func(l *liar) { l.stand(); l.say([]byte{0x92, 7, 1}); l.record(2, noteOf(1)) }, nil, ErrProtocol},
 		{"rings by ring", func(l *liar) {
 			l.stand()
 			l.record(1, AppendRequest(nil, liarsID, methodRing, Params(1, 2), nil))
@@ -226,7 +226,7 @@ func TestRingsOfALiar(t *testing.T) {
 			}
 			l.close()
 			for i := uint64(1); i <= 3; i++ {
-				if err := friend.peer.Send(note(i), nil); err != nil {
+				if err := friend.peer.Send(noteOf(i), nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -283,7 +283,7 @@ func TestRingsOfAnEndingAnswer(t *testing.T) {
 	if err := <-done; !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("offered: %v", err)
 	}
-	l.say(note(1)) // what it has to say still is heard
+	l.say(noteOf(1)) // what it has to say still is heard
 	l.lane.Close()
 	<-e.closed
 	if e.last[0] != 1 {
@@ -309,14 +309,14 @@ func TestRingsOfASilentAnswer(t *testing.T) {
 	if env := l.hear(); env.Method != methodRinged {
 		t.Errorf("heard %q", env.Method)
 	}
-	if err := e.peer.Send(note(1), nil); err != nil {
+	if err := e.peer.Send(noteOf(1), nil); err != nil {
 		t.Error(err)
 	}
 	if n, ok, err := l.rings.Front(); n != 1 || !ok || err != nil {
 		t.Errorf("in the ring: %d, %v, %v", n, ok, err)
 	}
-	l.say(note(1))
-	l.say(note(2))
+	l.say(noteOf(1))
+	l.say(noteOf(2))
 	l.lane.Close()
 	<-e.closed
 	if e.last[0] != 2 {

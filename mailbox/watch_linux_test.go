@@ -10,13 +10,63 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/transport"
 )
 
-// feeder is the receiving end of a link with rings, which feeds an inbox.
+// linkEnd is one end of a connection; its handler counts on nothing but what it is told.
+type linkEnd struct {
+	t      testing.TB
+	peer   *Peer
+	bell   *transport.Bell
+	ringed chan struct{}
+	closed chan error
+}
+
+func newLinkEnd(t testing.TB, fd int, h Handler) *linkEnd {
+	t.Helper()
+	bell, err := transport.NewBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &Scanner{}, transport.WithFileCount(FileCount))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &linkEnd{t: t, bell: bell, ringed: make(chan struct{}, 8), closed: make(chan error, 1)}
+	if h == nil {
+		h = e
+	}
+	e.peer = NewPeer(lane, h, PeerOptions{})
+	return e
+}
+
+// offer makes rings; it returns when this side has them.
+func (e *linkEnd) offer() error {
+	stands := make(chan error, 1)
+	e.peer.OfferRings(e.bell, func(err error) { stands <- err })
+	return <-stands
+}
+
+func (e *linkEnd) end() error {
+	e.peer.Close()
+	err := <-e.closed
+	e.bell.Close()
+	return err
+}
+
+func (e *linkEnd) Bell() (*transport.Bell, error) { return e.bell, nil }
+func (e *linkEnd) Ringed(*Peer)                   { e.ringed <- struct{}{} }
+func (e *linkEnd) Message(m *Incoming)            { m.Drop() }
+func (e *linkEnd) Control(*Incoming)              {}
+func (e *linkEnd) Reply(_ uint32, r Reply)        { r.Drop() }
+func (e *linkEnd) Closed(err error)               { e.closed <- err }
+
+// feeder is the receiving end of a link, which feeds an inbox.
 type feeder struct {
-	*ringEnd
+	*linkEnd
 	in    *Inbox
 	queue *Queue
 	marks *Marks
@@ -35,16 +85,26 @@ func (f *feeder) Message(m *Incoming) {
 }
 
 // feed makes a link into an inbox; the result is the sender's end.
-func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *ringEnd) {
+func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *linkEnd) {
 	t.Helper()
-	fds := socketFDs(t)
-	f := &feeder{ringEnd: newRingEnd(t, fds[0]), in: in, marks: NewMarks(), from: from}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &feeder{in: in, marks: NewMarks(), from: from}
+	f.linkEnd = newLinkEnd(t, fds[0], f)
 	f.queue = in.NewQueue(f.marks, capacity, 1<<30, func(uint64) {})
-	f.peer.handler = f
-	sender := newRingEnd(t, fds[1])
+	sender := newLinkEnd(t, fds[1], nil)
 	f.peer.Start()
 	sender.peer.Start()
 	return f, sender
+}
+
+// note is message n of sender 0, with size bytes more.
+func note(method string, n uint64, size int) []byte {
+	b := Params(0, n, 0, 0)
+	b = append(b[:len(b)-1], 0xc6, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
+	return AppendNotify(nil, method, append(b, make([]byte, size)...), nil)
 }
 
 // Slots that always find work look at the rings all the same.
@@ -64,7 +124,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 		}
 	}
 	again()
-	if err := sender.peer.Send(note(1), nil); err != nil {
+	if err := sender.peer.Send(note("note", 1, 0), nil); err != nil {
 		t.Fatal(err)
 	}
 	for n := 1; ; n++ {
@@ -96,7 +156,7 @@ func TestWaitEmptyWithoutTheLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-f.ringed
-	if err := sender.peer.Send(note(1), nil); err != nil {
+	if err := sender.peer.Send(note("note", 1, 0), nil); err != nil {
 		t.Fatal(err)
 	}
 	empty := make(chan struct{})
@@ -184,7 +244,7 @@ func TestWatcherLooksBeforeItSleeps(t *testing.T) {
 			})
 			rnd := rand.New(rand.NewPCG(11, 12))
 			for n := uint64(1); n <= 3000; n++ {
-				if err := sender.peer.Send(note(n), nil); err != nil {
+				if err := sender.peer.Send(note("note", n, 0), nil); err != nil {
 					t.Fatal(err)
 				}
 				for f.marks.Begun() < n {
@@ -256,7 +316,7 @@ func watchManyLinks(t *testing.T, slots int, in *Inbox) {
 				if rnd.IntN(20) == 0 {
 					size += transport.MaxRecord
 				}
-				if err := sender.peer.Send(AppendNotify(nil, "m", numbered(0, n, 0, size), nil), nil); err != nil {
+				if err := sender.peer.Send(note("m", n, size), nil); err != nil {
 					t.Error(err)
 				}
 				for range rnd.IntN(4) {
@@ -276,8 +336,8 @@ func watchManyLinks(t *testing.T, slots int, in *Inbox) {
 }
 
 // The last look comes behind the wish for the bell, and sees all that there is
-// to see: a record, what others have put in, the end.
-func TestLastLooks(t *testing.T) {
+// to see: a record, what others have put in.
+func TestSlotLooksLast(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(-1)
 	f, sender := feed(t, in, 0, 10)
@@ -289,38 +349,100 @@ func TestLastLooks(t *testing.T) {
 	r.t.Enter()
 	defer r.t.Leave()
 	slot := slotWatch{in: in, rings: []*ringed{r}, peers: []*Peer{f.peer}, stirred: in.stirred.Load()}
-	guest := guestWatch{g: &Guests{}, p: f.peer, r: r, w: &newWish().wait}
-	if slot.asleep() || guest.asleep() || !in.parked.Load() || !guest.g.parked.Load() {
+	if slot.asleep() || !in.parked.Load() {
 		t.Error("not asleep beside an empty ring")
 	}
 	in.parked.Store(false)
-	if err := sender.peer.Send(note(1), nil); err != nil {
+	if err := sender.peer.Send(note("note", 1, 0), nil); err != nil {
 		t.Fatal(err)
 	}
-	if !slot.asleep() || !guest.asleep() {
+	if !slot.asleep() {
 		t.Error("asleep beside a record")
 	}
 	in.parked.Store(false)
 	f.peer.Pull(1)
-	if !slot.asleep() || guest.asleep() { // what was pulled is in the inbox
-		t.Error("the slot sleeps beside a message, or the guest does not")
+	if !slot.asleep() { // what was pulled is in the inbox
+		t.Error("asleep beside a message")
 	}
-	in.parked.Store(false)
-	guest.w.For.(*wish).over.Store(true)
-	if !guest.asleep() {
-		t.Error("asleep when the wait is over")
-	}
-	guest.w = &newWish().wait
-	done := make(chan struct{})
-	close(done)
-	if guest.done = done; !guest.asleep() {
-		t.Error("asleep when the caller has given up")
-	}
-	guest.done = nil
 	_, _ = sender.end(), f.end()
-	if !guest.asleep() {
-		t.Error("asleep when the connection has ended")
-	}
 	in.Close()
+	in.CloseBell()
+}
+
+// A slot that waits in the place of one link begins what comes by another.
+func TestInboxWithAGuest(t *testing.T) {
+	in := NewInbox(0)
+	var feeders [2]*feeder
+	var senders [2]*linkEnd
+	for i := range feeders {
+		feeders[i], senders[i] = feed(t, in, i, 10)
+		feeders[i].queue.ReadBy(feeders[i].peer)
+	}
+	say := func(i int, method string) {
+		if err := senders[i].peer.Send(note(method, 1, 0), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const often = 16 // messages in a row before the reading goroutine surely lends its place
+	next := func() string {
+		q, m, ok := in.Next(0, nil)
+		if !ok {
+			return "closed"
+		}
+		defer q.End(0, true)
+		defer m.Drop()
+		return m.Method
+	}
+	begun := make(chan string)
+	waiting := func() {
+		for {
+			in.mu.Lock()
+			w := in.waits > 0 || in.guest != nil
+			in.mu.Unlock()
+			if w {
+				return
+			}
+		}
+	}
+	go func() {
+		for m := ""; m != "closed"; {
+			m = next()
+			begun <- m
+		}
+	}()
+	asGuest := false
+	for range 3 {
+		for range often {
+			waiting()
+			in.mu.Lock()
+			asGuest = asGuest || in.guest == feeders[0].queue
+			in.mu.Unlock()
+			say(0, "first")
+			if got := <-begun; got != "first" {
+				t.Fatalf("begun %q", got)
+			}
+		}
+		waiting()
+		say(1, "second")
+		if got := <-begun; got != "second" {
+			t.Fatalf("begun %q", got)
+		}
+	}
+	if !asGuest {
+		t.Error("the slot never waited in the reader's place")
+	}
+	for range often {
+		waiting()
+		say(0, "first")
+		<-begun
+	}
+	waiting()
+	in.Close()
+	if got := <-begun; got != "closed" {
+		t.Errorf("begun %q after the inbox was closed", got)
+	}
+	for i := range feeders {
+		_, _ = senders[i].end(), feeders[i].end()
+	}
 	in.CloseBell()
 }
