@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
 // allocated is how many bytes f allocates, on the goroutine's own account if
@@ -64,19 +65,26 @@ func bound(t reflect.Type, n, elements int) uint64 {
 
 // countElements counts what Limits.Elements bounds.
 func countElements(message []byte) int {
-	r := reader{raw: message}
+	dec := msgpack.NewDecoder(bytes.NewReader(message))
 	elements := 0
 	for pending := 1; pending > 0; pending-- {
-		_, h, n, ok := r.head()
-		if !ok {
+		code, err := dec.PeekCode()
+		n := 0
+		switch {
+		case err != nil:
+			return elements
+		case msgpcode.IsFixedArray(code) || code == msgpcode.Array16 || code == msgpcode.Array32:
+			n, err = dec.DecodeArrayLen()
+		case msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32:
+			n, err = dec.DecodeMapLen()
+			n *= 2
+		default:
+			err = dec.Skip()
+		}
+		if err != nil {
 			return elements
 		}
-		r.pos += int(h.size)
-		if h.kind == container {
-			pending, elements = pending+n, elements+n
-		} else {
-			r.pos += n
-		}
+		pending, elements = pending+n, elements+n
 	}
 	return elements
 }

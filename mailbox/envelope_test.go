@@ -12,31 +12,31 @@ import (
 )
 
 func TestEnvelope(t *testing.T) {
-	meta := raw(t, "91 05")
+	meta := unhex(t, "91 05")
 	for _, tc := range []struct {
 		name string
 		got  []byte
 		wire string
 		want Envelope
 	}{
-		{"request", AppendRequest(nil, 1, "add", raw(t, "92 01 02"), nil), "94 00 01 a3 616464 92 01 02",
-			Envelope{Type: Request, ID: 1, Method: "add", Params: raw(t, "92 01 02")}},
-		{"request with metadata", AppendRequest(nil, 300, "", raw(t, "91 91 c0"), meta), "95 00 cd 012c a0 91 91 c0 91 05",
-			Envelope{Type: Request, ID: 300, Params: raw(t, "91 91 c0"), Meta: meta}},
+		{"request", AppendRequest(nil, 1, "add", unhex(t, "92 01 02"), nil), "94 00 01 a3 616464 92 01 02",
+			Envelope{Type: Request, ID: 1, Method: "add", Params: unhex(t, "92 01 02")}},
+		{"request with metadata", AppendRequest(nil, 300, "", unhex(t, "91 91 c0"), meta), "95 00 cd 012c a0 91 91 c0 91 05",
+			Envelope{Type: Request, ID: 300, Params: unhex(t, "91 91 c0"), Meta: meta}},
 		{"request without parameters", AppendRequest(nil, math.MaxUint64, "f", nil, nil), "94 00 cf ffffffffffffffff a1 66 90",
-			Envelope{Type: Request, ID: math.MaxUint64, Method: "f", Params: raw(t, "90")}},
+			Envelope{Type: Request, ID: math.MaxUint64, Method: "f", Params: unhex(t, "90")}},
 		{"notification", AppendNotify(nil, "$/stop", nil, nil), "93 02 a6 242f73746f70 90",
-			Envelope{Type: Notify, Method: "$/stop", Params: raw(t, "90")}},
-		{"notification with metadata", AppendNotify(nil, "f", raw(t, "dc 0001 00"), meta), "94 02 a1 66 dc 0001 00 91 05",
-			Envelope{Type: Notify, Method: "f", Params: raw(t, "dc 0001 00"), Meta: meta}},
-		{"result", AppendResponse(nil, 70000, nil, raw(t, "80"), nil), "94 01 ce 00011170 c0 80",
-			Envelope{Type: Response, ID: 70000, Result: raw(t, "80")}},
+			Envelope{Type: Notify, Method: "$/stop", Params: unhex(t, "90")}},
+		{"notification with metadata", AppendNotify(nil, "f", unhex(t, "dc 0001 00"), meta), "94 02 a1 66 dc 0001 00 91 05",
+			Envelope{Type: Notify, Method: "f", Params: unhex(t, "dc 0001 00"), Meta: meta}},
+		{"result", AppendResponse(nil, 70000, nil, unhex(t, "80"), nil), "94 01 ce 00011170 c0 80",
+			Envelope{Type: Response, ID: 70000, Result: unhex(t, "80")}},
 		{"nil for a result", AppendResponse(nil, 128, nil, nil, nil), "94 01 cc 80 c0 c0",
-			Envelope{Type: Response, ID: 128, Result: raw(t, "c0")}},
-		{"error", AppendResponse(nil, 0, raw(t, "a1 65"), nil, meta), "95 01 00 a1 65 c0 91 05",
-			Envelope{Type: Response, Err: raw(t, "a1 65"), Result: raw(t, "c0"), Meta: meta}},
+			Envelope{Type: Response, ID: 128, Result: unhex(t, "c0")}},
+		{"error", AppendResponse(nil, 0, unhex(t, "a1 65"), nil, meta), "95 01 00 a1 65 c0 91 05",
+			Envelope{Type: Response, Err: unhex(t, "a1 65"), Result: unhex(t, "c0"), Meta: meta}},
 	} {
-		if want := raw(t, tc.wire); !bytes.Equal(tc.got, want) {
+		if want := unhex(t, tc.wire); !bytes.Equal(tc.got, want) {
 			t.Errorf("%s: %x, want %x", tc.name, tc.got, want)
 		}
 		if e, err := ParseEnvelope(tc.got); err != nil || !reflect.DeepEqual(e, tc.want) {
@@ -51,11 +51,11 @@ func TestEnvelopeOfOthers(t *testing.T) {
 		wire string
 		want Envelope
 	}{
-		{"dc 0004 cc00 d0 07 d9 01 66 dd 00000000", Envelope{Type: Request, ID: 7, Method: "f", Params: raw(t, "dd 00000000")}},
-		{"dd 00000003 cd0002 da 0001 66 90", Envelope{Type: Notify, Method: "f", Params: raw(t, "90")}},
-		{"94 01 d3 0000000000000009 c0 c0", Envelope{Type: Response, ID: 9, Result: raw(t, "c0")}},
+		{"dc 0004 cc00 d0 07 d9 01 66 dd 00000000", Envelope{Type: Request, ID: 7, Method: "f", Params: unhex(t, "dd 00000000")}},
+		{"dd 00000003 cd0002 da 0001 66 90", Envelope{Type: Notify, Method: "f", Params: unhex(t, "90")}},
+		{"94 01 d3 0000000000000009 c0 c0", Envelope{Type: Response, ID: 9, Result: unhex(t, "c0")}},
 	} {
-		if e, err := ParseEnvelope(raw(t, tc.wire)); err != nil || !reflect.DeepEqual(e, tc.want) {
+		if e, err := ParseEnvelope(unhex(t, tc.wire)); err != nil || !reflect.DeepEqual(e, tc.want) {
 			t.Errorf("%s: %+v, %v; want %+v", tc.wire, e, err, tc.want)
 		}
 	}
@@ -86,7 +86,7 @@ func TestEnvelopeRefuses(t *testing.T) {
 		{"cut at the parameters", "94 00 01 a2 6162", "the argument list is missing"},
 		{"cut before the metadata", "94 02 a0 91 90", "the metadata is missing"},
 	} {
-		_, err := ParseEnvelope(raw(t, tc.message))
+		_, err := ParseEnvelope(unhex(t, tc.message))
 		if !errors.Is(err, ErrMalformed) || !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), tc.detail) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.detail)
 		}
@@ -127,7 +127,7 @@ func TestEnvelopeInPlace(t *testing.T) {
 
 func TestEnvelopeDoesNotAllocate(t *testing.T) {
 	Intern("envelope-test/add")
-	params, meta := raw(t, "92 01 02"), Meta{Deadline: 1 << 40, Chain: []uint64{1, 2, 3}}
+	params, meta := unhex(t, "92 01 02"), Meta{Deadline: 1 << 40, Chain: []uint64{1, 2, 3}}
 	b := make([]byte, 0, 200)
 	parsed := Meta{Chain: make([]uint64, 0, 8)}
 	if n := testing.AllocsPerRun(100, func() {

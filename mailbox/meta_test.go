@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,10 +25,10 @@ func TestMeta(t *testing.T) {
 		{Meta{Window: 16}, "96 c0 c0 c0 c0 c0 10"},
 		{Meta{Deadline: math.MaxInt64, Stream: true, Window: math.MaxInt32}, "96 cf 7fffffffffffffff c0 c0 c0 c3 ce 7fffffff"},
 	} {
-		if got := tc.meta.Append(nil); !bytes.Equal(got, raw(t, tc.wire)) {
+		if got := tc.meta.Append(nil); !bytes.Equal(got, unhex(t, tc.wire)) {
 			t.Errorf("%+v: %x, want %s", tc.meta, got, tc.wire)
 		}
-		if got, err := ParseMeta(raw(t, tc.wire)); err != nil || !equalMeta(got, tc.meta) {
+		if got, err := ParseMeta(unhex(t, tc.wire)); err != nil || !equalMeta(got, tc.meta) {
 			t.Errorf("%s: %+v, %v; want %+v", tc.wire, got, err, tc.meta)
 		}
 		if got, want := tc.meta.IsZero(), tc.wire == "90"; got != want {
@@ -37,7 +38,7 @@ func TestMeta(t *testing.T) {
 	if got, err := ParseMeta(nil); err != nil || !got.IsZero() {
 		t.Errorf("no metadata: %+v, %v", got, err)
 	}
-	if got := (&Meta{Deadline: -1, Window: -1}).Append(nil); !bytes.Equal(got, raw(t, "96 c0 c0 c0 c0 c0 c0")) {
+	if got := (&Meta{Deadline: -1, Window: -1}).Append(nil); !bytes.Equal(got, unhex(t, "96 c0 c0 c0 c0 c0 c0")) {
 		t.Errorf("negative: %x", got)
 	}
 }
@@ -69,7 +70,7 @@ func TestMetaOfOthers(t *testing.T) {
 		{"94 00 90 90 80", Meta{}},
 		{"96 c0 c0 c0 c0 c0 cf 7fffffffffffffff", Meta{Window: maxWindow}},
 	} {
-		if got, err := ParseMeta(raw(t, tc.wire)); err != nil || !equalMeta(got, tc.want) {
+		if got, err := ParseMeta(unhex(t, tc.wire)); err != nil || !equalMeta(got, tc.want) {
 			t.Errorf("%s: %+v, %v; want %+v", tc.wire, got, err, tc.want)
 		}
 	}
@@ -81,7 +82,7 @@ func TestMetaRefuses(t *testing.T) {
 		"93 c0 c0 80", "94 c0 c0 c0 90", "94 c0 c0 c0 81 a0", "94 c0 c0 c0 81 01 a0", "94 c0 c0 c0 df ffffffff", "95 c0 c0 c0 c0 01", "96 c0 c0 c0 c0 c0 ff",
 		"97 c0 c0 c0 c0 c0 c0", "97 c0 c0 c0 c0 c0 c0 c1", "90 00", "91 01 00",
 	} {
-		if m, err := ParseMeta(raw(t, wire)); !errors.Is(err, ErrMalformed) || !errors.Is(err, ErrProtocol) {
+		if m, err := ParseMeta(unhex(t, wire)); !errors.Is(err, ErrMalformed) || !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %+v, %v", wire, m, err)
 		}
 	}
@@ -129,7 +130,7 @@ func FuzzMeta(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		var m Meta
 		var err error
-		if n := allocated(func() { m, err = ParseMeta(wire) }); n > 64<<10+100*uint64(len(wire)) {
+		if n := bytesAllocated(func() { m, err = ParseMeta(wire) }); n > 64<<10+100*uint64(len(wire)) {
 			t.Fatalf("%x: %d bytes allocated", wire, n)
 		}
 		if err != nil {
@@ -139,4 +140,13 @@ func FuzzMeta(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", m, got, err)
 		}
 	})
+}
+
+// bytesAllocated returns the bytes that f allocates.
+func bytesAllocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -9,10 +10,14 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// raw is rawBytes.
-func raw(t testing.TB, s string) []byte {
+// unhex is a message in hexadecimal; blanks are for the reader.
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
-	return rawBytes(s)
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestScannerFindsTheEnd(t *testing.T) {
@@ -35,10 +40,10 @@ func TestScannerFindsTheEnd(t *testing.T) {
 		{"a map within a map, and behind it", "82 a1 61 81 a1 62 90 a1 63 c0"},
 		{"request", "94 00 01 a1 66 90"},
 	} {
-		message := raw(t, tc.message)
+		message := unhex(t, tc.message)
 		for _, behind := range []string{"", "c1c1c1", "9490"} { // not looked at
 			var s Scanner
-			stream := append(bytes.Clone(message), raw(t, behind)...)
+			stream := append(bytes.Clone(message), unhex(t, behind)...)
 			if n, err := s.Frame(stream); n != len(message) || err != nil {
 				t.Errorf("%s %q followed by %q: %d, %v; want %d", tc.name, tc.message, behind, n, err, len(message))
 			}
@@ -83,18 +88,18 @@ func TestScannerRefuses(t *testing.T) {
 		{"levels of maps", "81 00 81 00 81 00 81", small, ErrTooDeep, 6},
 		{"default levels", strings.Repeat("91", 65), Limits{}, ErrTooDeep, 64},
 	} {
-		message := raw(t, tc.message)
+		message := unhex(t, tc.message)
 		check := func(how string, s *Scanner, n int, err error) {
 			t.Helper()
 			var fault *ProtocolError
 			if n != 0 || !errors.Is(err, tc.want) || !errors.Is(err, ErrProtocol) || !errors.As(err, &fault) || fault.Offset != tc.offset {
 				t.Errorf("%s, %s: %d, %v; want %v at %d", tc.name, how, n, err, tc.want, tc.offset)
 			}
-			if _, again := s.Frame(raw(t, "c0")); again != err {
+			if _, again := s.Frame(unhex(t, "c0")); again != err {
 				t.Errorf("%s, %s: then %v, want the same", tc.name, how, again)
 			}
 			s.Reset()
-			if n, err := s.Frame(raw(t, "c0")); n != 1 || err != nil {
+			if n, err := s.Frame(unhex(t, "c0")); n != 1 || err != nil {
 				t.Errorf("%s, %s: after Reset %d, %v", tc.name, how, n, err)
 			}
 		}
@@ -120,25 +125,25 @@ func TestScannerAcceptsTheLimitItself(t *testing.T) {
 		"91 91 90",
 		"91 91 91 00",
 	} {
-		if err := l.Check(raw(t, message)); err != nil {
+		if err := l.Check(unhex(t, message)); err != nil {
 			t.Errorf("%q: %v", message, err)
 		}
 	}
-	if err := (Limits{}).Check(raw(t, strings.Repeat("91", 63)+"90")); err != nil {
+	if err := (Limits{}).Check(unhex(t, strings.Repeat("91", 63)+"90")); err != nil {
 		t.Errorf("64 levels: %v", err)
 	}
-	largest := append(raw(t, "c6 003ffffb"), make([]byte, 4<<20-5)...)
+	largest := append(unhex(t, "c6 003ffffb"), make([]byte, 4<<20-5)...)
 	if err := (Limits{}).Check(largest); err != nil {
 		t.Errorf("4 MiB: %v", err)
 	}
-	if err := (Limits{}).Check(append(raw(t, "dd 00100000"), make([]byte, 1<<20)...)); err != nil {
+	if err := (Limits{}).Check(append(unhex(t, "dd 00100000"), make([]byte, 1<<20)...)); err != nil {
 		t.Errorf("1 Mi elements: %v", err)
 	}
 }
 
 func TestCheckWantsOneValue(t *testing.T) {
 	for _, message := range []string{"", "92 00", "a3 61", "00 00", "90 c1"} {
-		if err := (Limits{}).Check(raw(t, message)); !errors.Is(err, ErrMalformed) {
+		if err := (Limits{}).Check(unhex(t, message)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q: %v, want ErrMalformed", message, err)
 		}
 	}
@@ -148,7 +153,7 @@ func TestCheckWantsOneValue(t *testing.T) {
 // that comes byte by byte costs the square of its length. A byte that was
 // passed may be overwritten unnoticed; a header that is cut may not.
 func TestScannerIsLinear(t *testing.T) {
-	message := append(raw(t, "dc 03e8"), bytes.Repeat(raw(t, "93 01 a1 61 c0"), 1000)...)
+	message := append(unhex(t, "dc 03e8"), bytes.Repeat(unhex(t, "93 01 a1 61 c0"), 1000)...)
 	var s Scanner
 	for i := 1; i < len(message); i++ {
 		if n, err := s.Frame(message[:i]); n != 0 || err != nil {
@@ -164,7 +169,10 @@ func TestScannerIsLinear(t *testing.T) {
 }
 
 func TestScannerDoesNotAllocate(t *testing.T) {
-	message := encoded(t, map[string]any{"a": []any{1, "two", 3.0, map[string]any{"deep": []any{nil}}}})
+	message, err := msgpack.Marshal(map[string]any{"a": []any{1, "two", 3.0, map[string]any{"deep": []any{nil}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var s Scanner
 	if n := testing.AllocsPerRun(100, func() {
 		if n, err := s.Frame(message); n != len(message) || err != nil {

@@ -45,7 +45,7 @@ func (l *told) take() []string {
 // A segment is announced once, and again when the peer has not got it; who
 // sends the same one all the time is no exception.
 func TestSegmentsAreAnnouncedOnce(t *testing.T) {
-	noArraysLeft(t)
+	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
 	p := NewPeer(lane, nil, PeerOptions{})
 	segment := func() *shm.Segment {
@@ -106,22 +106,25 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 
 // What a message refers to is its own: neither side's memory is the other's.
 func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
-	noArraysLeft(t)
+	nothingHeld(t)
 	var got []transport.Message
 	p := NewPeer(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, PeerOptions{Local: true})
-	v := newArray[uint8](t, 10)
+	v, err := shm.New[uint8](10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Release()
 	buf := GetBuffer()
 	if err := Encode(buf, v, true); err != nil {
 		t.Fatal(err)
 	}
-	m := GetMessage()
-	m.TakeSegments(buf)
-	s := m.Segments[0]
+	segments := buf.TakeSegments()
+	s := segments[0]
 	PutBuffer(buf)
-	if err := p.Send([]byte{0x93, 2, 0xa1, 'm', 0x90}, m.Segments); err != nil {
+	if err := p.Send([]byte{0x93, 2, 0xa1, 'm', 0x90}, segments); err != nil {
 		t.Fatal(err)
 	}
-	m.Recycle()
+	s.Release()
 	local := got[0].Local.(*localSegments)
 	if len(local.segments) != 1 || local.segments[0] != s {
 		t.Errorf("the message carries %v, want %v", local.segments, s)
@@ -135,3 +138,14 @@ func (f laneFunc) Send(m transport.Message) error      { return f(m) }
 func (f laneFunc) Receive() (transport.Message, error) { select {} }
 func (f laneFunc) Buffered() int                       { return 0 }
 func (f laneFunc) Close() error                        { return nil }
+
+// nothingHeld fails a test that leaves handles or segments.
+func nothingHeld(t testing.TB) {
+	t.Helper()
+	before := shm.Stats()
+	t.Cleanup(func() {
+		if s := shm.Stats(); s.Segments != before.Segments || s.Handles != before.Handles {
+			t.Errorf("left over: %+v, before: %+v", s, before)
+		}
+	})
+}

@@ -115,3 +115,9 @@ func benchValues() map[string]any {
 		"ints":    make([]int, 100000),
 	}
 }
+
+// raw is hexadecimal text as bytes.
+func raw(t testing.TB, s string) []byte {
+	t.Helper()
+	return rawBytes(s)
+}
