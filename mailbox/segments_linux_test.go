@@ -118,7 +118,7 @@ func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
 	if err := Encode(buf, v, true); err != nil {
 		t.Fatal(err)
 	}
-	segments := buf.TakeSegments()
+	segments := buf.TakeSegments(nil)
 	s := segments[0]
 	PutBuffer(buf)
 	if err := p.Send([]byte{0x93, 2, 0xa1, 'm', 0x90}, segments); err != nil {
