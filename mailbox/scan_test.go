@@ -323,8 +323,8 @@ func FuzzScanner(f *testing.F) {
 		"82 a1 61 81 a1 62 90 a1 63 c0", "cb 00", "d8 01 00", "de 0001 a1 61 01", "92 c4 32 00", "93 d4 80 8f d6 ff df ffffff ff",
 	} {
 		for _, step := range []uint8{0, 1, 3} {
-			f.Add(raw(f, s), step, uint16(0), uint8(0), uint16(0))
-			f.Add(raw(f, s), step, uint16(50), uint8(5), uint16(9))
+			f.Add(unhex(f, s), step, uint16(0), uint8(0), uint16(0))
+			f.Add(unhex(f, s), step, uint16(50), uint8(5), uint16(9))
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, step uint8, size uint16, depth uint8, elements uint16) {
