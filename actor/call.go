@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -17,24 +18,24 @@ type call struct {
 	begun bool             // likewise
 	items *itemQueue       // of a stream
 
-	wait  mailbox.Waiter
+	wait  conn.Waiter
 	over  atomic.Bool   // res is there
 	done  chan struct{} // has a token from then on
 	res   callResult
-	guest *mailbox.Guests // its client's
+	guest *conn.Guests // its client's
 
-	peer    *mailbox.Peer // that it was first sent by, if it was sent at once
-	reading atomic.Bool   // the caller reads the connection itself
+	peer    *conn.Peer  // that it was first sent by, if it was sent at once
+	reading atomic.Bool // the caller reads the connection itself
 }
 
 type callResult struct {
-	reply mailbox.Reply
+	reply conn.Reply
 	err   error
 }
 
 var calls = sync.Pool{New: func() any {
 	c := &call{done: make(chan struct{}, 1)}
-	c.wait = mailbox.Waiter{For: c, Changed: c.done}
+	c.wait = conn.Waiter{For: c, Changed: c.done}
 	return c
 }}
 

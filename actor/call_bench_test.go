@@ -13,8 +13,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -134,7 +136,7 @@ type atOnce struct {
 	done chan struct{}
 }
 
-func (a *atOnce) Message(m *mailbox.Incoming) {
+func (a *atOnce) Message(m *conn.Incoming) {
 	m.From = a.inLink
 	inv := a.h.begin(0, m)
 	inv.handle(m)
@@ -151,20 +153,20 @@ func BenchmarkHandle(b *testing.B) {
 	h.state = &benchActor{}
 	run := func(name, method string, v any, call bool, deadline time.Duration) {
 		b.Run(name, func(b *testing.B) {
-			buf := &mailbox.Buffer{B: mailbox.AppendNotifyHead(nil, method)}
+			buf := &codec.Buffer{B: wire.AppendNotifyHead(nil, method)}
 			if call {
-				buf.B = mailbox.AppendRequestHead(nil, 7, method)
+				buf.B = wire.AppendRequestHead(nil, 7, method)
 			}
-			if err := mailbox.EncodeArgs(buf, v, true); err != nil {
+			if err := codec.EncodeArgs(buf, v, true); err != nil {
 				b.Fatal(err)
 			}
 			if deadline != 0 {
-				meta := mailbox.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
-				buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+				meta := wire.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
+				buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 			}
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = mailbox.NewPeer(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
+			side.peer = conn.NewPeer(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -226,20 +228,20 @@ func BenchmarkHandleArray(b *testing.B) {
 	for _, arrays := range []bool{true, false} {
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			var lane kept
-			from := mailbox.NewPeer(&lane, nil, sys.peerOptions())
-			buf := &mailbox.Buffer{B: mailbox.AppendRequestHead(nil, 7, "look")}
-			if err := mailbox.EncodeArgs(buf, &block, arrays); err != nil {
+			from := conn.NewPeer(&lane, nil, sys.peerOptions())
+			buf := &codec.Buffer{B: wire.AppendRequestHead(nil, 7, "look")}
+			if err := codec.EncodeArgs(buf, &block, arrays); err != nil {
 				b.Fatal(err)
 			}
 			defer buf.Reset()
-			buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)})
+			buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)})
 			if err := from.Send(buf.B, buf.Segments); err != nil {
 				b.Fatal(err)
 			}
 			n := len(lane.taken) - 1
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = mailbox.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			side.peer = conn.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -255,7 +257,7 @@ func BenchmarkSendArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		c.arrays.Store(arrays)
-		peer := mailbox.NewPeer(nowhere{}, nil, sys.peerOptions())
+		peer := conn.NewPeer(nowhere{}, nil, sys.peerOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -10,8 +10,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -53,11 +55,11 @@ func TestMain(m interface{ Run() int }) {
 // child is an actor's process, seen from inside.
 type child struct {
 	sys     *System
-	peer    *mailbox.Peer
+	peer    *conn.Peer
 	link    *inLink
 	server  *controlServer
-	scanner *mailbox.Scanner    // of the connection to the parent
-	early   []*mailbox.Incoming // requests that wait for the start; of the reader's goroutine
+	scanner *wire.Scanner    // of the connection to the parent
+	early   []*conn.Incoming // requests that wait for the start; of the reader's goroutine
 
 	mu     sync.Mutex
 	h      *host
@@ -74,12 +76,12 @@ func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
 	c.scanner = newScanner(c.sys.opts.Inline)
-	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
 	}
-	c.peer = mailbox.NewPeer(lane, c, c.sys.peerOptions())
+	c.peer = conn.NewPeer(lane, c, c.sys.peerOptions())
 	c.sys.parent = c.peer
 	c.server = newControlServer(c.sys, c.peer)
 	c.link = &inLink{peer: c.peer, from: "parent"}
@@ -89,7 +91,7 @@ func runChild(id string) {
 }
 
 // Message is a user's message of the parent's process.
-func (c *child) Message(m *mailbox.Incoming) {
+func (c *child) Message(m *conn.Incoming) {
 	if c.host() == nil {
 		m.Drop()
 		return
@@ -112,11 +114,11 @@ func (c *child) Bell() (*transport.Bell, error) {
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (c *child) Ringed(p *mailbox.Peer) { c.link.Ringed(p) }
+func (c *child) Ringed(p *conn.Peer) { c.link.Ringed(p) }
 
-func (c *child) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
 
-func (c *child) Control(m *mailbox.Incoming) {
+func (c *child) Control(m *conn.Incoming) {
 	switch m.Method {
 	case ctlHello:
 		c.hello(m)
@@ -124,11 +126,11 @@ func (c *child) Control(m *mailbox.Incoming) {
 		c.start(m)
 	case ctlStop:
 		var o stopOrder
-		if mailbox.DecodeControl(m.Params, &o) == nil {
+		if codec.DecodeControl(m.Params, &o) == nil {
 			c.stop(time.Duration(o.Timeout), o.Drain)
 		}
 	case ctlPing:
-		_ = c.peer.Respond(m.ID, nil, mailbox.EncodeControl(nil), nil)
+		_ = c.peer.Respond(m.ID, nil, codec.EncodeControl(nil), nil)
 	case ctlLink:
 		c.serveLink(m)
 	case ctlWant, ctlCancel, ctlMore, ctlProbe, ctlLook:
@@ -142,7 +144,7 @@ func (c *child) Control(m *mailbox.Incoming) {
 
 // serve answers what other processes ask. Before it knows its own place in the
 // tree, the child would send the question back to where it came from.
-func (c *child) serve(m *mailbox.Incoming) {
+func (c *child) serve(m *conn.Incoming) {
 	switch {
 	case c.host() != nil:
 		c.server.serve(m)
@@ -163,10 +165,10 @@ func (c *child) Closed(err error) {
 	time.AfterFunc(orphanTimeout, func() { os.Exit(1) })
 }
 
-func (c *child) hello(m *mailbox.Incoming) {
+func (c *child) hello(m *conn.Incoming) {
 	h, err := c.sys.checkHello(m.Params)
 	if err == nil && c.link.marks != nil {
-		err = fmt.Errorf("second hello: %w", mailbox.ErrProtocol)
+		err = fmt.Errorf("second hello: %w", wire.ErrProtocol)
 	}
 	var mine hello
 	if err == nil {
@@ -188,9 +190,9 @@ func (c *child) hello(m *mailbox.Incoming) {
 
 // start makes the actor. It runs on the reader's goroutine: the constructor
 // does not.
-func (c *child) start(m *mailbox.Incoming) {
+func (c *child) start(m *conn.Incoming) {
 	var o startOrder
-	if err := mailbox.ReadParams(m.Params, o.take); err != nil {
+	if err := wire.ReadParams(m.Params, o.take); err != nil {
 		c.server.refuse(m.ID, err)
 		return
 	}
@@ -218,7 +220,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	c.mu.Lock()
 	if c.h != nil {
 		c.mu.Unlock()
-		c.server.refuse(m.ID, fmt.Errorf("second start: %w", mailbox.ErrProtocol))
+		c.server.refuse(m.ID, fmt.Errorf("second start: %w", wire.ErrProtocol))
 		return
 	}
 	c.h, c.sys.self, c.link.h = h, h, h
@@ -246,7 +248,7 @@ func (c *child) start(m *mailbox.Incoming) {
 }
 
 // life runs the actor and ends the process.
-func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Segment) {
+func (c *child) life(h *host, src *codec.Source, id uint64, segments []*shm.Segment) {
 	go func() {
 		<-h.ending
 		// Ended by itself, it gives running handlers its stop timeout; asked
@@ -264,7 +266,7 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 			return
 		}
 		c.sys.setInstance(h.path, c.self, PathRunning)
-		_ = c.peer.Respond(id, nil, mailbox.EncodeControl(nil), nil)
+		_ = c.peer.Respond(id, nil, codec.EncodeControl(nil), nil)
 	})
 	c.leave(h)
 }
@@ -273,7 +275,7 @@ func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Se
 func (c *child) leave(h *host) {
 	c.ending.Do(func() {
 		x := h.report()
-		_ = c.peer.Notify(ctlEnded, mailbox.ControlParams(toWireExit(x, 0)))
+		_ = c.peer.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
 		c.flush(h)
 		h.closeLinks()
 		code := 0
@@ -312,9 +314,9 @@ func (c *child) stop(timeout time.Duration, drain bool) {
 	h.askStop(timeout, drain)
 }
 
-func (c *child) serveLink(m *mailbox.Incoming) {
+func (c *child) serveLink(m *conn.Incoming) {
 	var o linkOrder
-	if mailbox.DecodeControl(m.Params, &o) != nil {
+	if codec.DecodeControl(m.Params, &o) != nil {
 		return
 	}
 	f, err := c.peer.TakeFile(o.Token)
@@ -327,7 +329,7 @@ func (c *child) serveLink(m *mailbox.Incoming) {
 		f.Close()
 		return
 	}
-	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err == nil {
 		_ = h.accept(lane, o.From, nil) // an actor that ends refuses: the sender asks again
 	}

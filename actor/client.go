@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -35,8 +38,8 @@ type client struct {
 	waiters []chan struct{}   // senders that wait for room, first come first served
 	closed  error
 
-	guests mailbox.Guests // callers that wait for replies
-	knocks func()         // knock
+	guests conn.Guests // callers that wait for replies
+	knocks func()      // knock
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -47,7 +50,7 @@ type attempt struct {
 
 // link is a connection to one incarnation.
 type link struct {
-	peer   *mailbox.Peer
+	peer   *conn.Peer
 	marks  *mailbox.Marks // nil in plain mode: written counts as begun
 	inc    Incarnation
 	pid    int
@@ -195,7 +198,7 @@ func (c *client) want() bool {
 		c.prune()
 		return false
 	}
-	_ = c.link.peer.Notify(ctlWant, mailbox.Params(begun+(n-begun+1)/2))
+	_ = c.link.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
 	c.link.peer.Recall()
 	return true
 }
@@ -251,7 +254,7 @@ func (c *client) flush() bool {
 			continue
 		}
 		if err := l.peer.Send(body, m.Segments); err != nil {
-			if errors.Is(err, mailbox.ErrTooLarge) || !isClosed(err) {
+			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				c.out.Cancel(m)
 				c.fail(m, err)
 				continue
@@ -264,7 +267,7 @@ func (c *client) flush() bool {
 		} else if len(m.Segments) > 0 && !m.Call {
 			// So that the arrays are let go as soon as can be. The receiver of
 			// a call holds them until it answers, and that tells us, too.
-			_ = l.peer.Notify(ctlWant, mailbox.Params(c.out.Sent()))
+			_ = l.peer.Notify(ctlWant, codec.Params(c.out.Sent()))
 		}
 	}
 }
@@ -312,7 +315,7 @@ func (c *client) begunUpTo(mark uint64) {
 		}
 	}
 	if !ok {
-		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.path, mark, c.out.Sent(), mailbox.ErrProtocol))
+		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.path, mark, c.out.Sent(), wire.ErrProtocol))
 	}
 }
 
@@ -338,7 +341,7 @@ func (c *client) drained(l *link) {
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *client) reply(peer *mailbox.Peer, id uint32, r mailbox.Reply) {
+func (c *client) reply(peer *conn.Peer, id uint32, r conn.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
@@ -390,7 +393,7 @@ func (c *client) read(ctx context.Context, call *call) {
 }
 
 // await waits for the end of a call.
-func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
+func (c *client) await(ctx context.Context, call *call) (conn.Reply, error) {
 	c.read(ctx, call)
 	c.guests.Wait(ctx, &call.wait, c.stuck(ctx))
 	if call.Over() {
@@ -399,7 +402,7 @@ func (c *client) await(ctx context.Context, call *call) (mailbox.Reply, error) {
 	if res, ended := c.cancel(call); ended {
 		return res.reply, res.err
 	}
-	return mailbox.Reply{}, contextError(ctx)
+	return conn.Reply{}, contextError(ctx)
 }
 
 // cancel gives a call up. If it has ended in this very moment, cancel returns
@@ -417,7 +420,7 @@ func (c *client) cancel(call *call) (callResult, bool) {
 			c.passOn(true)
 		}
 	} else if c.link != nil && !c.link.plain {
-		_ = c.link.peer.Notify(ctlCancel, mailbox.Params(uint64(call.id)))
+		_ = c.link.peer.Notify(ctlCancel, codec.Params(uint64(call.id)))
 	}
 	c.mu.Unlock()
 	return callResult{}, false

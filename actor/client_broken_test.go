@@ -3,16 +3,17 @@ package actor
 import (
 	"testing"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
 
 type noHandler struct{}
 
-func (noHandler) Message(m *mailbox.Incoming)     { m.Drop() }
-func (noHandler) Control(*mailbox.Incoming)       {}
-func (noHandler) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
-func (noHandler) Closed(error)                    {}
+func (noHandler) Message(m *conn.Incoming)     { m.Drop() }
+func (noHandler) Control(*conn.Incoming)       {}
+func (noHandler) Reply(_ uint32, r conn.Reply) { r.Drop() }
+func (noHandler) Closed(error)                 {}
 
 // A link that breaks while messages and senders wait must not be tried for
 // ever under the client's lock: its end needs the lock.
@@ -22,7 +23,7 @@ func TestClientGivesUpABrokenLink(t *testing.T) {
 	c := sys.client(address{path: "/x", kind: "x"})
 	near, far := transport.Pipe()
 	l := &link{marks: mailbox.NewMarks(), kept: true, capacity: 1}
-	l.peer = mailbox.NewPeer(near, noHandler{}, mailbox.PeerOptions{})
+	l.peer = conn.NewPeer(near, noHandler{}, conn.PeerOptions{})
 	_ = far.Close()
 	l.peer.Close()
 	c.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -197,7 +199,7 @@ func (c *client) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
-		_ = c.link.peer.Notify(ctlLook, mailbox.Params())
+		_ = c.link.peer.Notify(ctlLook, codec.Params())
 	}
 }
 
@@ -340,23 +342,23 @@ type linkHandler struct {
 	l *link
 }
 
-func (h *linkHandler) Message(m *mailbox.Incoming) { m.Drop() } // requests flow the other way
+func (h *linkHandler) Message(m *conn.Incoming) { m.Drop() } // requests flow the other way
 
-func (h *linkHandler) Reply(id uint32, r mailbox.Reply) { h.c.reply(h.l.peer, id, r) }
+func (h *linkHandler) Reply(id uint32, r conn.Reply) { h.c.reply(h.l.peer, id, r) }
 
-func (h *linkHandler) Control(m *mailbox.Incoming) { h.c.control(h.l, m) }
+func (h *linkHandler) Control(m *conn.Incoming) { h.c.control(h.l, m) }
 
 func (h *linkHandler) Closed(err error) { h.c.down(h.l, err) }
 
 // control takes what a receiver says about a link's messages. It is false for
 // what does not belong to a link.
-func (c *client) control(l *link, m *mailbox.Incoming) bool {
+func (c *client) control(l *link, m *conn.Incoming) bool {
 	switch m.Method {
 	case ctlCredit:
 		c.credit(l)
 	case ctlBegin:
 		var position uint64
-		if mailbox.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
+		if codec.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
 			l.marks.SetBegun(position)
 			c.credit(l)
 		}
@@ -368,4 +370,4 @@ func (c *client) control(l *link, m *mailbox.Incoming) bool {
 	return true
 }
 
-var _ mailbox.Handler = (*linkHandler)(nil)
+var _ conn.Handler = (*linkHandler)(nil)

@@ -1,11 +1,11 @@
 package actor
 
 import (
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 func init() {
-	mailbox.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
+	wire.Intern(ctlHello, ctlStart, ctlStop, ctlPing, ctlLink, ctlEnded, ctlIntroduce, ctlObituary, ctlWatch, ctlPrevent,
 		ctlEvent, ctlLog, ctlWant, ctlCredit, ctlBegin, ctlCancel, ctlItem, ctlMore, ctlProbe, ctlLook)
 }
 
@@ -52,8 +52,8 @@ type hello struct {
 	Bytes    int
 }
 
-func (h hello) fields() *mailbox.Fields {
-	var f mailbox.Fields
+func (h hello) fields() *wire.Fields {
+	var f wire.Fields
 	f.Int("min", int64(h.Min))
 	f.Int("max", int64(h.Max))
 	f.String("build", h.Build)
@@ -67,7 +67,7 @@ func (h hello) fields() *mailbox.Fields {
 	return &f
 }
 
-func (h *hello) take(key string, f *mailbox.Field) {
+func (h *hello) take(key string, f *wire.Field) {
 	switch key {
 	case "min":
 		h.Min = int(f.Int())
@@ -122,8 +122,8 @@ type startOrder struct {
 	Segments    []uint64 // announced before, named by the arguments
 }
 
-func (o startOrder) fields() *mailbox.Fields {
-	var f mailbox.Fields
+func (o startOrder) fields() *wire.Fields {
+	var f wire.Fields
 	f.String("kind", o.Kind)
 	f.String("path", o.Path)
 	f.String("incarnation", o.Incarnation)
@@ -145,7 +145,7 @@ func (o startOrder) fields() *mailbox.Fields {
 	return &f
 }
 
-func (o *startOrder) take(key string, f *mailbox.Field) {
+func (o *startOrder) take(key string, f *wire.Field) {
 	switch key {
 	case "kind":
 		o.Kind = f.String()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // controlServer answers the control requests of a process below us, or of the
@@ -13,7 +15,7 @@ import (
 // a goroutine, and their number is bounded.
 type controlServer struct {
 	sys  *System
-	peer *mailbox.Peer
+	peer *conn.Peer
 
 	mu     sync.Mutex
 	open   map[uint64]context.CancelFunc
@@ -23,11 +25,11 @@ type controlServer struct {
 // maxRequests bounds the control requests of one process that wait here.
 const maxRequests = 4096
 
-func newControlServer(sys *System, peer *mailbox.Peer) *controlServer {
+func newControlServer(sys *System, peer *conn.Peer) *controlServer {
 	return &controlServer{sys: sys, peer: peer, open: make(map[uint64]context.CancelFunc)}
 }
 
-func (s *controlServer) serve(m *mailbox.Incoming) {
+func (s *controlServer) serve(m *conn.Incoming) {
 	switch m.Method {
 	case ctlIntroduce:
 		var o introduceOrder
@@ -51,7 +53,7 @@ func (s *controlServer) serve(m *mailbox.Incoming) {
 		s.answer(m, &o, func(ctx context.Context) (any, error) { return s.sys.watch(ctx, o) })
 	case ctlPrevent:
 		var id uint64
-		if mailbox.DecodeParams(m.Params, &id) == nil {
+		if codec.DecodeParams(m.Params, &id) == nil {
 			s.mu.Lock()
 			cancel := s.open[id]
 			s.mu.Unlock()
@@ -61,7 +63,7 @@ func (s *controlServer) serve(m *mailbox.Incoming) {
 		}
 	case ctlEvent:
 		var w wireEvent
-		if mailbox.DecodeControl(m.Params, &w) == nil {
+		if codec.DecodeControl(m.Params, &w) == nil {
 			s.sys.Emit(w.event())
 		}
 	case ctlLog:
@@ -77,11 +79,11 @@ func (s *controlServer) refuse(id uint64, err error) {
 	_ = s.peer.Respond(id, encodeRemote(&noKind, err), nil, nil)
 }
 
-func (s *controlServer) answer(m *mailbox.Incoming, order any, f func(context.Context) (any, error)) {
+func (s *controlServer) answer(m *conn.Incoming, order any, f func(context.Context) (any, error)) {
 	if !m.Call {
 		return
 	}
-	if err := mailbox.DecodeControl(m.Params, order); err != nil {
+	if err := codec.DecodeControl(m.Params, order); err != nil {
 		s.refuse(m.ID, err)
 		return
 	}
@@ -108,7 +110,7 @@ func (s *controlServer) answer(m *mailbox.Incoming, order any, f func(context.Co
 			s.refuse(id, err)
 			return
 		}
-		_ = s.peer.Respond(id, nil, mailbox.EncodeControl(result), nil)
+		_ = s.peer.Respond(id, nil, codec.EncodeControl(result), nil)
 	})
 }
 
@@ -124,11 +126,11 @@ func (s *controlServer) close() {
 // checkHello reads what a peer says of itself.
 func (s *System) checkHello(params []byte) (hello, error) {
 	var h hello
-	if err := mailbox.ReadParams(params, h.take); err != nil {
+	if err := wire.ReadParams(params, h.take); err != nil {
 		return h, err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {
-		return h, fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+		return h, fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
 	return h, nil
 }

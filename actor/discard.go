@@ -6,7 +6,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // discard does to a handler's result or item that nobody will get what sending
@@ -15,9 +15,9 @@ func (inv *invocation) discard(v any) {
 	if v == nil || !encodesItself(reflect.TypeOf(v)) {
 		return
 	}
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	_ = mailbox.Encode(buf, v, true) // what cannot be encoded would not have been sent
+	buf := codec.GetBuffer()
+	defer codec.PutBuffer(buf)
+	_ = codec.Encode(buf, v, true) // what cannot be encoded would not have been sent
 	buf.AutoRelease()
 }
 

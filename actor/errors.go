@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // What a sender or an admin call can be told. All errors of this package wrap
@@ -16,15 +17,15 @@ var (
 	ErrStopping     = errors.New("actor stopping")                                // cause of a handler's ctx when its actor is asked to stop
 	ErrNotFound     = errors.New("no such actor")                                 // nothing is known under that path
 	ErrNameTaken    = errors.New("name taken")                                    // an id twice in one supervisor
-	ErrTooLarge     = mailbox.ErrTooLarge                                         // over the limit of the link
+	ErrTooLarge     = wire.ErrTooLarge                                            // over the limit of the link
 	ErrCallCycle    = errors.New("call would wait for itself")                    // its own caller holds the slot that it needs
 	ErrKindMismatch = errors.New("actor is of another kind")                      // the path runs another kind than the reference says
 	ErrUnknown      = errors.New("unknown method")                                // the backend has no binding for the method
 	ErrNoMain       = errors.New("actor.Main (or actor.TestMain) was not called") // it must be the first line of main
 	ErrUnbound      = errors.New("reference is not bound to a system")            // a zero Ref, or one decoded outside of a message
 	ErrDuplicate    = errors.New("already replied")                               // a second reply to one request
-	ErrLost         = mailbox.ErrLost                                             // a descriptor did not arrive: the receiver is out of descriptors
-	ErrProtocol     = mailbox.ErrProtocol                                         // the peer broke the protocol
+	ErrLost         = conn.ErrLost                                                // a descriptor did not arrive: the receiver is out of descriptors
+	ErrProtocol     = wire.ErrProtocol                                            // the peer broke the protocol
 
 	// ErrIgnore, returned by a constructor, means: keep the spec, run nothing.
 	ErrIgnore = errors.New("actor: ignore")

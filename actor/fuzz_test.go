@@ -15,7 +15,10 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -33,7 +36,7 @@ var (
 // fuzzLane is the receiving end of a connection whose peer sends data and goes.
 type fuzzLane struct {
 	data    []byte
-	scanner *mailbox.Scanner
+	scanner *wire.Scanner
 	page    bool // descriptors are mark pages; otherwise something else
 
 	mu     sync.Mutex
@@ -55,7 +58,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 	}
 	m := transport.Message{Body: append([]byte(nil), l.data[:n]...)}
 	l.data = l.data[n:]
-	if mailbox.FileCount(m.Body) > 0 {
+	if conn.FileCount(m.Body) > 0 {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
@@ -81,12 +84,12 @@ func (l *fuzzLane) Close() error {
 
 // withoutEnd is a side of the connection without what would end this process.
 type withoutEnd struct {
-	mailbox.Handler
+	conn.Handler
 	closed func(error)
 	done   chan struct{}
 }
 
-func (w *withoutEnd) Control(m *mailbox.Incoming) {
+func (w *withoutEnd) Control(m *conn.Incoming) {
 	if m.Method != ctlStart && m.Method != ctlStop {
 		w.Handler.Control(m)
 	}
@@ -101,28 +104,28 @@ func (w *withoutEnd) Closed(err error) {
 // in its hello, its control messages, its requests and its answers.
 func FuzzHello(f *testing.F) {
 	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
-	file := mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil)
-	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
+	file := wire.AppendNotify(nil, "$/file", codec.Params(1), nil)
+	greet := wire.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
 	notify := func(method string, v any) []byte {
-		return mailbox.AppendNotify(append([]byte(nil), greet...), method, mailbox.ControlParams(v), nil)
+		return wire.AppendNotify(append([]byte(nil), greet...), method, codec.ControlParams(v), nil)
 	}
 	for _, seed := range [][]byte{
 		greet,
 		append(append([]byte(nil), greet...), greet...),
-		mailbox.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, good.fields().Map(), nil),
-		mailbox.AppendResponse(nil, 1<<31|1, mailbox.EncodeControl("no"), nil, nil),
-		mailbox.AppendResponse(nil, 1, nil, mailbox.EncodeControl(5), nil),
-		mailbox.AppendNotify(append([]byte(nil), file...), ctlBegin, mailbox.Params(1), nil),
-		mailbox.AppendNotify(nil, ctlBegin, mailbox.Params(1<<60), nil),
-		mailbox.AppendNotify(nil, ctlWant, mailbox.Params(5), nil),
-		mailbox.AppendNotify(nil, ctlMore, mailbox.Params(1, 1<<63), nil),
-		mailbox.AppendNotify(nil, ctlCancel, mailbox.Params(1), nil),
-		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "echo", []byte{0x91, 5}, nil),
-		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "sum", []byte{0x91, 0x95, 0, 0, 1, 10, 1}, nil),
-		mailbox.AppendRequest(append([]byte(nil), greet...), 5, "ref", []byte{0x91, 0x93, 0xa2, '/', 'x', 0xa1, 'k', 0xa0}, nil),
-		mailbox.AppendRequest(nil, 6, ctlIntroduce, mailbox.ControlParams(introduceOrder{Path: "/x", Kind: "fuzzed"}), nil),
-		mailbox.AppendRequest(nil, 6, ctlObituary, mailbox.ControlParams(obituaryOrder{Path: "/x"}), nil),
-		mailbox.AppendRequest(nil, 6, ctlWatch, mailbox.ControlParams(watchOrder{Path: "/x"}), nil),
+		wire.AppendResponse(append([]byte(nil), file...), 1<<31|1, nil, good.fields().Map(), nil),
+		wire.AppendResponse(nil, 1<<31|1, codec.EncodeControl("no"), nil, nil),
+		wire.AppendResponse(nil, 1, nil, codec.EncodeControl(5), nil),
+		wire.AppendNotify(append([]byte(nil), file...), ctlBegin, codec.Params(1), nil),
+		wire.AppendNotify(nil, ctlBegin, codec.Params(1<<60), nil),
+		wire.AppendNotify(nil, ctlWant, codec.Params(5), nil),
+		wire.AppendNotify(nil, ctlMore, codec.Params(1, 1<<63), nil),
+		wire.AppendNotify(nil, ctlCancel, codec.Params(1), nil),
+		wire.AppendRequest(append([]byte(nil), greet...), 5, "echo", []byte{0x91, 5}, nil),
+		wire.AppendRequest(append([]byte(nil), greet...), 5, "sum", []byte{0x91, 0x95, 0, 0, 1, 10, 1}, nil),
+		wire.AppendRequest(append([]byte(nil), greet...), 5, "ref", []byte{0x91, 0x93, 0xa2, '/', 'x', 0xa1, 'k', 0xa0}, nil),
+		wire.AppendRequest(nil, 6, ctlIntroduce, codec.ControlParams(introduceOrder{Path: "/x", Kind: "fuzzed"}), nil),
+		wire.AppendRequest(nil, 6, ctlObituary, codec.ControlParams(obituaryOrder{Path: "/x"}), nil),
+		wire.AppendRequest(nil, 6, ctlWatch, codec.ControlParams(watchOrder{Path: "/x"}), nil),
 		notify(ctlEnded, wireExit{Reason: 3, Err: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
 		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
 		notify(ctlItem, itemFrame{ID: 1}),
@@ -174,7 +177,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	c := &child{sys: sys, h: h, link: &inLink{h: h, from: "parent"}}
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.link.Closed(err) }}
-	c.peer = mailbox.NewPeer(lane, side, sys.peerOptions())
+	c.peer = conn.NewPeer(lane, side, sys.peerOptions())
 	c.link.peer = c.peer
 	c.server = newControlServer(sys, c.peer)
 	c.peer.Start()
@@ -206,7 +209,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		close(i.done)
 		c.down(l, err)
 	}}
-	b.conn = mailbox.NewPeer(lane, side, sys.peerOptions())
+	b.conn = conn.NewPeer(lane, side, sys.peerOptions())
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
 	l.peer = b.conn
 	b.link, b.client = l, c
@@ -216,13 +219,13 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	c.up(l)
 	for k, call := range calls {
 		call.id = uint32(k + 1)
-		call.msg = &mailbox.Message{ID: call.id, Call: true, Method: "echo", Body: mailbox.AppendRequest(nil, uint64(call.id), "echo", []byte{0x91, 5}, nil)}
+		call.msg = &mailbox.Message{ID: call.id, Call: true, Method: "echo", Body: wire.AppendRequest(nil, uint64(call.id), "echo", []byte{0x91, 5}, nil)}
 		c.push(call.msg, call)
 	}
 	c.mu.Unlock()
 	// The answer to hello, of whichever peer.
 	greeted := make(chan struct{})
-	b.conn.Request(ctlHello, mailbox.ControlParams(sys.hello()), func(r mailbox.Reply) {
+	b.conn.Request(ctlHello, codec.ControlParams(sys.hello()), func(r conn.Reply) {
 		defer close(greeted)
 		defer r.Drop()
 		if r.Fault != nil || r.Err != nil {
@@ -243,7 +246,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		if r.err == nil {
 			var v any
 			if r.reply.Err == nil {
-				_ = mailbox.DecodeResult(r.reply.Result, &v)
+				_ = codec.DecodeResult(r.reply.Result, &v)
 			} else {
 				_ = decodeRemote(&noKind, "/fuzzed", "echo", r.reply.Err)
 			}

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // twin is a handlerContext beside what it stands for.
@@ -29,7 +29,7 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	w := &twin{t: t}
 	var actor context.Context
 	actor, w.stop = context.WithCancelCause(context.Background())
-	inv := &invocation{h: &host{path: "/twin", ctx: actor}, m: &mailbox.Incoming{}}
+	inv := &invocation{h: &host{path: "/twin", ctx: actor}, m: &conn.Incoming{}}
 	inv.ctx.inv = inv
 	w.lazy = &inv.ctx
 	ctx, cancel := context.WithCancelCause(context.WithValue(actor, ctxKey{}, inv))

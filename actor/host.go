@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -32,7 +33,7 @@ type host struct {
 
 	workers sync.WaitGroup
 	active  []atomic.Pointer[invocation] // by slot
-	sources []*mailbox.Source            // by slot: what it decodes from
+	sources []*codec.Source              // by slot: what it decodes from
 
 	mu       sync.Mutex
 	late     map[callKey]*invocation // calls whose handlers have returned and who answer later
@@ -69,14 +70,14 @@ func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), ctxKey{}, h))
 	h.ctx, h.cancel = ctx, cancel
 	h.active = make([]atomic.Pointer[invocation], kind.concurrent)
-	h.sources = make([]*mailbox.Source, kind.concurrent)
+	h.sources = make([]*codec.Source, kind.concurrent)
 	return h
 }
 
 // run is the whole life: construct, serve, end. ready is called once with the
 // outcome of the start. The report is in h.exit when run returns; the links
 // still stand, so that whoever called run can say the last word over them.
-func (h *host) run(args *mailbox.Source, ready func(error)) {
+func (h *host) run(args *codec.Source, ready func(error)) {
 	defer close(h.ended)
 	defer h.inbox.CloseBell()
 	defer args.AutoRelease() // what the constructor was given lives as long as the actor
@@ -133,7 +134,7 @@ func (h *host) neverStarted(err error) {
 	}
 }
 
-func (h *host) construct(args *mailbox.Source) (state any, err error) {
+func (h *host) construct(args *codec.Source) (state any, err error) {
 	done := make(chan struct{})
 	go func() {
 		returned := false

@@ -7,7 +7,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // Inbox receives messages in code that is not an actor. Its reference travels
@@ -36,10 +36,10 @@ func NewInbox[T any](sc Scope, capacity int) *Inbox[T] {
 	sys := sc.System()
 	in := &Inbox[T]{c: make(chan T, max(capacity, 0)), stop: make(chan struct{})}
 	k := &kindCore{name: inboxKind, concurrent: 1, backend: &backend{
-		construct: func(context.Context, *mailbox.Source) (any, error) { return in, nil },
-		handlers: map[string]handler{inboxMethod: {call: func(ctx context.Context, _ any, src *mailbox.Source) (any, error) {
+		construct: func(context.Context, *codec.Source) (any, error) { return in, nil },
+		handlers: map[string]handler{inboxMethod: {call: func(ctx context.Context, _ any, src *codec.Source) (any, error) {
 			var v T
-			if err := mailbox.DecodeArgs(src, &v); err != nil {
+			if err := codec.DecodeArgs(src, &v); err != nil {
 				return nil, &decodeError{err}
 			}
 			src.Disown() // what is received belongs to whoever takes it off the channel
@@ -52,8 +52,8 @@ func NewInbox[T any](sc Scope, capacity int) *Inbox[T] {
 		}}},
 	}}
 	path := sys.uniqueName(sc.Path())
-	bp := Blueprint{kind: k, settings: Settings{InProcess: true, Capacity: max(capacity, 1)}, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, NoArgs{}, false)
+	bp := Blueprint{kind: k, settings: Settings{InProcess: true, Capacity: max(capacity, 1)}, encode: func(b *codec.Buffer) error {
+		return codec.EncodeArgs(b, NoArgs{}, false)
 	}}
 	in.inst = sys.Launch(path, bp)
 	<-in.inst.Ready()

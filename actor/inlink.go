@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -13,7 +16,7 @@ import (
 // inLink is the receiver's end of a link: it feeds an actor's inbox.
 type inLink struct {
 	h     *host
-	peer  *mailbox.Peer
+	peer  *conn.Peer
 	queue *mailbox.Queue
 	marks *mailbox.Marks
 	from  string
@@ -28,7 +31,7 @@ func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) er
 	l.same.Store(marks != nil) // in memory
 	opts := h.sys.peerOptions()
 	opts.Local = marks != nil
-	l.peer = mailbox.NewPeer(lane, l, opts)
+	l.peer = conn.NewPeer(lane, l, opts)
 	h.mu.Lock()
 	if h.links == nil || h.stopping() {
 		h.mu.Unlock()
@@ -48,7 +51,7 @@ func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) er
 func (l *inLink) open() {
 	l.marks.SetSlots(l.h.kind.concurrent)
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
-		_ = l.peer.Notify(ctlCredit, mailbox.Params(begun))
+		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
 	})
 	if l.h.kind.concurrent == 1 {
 		l.queue.ReadBy(l.peer)
@@ -56,11 +59,11 @@ func (l *inLink) open() {
 }
 
 // welcome answers a sender's hello.
-func (l *inLink) welcome(m *mailbox.Incoming) {
+func (l *inLink) welcome(m *conn.Incoming) {
 	s := l.h.sys
 	h, err := s.checkHello(m.Params)
 	if err == nil && l.queue != nil {
-		err = fmt.Errorf("second hello on a link: %w", mailbox.ErrProtocol)
+		err = fmt.Errorf("second hello on a link: %w", wire.ErrProtocol)
 	}
 	var mine hello
 	if err == nil {
@@ -86,7 +89,7 @@ func (l *inLink) Bell() (*transport.Bell, error) {
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (l *inLink) Ringed(p *mailbox.Peer) { l.queue.Watch(p) }
+func (l *inLink) Ringed(p *conn.Peer) { l.queue.Watch(p) }
 
 func (l *inLink) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -111,10 +114,10 @@ func (l *inLink) refuse(id uint64, errRaw []byte) {
 
 // result answers request id with a result: buf has the response but for its
 // metadata.
-func (l *inLink) result(id uint64, buf *mailbox.Buffer) {
+func (l *inLink) result(id uint64, buf *codec.Buffer) {
 	if len(buf.Segments) > 0 {
 		var ids [4]uint64
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &mailbox.Meta{Segments: mailbox.SegmentIDs(ids[:0], buf.Segments)})
+		buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(ids[:0], buf.Segments)})
 	}
 	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
 }
@@ -126,21 +129,21 @@ func (l *inLink) unsent(id uint64, err error) {
 	}
 }
 
-func (l *inLink) item(id uint64, buf *mailbox.Buffer) error {
-	params := mailbox.ControlParams(itemFrame{ID: id, Value: buf.B})
+func (l *inLink) item(id uint64, buf *codec.Buffer) error {
+	params := codec.ControlParams(itemFrame{ID: id, Value: buf.B})
 	var meta []byte
 	if len(buf.Segments) > 0 {
-		m := mailbox.Meta{Segments: mailbox.SegmentIDs(nil, buf.Segments)}
+		m := wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)}
 		meta = m.Append(nil)
 	}
-	return l.peer.Send(mailbox.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+	return l.peer.Send(wire.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
 }
 
 // Message puts a user's message in the inbox.
-func (l *inLink) Message(m *mailbox.Incoming) {
+func (l *inLink) Message(m *conn.Incoming) {
 	if l.queue == nil {
 		m.Drop()
-		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, mailbox.ErrProtocol))
+		l.violation(fmt.Errorf("message %q before hello: %w", m.Method, wire.ErrProtocol))
 		return
 	}
 	m.From = l
@@ -189,10 +192,10 @@ func (l *inLink) violation(err error) {
 }
 
 // Reply is for what nobody asked.
-func (l *inLink) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
+func (l *inLink) Reply(_ uint32, r conn.Reply) { r.Drop() }
 
 // Control takes what the sender says about its messages.
-func (l *inLink) Control(m *mailbox.Incoming) {
+func (l *inLink) Control(m *conn.Incoming) {
 	if m.Method == ctlHello {
 		l.welcome(m)
 		return
@@ -202,11 +205,11 @@ func (l *inLink) Control(m *mailbox.Incoming) {
 	}
 }
 
-func (l *inLink) control(m *mailbox.Incoming) error {
+func (l *inLink) control(m *conn.Incoming) error {
 	switch m.Method {
 	case ctlWant:
 		var position uint64
-		if err := mailbox.DecodeParams(m.Params, &position); err != nil {
+		if err := codec.DecodeParams(m.Params, &position); err != nil {
 			return err
 		}
 		if l.queue != nil {
@@ -214,19 +217,19 @@ func (l *inLink) control(m *mailbox.Incoming) error {
 		}
 	case ctlCancel:
 		var id uint64
-		if err := mailbox.DecodeParams(m.Params, &id); err != nil {
+		if err := codec.DecodeParams(m.Params, &id); err != nil {
 			return err
 		}
 		l.cancel(id)
 	case ctlProbe:
 		var p probe
-		if err := mailbox.DecodeControl(m.Params, &p); err != nil {
+		if err := codec.DecodeControl(m.Params, &p); err != nil {
 			return err
 		}
 		l.probed(p)
 	case ctlMore:
 		var id, n uint64
-		if err := mailbox.DecodeParams(m.Params, &id, &n); err != nil {
+		if err := codec.DecodeParams(m.Params, &id, &n); err != nil {
 			return err
 		}
 		l.more(id, n)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -234,7 +235,7 @@ func (i *Instance) remote() bool {
 	return ok
 }
 
-func (i *Instance) peer() *mailbox.Peer {
+func (i *Instance) peer() *conn.Peer {
 	b, ok := i.body.(*processBody)
 	if !ok {
 		return nil
@@ -257,7 +258,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err == nil {
 		err = h.accept(lane, from, nil)
 	}
@@ -275,7 +276,7 @@ func pipeToHost(h *host, c *client, i *Instance) (*link, error) {
 	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
 	opts := h.sys.peerOptions()
 	opts.Local = true
-	l.peer = mailbox.NewPeer(near, &linkHandler{c: c, l: l}, opts)
+	l.peer = conn.NewPeer(near, &linkHandler{c: c, l: l}, opts)
 	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
 		near.Close()
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -21,11 +23,11 @@ type Kind[K, A any] struct{ core *kindCore }
 func (k *Kind[K, A]) Name() string { return k.core.name }
 
 // NoArgs is the argument of a constructor or method that takes none.
-type NoArgs = mailbox.NoArgs
+type NoArgs = codec.NoArgs
 
 // Args, embedded in a struct, spreads its exported fields over the argument
 // list of the wire: one element each. Peers in other languages expect that.
-type Args = mailbox.Args
+type Args = codec.Args
 
 // kindCore is the untyped part of a kind.
 type kindCore struct {
@@ -42,7 +44,7 @@ type kindCore struct {
 
 // backend is what runs in the actor's process.
 type backend struct {
-	construct func(ctx context.Context, args *mailbox.Source) (any, error)
+	construct func(ctx context.Context, args *codec.Source) (any, error)
 	handlers  map[string]handler
 }
 
@@ -52,8 +54,8 @@ type backend struct {
 // credit and is false when the reader has left.
 type handler struct {
 	serve  func(inv *invocation, state any)
-	call   func(ctx context.Context, state any, args *mailbox.Source) (any, error)
-	stream func(ctx context.Context, state any, args *mailbox.Source, emit func(item any) bool) error
+	call   func(ctx context.Context, state any, args *codec.Source) (any, error)
+	stream func(ctx context.Context, state any, args *codec.Source, emit func(item any) bool) error
 }
 
 // KindOption changes a kind.
@@ -146,7 +148,7 @@ func (k *kindCore) declare(method string) {
 		panic(fmt.Sprintf("actor: kind %q: method %q is declared twice", k.name, method))
 	}
 	k.methods[method] = true
-	mailbox.Intern(method)
+	wire.Intern(method)
 }
 
 // bind is called during initialization, before any actor of the kind runs.
@@ -195,9 +197,9 @@ type Binding[K, S any] struct {
 // Implement gives a declared kind its backend.
 func Implement[K, A, S any](k *Kind[K, A], new func(context.Context, A) (*S, error), bindings ...Binding[K, S]) {
 	k.core.implement(&backend{
-		construct: func(ctx context.Context, src *mailbox.Source) (any, error) {
+		construct: func(ctx context.Context, src *codec.Source) (any, error) {
 			var args A
-			if err := mailbox.DecodeArgs(src, &args); err != nil {
+			if err := codec.DecodeArgs(src, &args); err != nil {
 				return nil, fmt.Errorf("arguments of kind %q: %w", k.core.name, err)
 			}
 			s, err := new(ctx, args)
@@ -244,7 +246,7 @@ func On[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, context.Contex
 // OnStream binds a stream to the backend's function.
 func OnStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, context.Context, Req) iter.Seq2[Item, error]) Binding[K, S] {
 	return Binding[K, S]{method: m.name, h: handler{
-		stream: func(ctx context.Context, state any, src *mailbox.Source, emit func(any) bool) error {
+		stream: func(ctx context.Context, state any, src *codec.Source, emit func(any) bool) error {
 			var req Req
 			if err := m.as.req.DecodeArgs(src, &req); err != nil {
 				return &decodeError{err}
@@ -289,14 +291,14 @@ type Blueprint struct {
 	kind     *kindCore
 	settings Settings
 	args     any
-	encode   func(*mailbox.Buffer) error
+	encode   func(*codec.Buffer) error
 }
 
 // Blueprint returns what a supervisor starts children from. args is encoded at
 // each start: what it refers to must stay valid as long as restarts may come.
 func (k *Kind[K, A]) Blueprint(args A, opts ...Option) Blueprint {
-	bp := Blueprint{kind: k.core, args: args, encode: func(b *mailbox.Buffer) error {
-		return mailbox.EncodeArgs(b, args, false)
+	bp := Blueprint{kind: k.core, args: args, encode: func(b *codec.Buffer) error {
+		return codec.EncodeArgs(b, args, false)
 	}}
 	bp.settings.apply(opts)
 	return bp

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -38,13 +38,13 @@ var (
 // request, a response and an item of a stream; the limit is the system's.
 func TestLargeMessages(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		const limit = mailbox.DefaultInline * 2
+		const limit = wire.DefaultInline * 2
 		b.startSpec(supervisor.Spec{MaxMessage: limit, Children: []supervisor.Child{supervisor.Actor(Parrots, "polly", actor.NoArgs{})}})
 		polly, err := Parrots.Ref(b.tree, "polly")
 		if err != nil {
 			b.Fatal(err)
 		}
-		large := bytes.Repeat([]byte("understudy"), (mailbox.DefaultInline+1<<20)/10)
+		large := bytes.Repeat([]byte("understudy"), (wire.DefaultInline+1<<20)/10)
 		if got, err := Say.Call(b.ctx, polly, large); err != nil || !bytes.Equal(got, large) {
 			b.Errorf("said %d bytes and heard %d: %v", len(large), len(got), err)
 		}
@@ -78,7 +78,7 @@ var (
 
 func TestLargeArguments(t *testing.T) {
 	everywhere(t, func(b *bed) {
-		const size = mailbox.DefaultInline + 1<<20
+		const size = wire.DefaultInline + 1<<20
 		b.start(supervisor.Actor(Hoarders, "h", make([]byte, size)))
 		h, err := Hoarders.Ref(b.tree, "h")
 		if err != nil {

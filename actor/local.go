@@ -7,7 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // localBody is an incarnation in a goroutine of this process.
@@ -40,7 +41,7 @@ func (b *localBody) run(bp Blueprint) {
 	i, h := b.i, b.h
 	// The arguments are encoded and decoded as for a process: an actor never
 	// shares memory with whoever starts it.
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: i.sys.opts.MaxMessage}}
+	buf := &codec.Buffer{Limits: wire.Limits{Bytes: i.sys.opts.MaxMessage}}
 	defer buf.Reset()
 	if err := bp.encode(buf); err != nil {
 		err = fmt.Errorf("start %s: arguments: %w", i.path, err)

@@ -7,21 +7,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
 
 // logReader is a parent that takes log records.
 type logReader struct{ records chan wireRecord }
 
-func (*logReader) Message(m *mailbox.Incoming)     { m.Drop() }
-func (*logReader) Reply(_ uint32, r mailbox.Reply) { r.Drop() }
-func (l *logReader) Closed(error)                  { close(l.records) }
-func (l *logReader) Control(m *mailbox.Incoming) {
+func (*logReader) Message(m *conn.Incoming)     { m.Drop() }
+func (*logReader) Reply(_ uint32, r conn.Reply) { r.Drop() }
+func (l *logReader) Closed(error)               { close(l.records) }
+func (l *logReader) Control(m *conn.Incoming) {
 	var w wireRecord
-	if m.Method == ctlLog && mailbox.DecodeControl(m.Params, &w) == nil {
+	if m.Method == ctlLog && codec.DecodeControl(m.Params, &w) == nil {
 		l.records <- w
 	}
 }
@@ -40,7 +41,7 @@ func TestDroppedLogs(t *testing.T) {
 	s.parent = connect(t, s, near, &logReader{make(chan wireRecord)})
 
 	own := slog.New(&logHandler{sys: s, path: "/a"})
-	passed := mailbox.ControlParams(wireRecord{Text: "from below", Path: "/a/b"})
+	passed := codec.ControlParams(wireRecord{Text: "from below", Path: "/a/b"})
 	sent := int64(0)
 	for s.logsDropped.Load() < 10 {
 		own.Info(strings.Repeat("x", 10_000))
@@ -73,12 +74,12 @@ func TestDroppedLogs(t *testing.T) {
 	}
 }
 
-func connect(t *testing.T, s *System, f *os.File, h mailbox.Handler) *mailbox.Peer {
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+func connect(t *testing.T, s *System, f *os.File, h conn.Handler) *conn.Peer {
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mailbox.NewPeer(lane, h, s.peerOptions())
+	return conn.NewPeer(lane, h, s.peerOptions())
 }
 
 func next(t *testing.T, records chan wireRecord) wireRecord {

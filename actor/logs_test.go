@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/slogtest"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // The handler of actors is what slog wants of one, and so is what comes out at
@@ -51,7 +51,7 @@ func (h overWire) WithAttrs([]slog.Attr) slog.Handler     { return h }
 func (h overWire) WithGroup(string) slog.Handler          { return h }
 
 func (h overWire) Handle(_ context.Context, r slog.Record) error {
-	h.root.logRecord(mailbox.ControlParams(toWireRecord("", 1, r))) // it is named already
+	h.root.logRecord(codec.ControlParams(toWireRecord("", 1, r))) // it is named already
 	return nil
 }
 
@@ -83,7 +83,7 @@ func TestForeignRecords(t *testing.T) {
 		map[string]any{"text": 5},
 		"six",
 	} {
-		s.logRecord(mailbox.ControlParams(v))
+		s.logRecord(codec.ControlParams(v))
 	}
 	for _, want := range []string{"msg=one pid=0 k=7", "msg=two pid=0 k=long", "msg=three", "msg=four"} {
 		if !strings.Contains(out.String(), want) {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // wireRecord is a log record of an actor's process, or a line that it printed,
@@ -120,7 +120,7 @@ func (s *System) logs(ctx context.Context, level slog.Level) bool {
 // From a process below the root it goes straight to the root.
 func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Record) error {
 	if s.parent != nil {
-		s.sendLog(mailbox.ControlParams(toWireRecord(path, pid, r)))
+		s.sendLog(codec.ControlParams(toWireRecord(path, pid, r)))
 		return nil
 	}
 	named := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
@@ -143,7 +143,7 @@ func (s *System) logRecord(params []byte) {
 	}
 	var w wireRecord
 	ctx := context.Background()
-	if mailbox.DecodeControl(params, &w) == nil && s.logs(ctx, slog.Level(w.Level)) {
+	if codec.DecodeControl(params, &w) == nil && s.logs(ctx, slog.Level(w.Level)) {
 		_ = s.deliver(ctx, w.Path, w.PID, w.record()) // where would one say that a log fails?
 	}
 }
@@ -157,7 +157,7 @@ func (s *System) sendLog(params []byte) {
 	if n := s.logsDropped.Swap(0); n > 0 {
 		r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped: they came faster than they were read", 0)
 		r.AddAttrs(slog.Int64("dropped", n))
-		_ = s.parent.Notify(ctlLog, mailbox.ControlParams(toWireRecord(s.fromPath(), os.Getpid(), r)))
+		_ = s.parent.Notify(ctlLog, codec.ControlParams(toWireRecord(s.fromPath(), os.Getpid(), r)))
 	}
 	_ = s.parent.Notify(ctlLog, params)
 }

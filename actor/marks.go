@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -24,7 +25,7 @@ func openMarks(f *os.File) (*mailbox.Marks, error) {
 	defer f.Close()
 	mem, err := process.OpenPage(f, mailbox.MarksSize)
 	if err != nil {
-		return nil, fmt.Errorf("mark page: %w: %w", err, mailbox.ErrProtocol)
+		return nil, fmt.Errorf("mark page: %w: %w", err, wire.ErrProtocol)
 	}
 	return mailbox.MarksOver(mem, func() { _ = process.Unmap(mem) })
 }

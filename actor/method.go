@@ -6,6 +6,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -13,8 +16,8 @@ import (
 type Method[K, Req, Resp any] struct {
 	kind *kindCore
 	name string
-	req  mailbox.Codec[Req]
-	resp mailbox.Codec[Resp]
+	req  codec.Codec[Req]
+	resp codec.Codec[Resp]
 }
 
 // NewMethod declares a method in the frontend of a kind: the split form.
@@ -71,13 +74,13 @@ func (m *Method[K, Req, Resp]) start(ctx context.Context, ref Ref[K], req Req) (
 	return c, call, nil
 }
 
-func (m *Method[K, Req, Resp]) decode(c *client, r mailbox.Reply, resp *Resp) error {
+func (m *Method[K, Req, Resp]) decode(c *client, r conn.Reply, resp *Resp) error {
 	defer r.Drop()
 	if r.Err != nil {
 		return decodeRemote(m.kind, c.path, m.name, r.Err)
 	}
-	src := mailbox.GetSource()
-	defer mailbox.PutSource(src) // what was received is the caller's
+	src := codec.GetSource()
+	defer codec.PutSource(src) // what was received is the caller's
 	src.B, src.Segments, src.Context = r.Result, r.Segments, c.sys
 	if err := m.resp.Decode(src, resp); err != nil {
 		src.AutoRelease()
@@ -167,26 +170,26 @@ func (f *Future[Resp]) Result() (Resp, error) {
 }
 
 // encode makes the message: the same bytes whichever link carries it.
-func encode[Req any](ctx context.Context, c *client, method string, codec *mailbox.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
+func encode[Req any](ctx context.Context, c *client, method string, coding *codec.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
 	buf := c.sys.buffer()
-	defer mailbox.PutBuffer(buf)
+	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
 	if call != nil {
 		msg.ID = c.newID()
 		call.id = msg.ID
-		buf.B = mailbox.AppendRequestHead(buf.B, uint64(msg.ID), method)
+		buf.B = wire.AppendRequestHead(buf.B, uint64(msg.ID), method)
 	} else {
-		buf.B = mailbox.AppendNotifyHead(buf.B, method)
+		buf.B = wire.AppendNotifyHead(buf.B, method)
 	}
-	if err := codec.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
+	if err := coding.EncodeArgs(buf, req, c.arrays.Load()); err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
 	msg.TakeSegments(buf)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
-	var meta mailbox.Meta
+	var meta wire.Meta
 	var chain [8]uint64
 	var ids [4]uint64
 	if call != nil {
@@ -196,11 +199,11 @@ func encode[Req any](ctx context.Context, c *client, method string, codec *mailb
 		meta.Stream, meta.Window = call.items != nil, streamWindow
 	}
 	if len(msg.Segments) > 0 {
-		meta.Segments = mailbox.SegmentIDs(ids[:0], msg.Segments)
+		meta.Segments = conn.SegmentIDs(ids[:0], msg.Segments)
 	}
 	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		bare := len(buf.B)
-		buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
+		buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare
 	}
 	if len(buf.B) > c.sys.opts.MaxMessage {

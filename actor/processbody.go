@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -23,7 +25,7 @@ type processBody struct {
 
 	mu       sync.Mutex
 	proc     *process.Process
-	conn     *mailbox.Peer
+	conn     *conn.Peer
 	server   *controlServer
 	requests *requestQueue
 	link     *link   // the connection as a link: the first client here uses it
@@ -55,7 +57,7 @@ func (b *processBody) pid() int {
 	return b.proc.PID()
 }
 
-func (b *processBody) control() *mailbox.Peer {
+func (b *processBody) control() *conn.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.plain {
@@ -134,7 +136,7 @@ func (b *processBody) offer(from string) (*os.File, error) {
 	defer receiver.Close()
 	token, err := conn.SendFile(receiver)
 	if err == nil {
-		err = conn.Notify(ctlLink, mailbox.ControlParams(linkOrder{Token: token, From: from}))
+		err = conn.Notify(ctlLink, codec.ControlParams(linkOrder{Token: token, From: from}))
 	}
 	if err != nil {
 		sender.Close()
@@ -160,7 +162,7 @@ func (b *processBody) askStop(timeout time.Duration) {
 		return
 	}
 	conn.Recall()
-	_ = conn.Notify(ctlStop, mailbox.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
+	_ = conn.Notify(ctlStop, codec.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
 }
 
 func (b *processBody) kill(asked bool) {

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // report puts the reasons in order: what we did, the crash text, the actor's
@@ -60,19 +61,19 @@ func (b *processBody) report() ExitStatus {
 type processHandler processBody
 
 // Message is what the process itself asks for.
-func (p *processHandler) Message(m *mailbox.Incoming) { p.requests.put(m) }
+func (p *processHandler) Message(m *conn.Incoming) { p.requests.put(m) }
 
 // foreignError encodes an error for the process: words alone in plain mode.
 func (b *processBody) foreignError(err error) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.plain {
-		return mailbox.EncodeControl(err.Error())
+		return codec.EncodeControl(err.Error())
 	}
 	return encodeRemote(&noKind, err)
 }
 
-func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
+func (p *processHandler) Reply(id uint32, r conn.Reply) {
 	p.mu.Lock()
 	c := p.client
 	p.mu.Unlock()
@@ -83,13 +84,13 @@ func (p *processHandler) Reply(id uint32, r mailbox.Reply) {
 	c.reply(p.conn, id, r)
 }
 
-func (p *processHandler) Control(m *mailbox.Incoming) {
+func (p *processHandler) Control(m *conn.Incoming) {
 	p.mu.Lock()
 	c, l := p.client, p.link
 	p.mu.Unlock()
 	if m.Method == ctlEnded {
 		var w wireExit
-		if mailbox.DecodeControl(m.Params, &w) == nil {
+		if codec.DecodeControl(m.Params, &w) == nil {
 			(*processBody)(p).say(w.exit())
 		}
 		return

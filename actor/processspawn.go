@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -44,7 +44,7 @@ func (b *processBody) spawn(bp Blueprint) error {
 		ours.Close()
 		return err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(mailbox.FileCount),
+	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
 		transport.WithDrained(b.lessBuffered))
 	if err != nil {
 		_ = proc.Kill()
@@ -53,7 +53,7 @@ func (b *processBody) spawn(bp Blueprint) error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = mailbox.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()

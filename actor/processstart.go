@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -82,7 +84,7 @@ func (b *processBody) watch(interval time.Duration) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(b.i.sys.ctx, interval)
-		r, err := request(ctx, b.conn, ctlPing, mailbox.Params())
+		r, err := request(ctx, b.conn, ctlPing, codec.Params())
 		r.Drop()
 		late := ctx.Err() == context.DeadlineExceeded
 		cancel()
@@ -133,7 +135,7 @@ func (b *processBody) say(x ExitStatus) {
 
 func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 	s := b.i.sys
-	buf := &mailbox.Buffer{Limits: mailbox.Limits{Bytes: s.opts.MaxMessage}}
+	buf := &codec.Buffer{Limits: wire.Limits{Bytes: s.opts.MaxMessage}}
 	defer buf.Reset()
 	if err := bp.encode(buf); err != nil {
 		return fmt.Errorf("arguments: %w", err)
@@ -144,7 +146,7 @@ func (b *processBody) handshake(ctx context.Context, bp Blueprint) error {
 		}
 	}
 	order := startOrder{Kind: bp.kind.name, Path: b.i.path, Incarnation: b.i.incarnation.String(), Number: b.i.number,
-		Args: buf.B, Segments: mailbox.SegmentIDs(nil, buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
+		Args: buf.B, Segments: conn.SegmentIDs(nil, buf.Segments), Capacity: b.i.settings.Capacity, Bytes: b.i.settings.CapacityBytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
 		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: b.i.settings.Limits.Memory, StopTimeout: int64(stopTimeout(b.i.settings))}

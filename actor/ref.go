@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // Ref is a reference to an actor of kind K: a path that follows restarts, or
@@ -146,7 +146,7 @@ func (a *address) decode(dec *msgpack.Decoder) error {
 			return fmt.Errorf("reference to %s: %w", s[0], err)
 		}
 	}
-	if src, ok := dec.Buffered().(*mailbox.Source); ok {
+	if src, ok := dec.Buffered().(*codec.Source); ok {
 		a.sys, _ = src.Context.(*System)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // entry is what this process knows of a path that is supervised here.
@@ -180,7 +180,7 @@ func parentPath(path string) string {
 // route is who can answer for a path: an instance here, or another process.
 type route struct {
 	inst *Instance
-	peer *mailbox.Peer
+	peer *conn.Peer
 }
 
 // route waits until it is decided who answers for path, or that nobody will.

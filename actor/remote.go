@@ -13,7 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // An error crosses the boundary as its text, the names of the sentinels that
@@ -63,7 +64,7 @@ var wellKnown = map[string]error{
 	"actor.ErrDoNotRestart":    ErrDoNotRestart,
 	"actor.ErrDuplicate":       ErrDuplicate,
 	"actor.ErrUnbound":         ErrUnbound,
-	"mailbox.ErrProtocol":      mailbox.ErrProtocol,
+	"mailbox.ErrProtocol":      wire.ErrProtocol,
 }
 
 // limits of what an error may carry over the boundary, in bytes and levels.
@@ -200,20 +201,20 @@ func (w wireEvent) event() Event {
 
 // encodeRemote encodes a handler's error for the caller.
 func encodeRemote(k *kindCore, err error) []byte {
-	return mailbox.EncodeControl(toWireError(err, k.sentinels, 0))
+	return codec.EncodeControl(toWireError(err, k.sentinels, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
 func decodeRemote(k *kindCore, path, method string, raw []byte) error {
 	var w wireError
-	if mailbox.DecodeResult(raw, &w) == nil && w.Text != "" {
+	if codec.DecodeResult(raw, &w) == nil && w.Text != "" {
 		e := w.error(k.sentinels)
 		e.Path, e.Method = path, method
 		return e
 	}
 	e := &RemoteError{Path: path, Method: method}
-	if err := mailbox.DecodeResult(raw, &e.Value); err != nil {
+	if err := codec.DecodeResult(raw, &e.Value); err != nil {
 		e.Text = fmt.Sprintf("an error that cannot be decoded: %v", err)
 		return e
 	}

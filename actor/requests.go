@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // Request is what an actor's process asks of the process that supervises it,
@@ -36,7 +37,7 @@ type requestQueue struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	waiting []*mailbox.Incoming
+	waiting []*conn.Incoming
 	running bool
 	ended   bool
 }
@@ -48,7 +49,7 @@ func newRequestQueue(b *processBody) *requestQueue {
 }
 
 // put takes a request; too many at once are refused.
-func (q *requestQueue) put(m *mailbox.Incoming) {
+func (q *requestQueue) put(m *conn.Incoming) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -67,7 +68,7 @@ func (q *requestQueue) put(m *mailbox.Incoming) {
 	}
 }
 
-func (q *requestQueue) refuse(m *mailbox.Incoming, err error) {
+func (q *requestQueue) refuse(m *conn.Incoming, err error) {
 	defer m.Drop()
 	if m.Call {
 		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)
@@ -89,10 +90,10 @@ func (q *requestQueue) serve() {
 	}
 }
 
-func (q *requestQueue) answer(m *mailbox.Incoming) {
+func (q *requestQueue) answer(m *conn.Incoming) {
 	defer m.Drop()
 	r := Request{Path: q.b.i.path, Method: m.Method, Call: m.Call}
-	result, err := any(nil), mailbox.Decode(newSource(m.Params, m.Segments, q.b.i.sys), &r.Params)
+	result, err := any(nil), codec.Decode(newSource(m.Params, m.Segments, q.b.i.sys), &r.Params)
 	if err == nil {
 		result, err = q.b.i.kind.requests(q.ctx, r)
 	}
@@ -100,9 +101,9 @@ func (q *requestQueue) answer(m *mailbox.Incoming) {
 		return
 	}
 	buf := q.b.i.sys.buffer()
-	defer mailbox.PutBuffer(buf)
+	defer codec.PutBuffer(buf)
 	if err == nil {
-		err = mailbox.Encode(buf, result, false)
+		err = codec.Encode(buf, result, false)
 	}
 	if err != nil {
 		_ = q.b.conn.Respond(m.ID, q.b.foreignError(err), nil, nil)

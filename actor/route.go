@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -75,13 +78,13 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *client) (*link, error) {
 	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.path, Kind: c.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(mailbox.FileCount))
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func (s *System) introduceVia(ctx context.Context, p *mailbox.Peer, c *client) (
 		return nil, fmt.Errorf("introduction to %s: %w", c.path, err)
 	}
 	l := &link{inc: inc, pid: in.PID}
-	l.peer = mailbox.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer = conn.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
 	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
@@ -116,7 +119,7 @@ func (s *System) hello() hello {
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
 func (s *System) sayHello(ctx context.Context, l *link) error {
-	r, err := requestAnd(ctx, l.peer, ctlHello, s.hello().fields().Params(), func(r *mailbox.Reply) {
+	r, err := requestAnd(ctx, l.peer, ctlHello, s.hello().fields().Params(), func(r *conn.Reply) {
 		if r.Fault == nil && r.Err == nil {
 			r.Fault = s.greet(l, *r)
 		}
@@ -126,13 +129,13 @@ func (s *System) sayHello(ctx context.Context, l *link) error {
 }
 
 // greet takes the receiver's answer to hello.
-func (s *System) greet(l *link, r mailbox.Reply) error {
+func (s *System) greet(l *link, r conn.Reply) error {
 	var h hello
-	if err := mailbox.ReadFields(r.Result, h.take); err != nil {
+	if err := wire.ReadFields(r.Result, h.take); err != nil {
 		return err
 	}
 	if h.Min > protocolVersion || h.Max < protocolVersion {
-		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, mailbox.ErrProtocol)
+		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
 	l.same = h.Build != "" && h.Build == process.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
@@ -160,44 +163,44 @@ func (s *System) greet(l *link, r mailbox.Reply) error {
 
 // request sends a control request and waits for the answer. An error that the
 // peer answered is returned as such.
-func request(ctx context.Context, p *mailbox.Peer, method string, params []byte) (mailbox.Reply, error) {
-	return requestAnd(ctx, p, method, params, func(*mailbox.Reply) {})
+func request(ctx context.Context, p *conn.Peer, method string, params []byte) (conn.Reply, error) {
+	return requestAnd(ctx, p, method, params, func(*conn.Reply) {})
 }
 
 // requestAnd calls read with the answer on the goroutine that reads the
 // connection, before anything else is read.
-func requestAnd(ctx context.Context, p *mailbox.Peer, method string, params []byte, read func(*mailbox.Reply)) (mailbox.Reply, error) {
-	ch := make(chan mailbox.Reply, 1)
-	id := p.Request(method, params, func(r mailbox.Reply) {
+func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
+	ch := make(chan conn.Reply, 1)
+	id := p.Request(method, params, func(r conn.Reply) {
 		read(&r)
 		ch <- r
 	})
-	var r mailbox.Reply
+	var r conn.Reply
 	select {
 	case r = <-ch:
 	case <-ctx.Done():
 		if p.Abandon(id) {
-			_ = p.Notify(ctlPrevent, mailbox.Params(uint64(id)))
-			return mailbox.Reply{}, context.Cause(ctx)
+			_ = p.Notify(ctlPrevent, codec.Params(uint64(id)))
+			return conn.Reply{}, context.Cause(ctx)
 		}
 		r = <-ch // it has just come
 	}
 	if r.Fault != nil {
 		r.Drop()
-		return mailbox.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
+		return conn.Reply{}, fmt.Errorf("%s: %w", method, r.Fault)
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return mailbox.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
 	}
 	return r, nil
 }
 
 var noKind kindCore
 
-func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introduceOrder) (*os.File, introduction, error) {
+func (s *System) askIntroduction(ctx context.Context, p *conn.Peer, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
-	r, err := request(ctx, p, ctlIntroduce, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlIntroduce, codec.ControlParams(o))
 	if isClosed(err) || isEOF(err) {
 		return nil, in, errRetry // that process is ending: whoever supervises it decides
 	}
@@ -205,7 +208,7 @@ func (s *System) askIntroduction(ctx context.Context, p *mailbox.Peer, o introdu
 		return nil, in, err
 	}
 	defer r.Drop()
-	if err := mailbox.DecodeResult(r.Result, &in); err != nil {
+	if err := codec.DecodeResult(r.Result, &in); err != nil {
 		return nil, in, err
 	}
 	f, err := p.TakeFile(in.Token)
@@ -259,7 +262,7 @@ func (s *System) obituary(ctx context.Context, l *link, path string) (Down, erro
 }
 
 // owner returns the process that supervises path, if it is not this one.
-func (s *System) owner(path string) *mailbox.Peer {
+func (s *System) owner(path string) *conn.Peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {
@@ -279,13 +282,13 @@ func (s *System) lookupExit(ctx context.Context, o obituaryOrder) (Down, error) 
 	if p == nil {
 		return s.exitOf(ctx, o.Path, o.Incarnation)
 	}
-	r, err := request(ctx, p, ctlObituary, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlObituary, codec.ControlParams(o))
 	if err != nil {
 		return Down{}, err
 	}
 	defer r.Drop()
 	var w wireDown
-	err = mailbox.DecodeResult(r.Result, &w)
+	err = codec.DecodeResult(r.Result, &w)
 	return w.down(), err
 }
 
@@ -300,10 +303,10 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 		a.Cursor, a.Final = next, final
 		return a, err
 	}
-	r, err := request(ctx, p, ctlWatch, mailbox.ControlParams(o))
+	r, err := request(ctx, p, ctlWatch, codec.ControlParams(o))
 	if err != nil {
 		return a, err
 	}
 	defer r.Drop()
-	return a, mailbox.DecodeResult(r.Result, &a)
+	return a, codec.DecodeResult(r.Result, &a)
 }

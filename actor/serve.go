@@ -9,7 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // invocation is one message in a handler's hands. Its ctx may be kept by the
@@ -17,12 +18,12 @@ import (
 type invocation struct {
 	h       *host
 	link    *inLink
-	m       *mailbox.Incoming // until it is over
+	m       *conn.Incoming // until it is over
 	id      uint64
 	chain   []uint64
 	few     [4]uint64 // of a short chain
 	ctx     handlerContext
-	src     *mailbox.Source
+	src     *codec.Source
 	credit  chan uint64 // of a stream: items the reader takes on
 	window  int         // of a stream: items that the reader takes now
 	method  string
@@ -58,7 +59,7 @@ func (h *host) work(slot int) {
 	defer func() { h.leave(returned, h.workers.Done) }()
 	defer h.guard(nil)()
 	var inv *invocation
-	begin := func(m *mailbox.Incoming) {
+	begin := func(m *conn.Incoming) {
 		inv = h.begin(slot, m)
 	}
 	for {
@@ -81,7 +82,7 @@ func (h *host) work(slot int) {
 
 // begin enters an invocation. The inbox is locked: what it decides is decided
 // before anything else is begun.
-func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
+func (h *host) begin(slot int, m *conn.Incoming) *invocation {
 	inv := &invocation{h: h, link: m.From.(*inLink), m: m, id: invocationIDs.Add(1),
 		method: m.Method, isCall: m.Call, request: m.ID, window: m.Meta.Window, trace: m.Meta.Trace}
 	inv.chain = append(inv.few[:0], m.Meta.Chain...)
@@ -90,7 +91,7 @@ func (h *host) begin(slot int, m *mailbox.Incoming) *invocation {
 		inv.credit = make(chan uint64, 64)
 	}
 	if inv.src = h.sources[slot]; inv.src == nil {
-		inv.src = mailbox.GetSource()
+		inv.src = codec.GetSource()
 		inv.src.Context = h.sys
 		h.sources[slot] = inv.src
 	}
@@ -172,7 +173,7 @@ func (inv *invocation) done() {
 	inv.m.Recycle()
 }
 
-func (inv *invocation) handle(m *mailbox.Incoming) {
+func (inv *invocation) handle(m *conn.Incoming) {
 	h := inv.h
 	if m.Err != nil {
 		inv.fail(m.Err)
@@ -208,7 +209,7 @@ func (inv *invocation) handle(m *mailbox.Incoming) {
 	}
 }
 
-var untyped mailbox.Codec[any]
+var untyped codec.Codec[any]
 
 // fail answers with an error, unless there was an answer.
 func (inv *invocation) fail(err error) {
@@ -219,23 +220,23 @@ func (inv *invocation) fail(err error) {
 
 // answer sends the answer. What a result carries moves to the caller. A cast
 // has nobody to tell: its error is an event.
-func answer[T any](inv *invocation, codec *mailbox.Codec[T], resp *T, err error) {
+func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) {
 	defer inv.set(invAnswered)
 	s := inv.h.sys
 	if !inv.isCall {
 		if err != nil {
 			s.castFailed(inv, err)
 		}
-		if !codec.Plain() {
+		if !coding.Plain() {
 			inv.discard(*resp)
 		}
 		return
 	}
 	buf := s.buffer()
-	defer mailbox.PutBuffer(buf)
+	defer codec.PutBuffer(buf)
 	if err == nil {
-		buf.B = mailbox.AppendResultHead(buf.B, inv.request)
-		if err = codec.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
+		buf.B = conn.AppendResultHead(buf.B, inv.request)
+		if err = coding.Encode(buf, resp, inv.link.arrays()); err == nil && len(buf.B) > s.opts.MaxMessage {
 			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), s.opts.MaxMessage, ErrTooLarge)
 		}
 		if err != nil {
@@ -271,8 +272,8 @@ func (inv *invocation) emit(item any) bool {
 	}
 	inv.window--
 	buf := inv.h.sys.buffer()
-	defer mailbox.PutBuffer(buf)
-	err := mailbox.Encode(buf, item, inv.link.arrays())
+	defer codec.PutBuffer(buf)
+	err := codec.Encode(buf, item, inv.link.arrays())
 	if err == nil {
 		err = inv.link.item(inv.request, buf)
 	}
@@ -317,8 +318,8 @@ func (p *Pending[Resp]) Reply(v Resp, err error) error {
 	if !inv.take() {
 		return ErrDuplicate
 	}
-	var codec mailbox.Codec[Resp]
-	answer(inv, &codec, &v, err)
+	var coding codec.Codec[Resp]
+	answer(inv, &coding, &v, err)
 	if inv.state.Load()&invReturned != 0 {
 		inv.done()
 	}

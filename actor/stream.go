@@ -7,7 +7,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 )
 
 // streamWindow is how many items a writer may be ahead of its reader.
@@ -41,7 +42,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		defer cancel()
 		call := newCall()
 		call.items = &itemQueue{changed: make(chan struct{}, 1)}
-		call.items.wait = mailbox.Waiter{For: call.items, Changed: call.items.changed}
+		call.items.wait = conn.Waiter{For: call.items, Changed: call.items.changed}
 		c, err := s.as.open(ctx, ref, req, call)
 		if err != nil {
 			yield(zero, sendError("stream", s.name, ref.to.path, err))
@@ -100,19 +101,19 @@ func (m *Method[K, Req, Resp]) open(ctx context.Context, ref Ref[K], req Req, ca
 	return c, c.send(ctx, msg, call, false)
 }
 
-func decodeItem[Item any](c *client, codec *mailbox.Codec[Item], in *mailbox.Incoming) (item Item, err error) {
+func decodeItem[Item any](c *client, coding *codec.Codec[Item], in *conn.Incoming) (item Item, err error) {
 	defer in.Drop()
 	if in.Err != nil {
 		return item, in.Err
 	}
 	var frame itemFrame
-	if err := mailbox.DecodeControl(in.Params, &frame); err != nil {
+	if err := codec.DecodeControl(in.Params, &frame); err != nil {
 		return item, err
 	}
-	src := mailbox.GetSource()
-	defer mailbox.PutSource(src)
+	src := codec.GetSource()
+	defer codec.PutSource(src)
 	src.B, src.Segments, src.Context = frame.Value, in.Segments, c.sys
-	if err := codec.Decode(src, &item); err != nil {
+	if err := coding.Decode(src, &item); err != nil {
 		src.AutoRelease()
 		return item, err
 	}
@@ -126,11 +127,11 @@ type itemFrame struct {
 }
 
 // item takes one item off a link.
-func (c *client) item(m *mailbox.Incoming) {
+func (c *client) item(m *conn.Incoming) {
 	var frame struct {
 		ID uint64 `msgpack:"id"`
 	}
-	if mailbox.DecodeControl(m.Params, &frame) != nil {
+	if codec.DecodeControl(m.Params, &frame) != nil {
 		return
 	}
 	c.mu.Lock()
@@ -147,18 +148,18 @@ func (c *client) more(call *call, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil && c.calls[call.id] == call {
-		_ = c.link.peer.Notify(ctlMore, mailbox.Params(uint64(call.id), uint64(n)))
+		_ = c.link.peer.Notify(ctlMore, codec.Params(uint64(call.id), uint64(n)))
 	}
 }
 
 // itemQueue holds the items that the reader has not taken: at most a window.
 type itemQueue struct {
 	mu      sync.Mutex
-	items   []*mailbox.Incoming
+	items   []*conn.Incoming
 	ended   bool
 	dropped bool
 	changed chan struct{}
-	wait    mailbox.Waiter
+	wait    conn.Waiter
 }
 
 // Over reports whether there is something to take.
@@ -168,7 +169,7 @@ func (q *itemQueue) Over() bool {
 	return q.ended || len(q.items) > 0
 }
 
-func (q *itemQueue) put(m *mailbox.Incoming) {
+func (q *itemQueue) put(m *conn.Incoming) {
 	q.mu.Lock()
 	if q.dropped || q.ended || len(q.items) >= streamWindow {
 		m.Drop() // a writer that ignores its credit loses what is too much
@@ -194,7 +195,7 @@ func (q *itemQueue) end() {
 }
 
 // next returns the next item; nil at the end.
-func (q *itemQueue) next(ctx context.Context, c *client) (*mailbox.Incoming, error) {
+func (q *itemQueue) next(ctx context.Context, c *client) (*conn.Incoming, error) {
 	for {
 		q.mu.Lock()
 		if len(q.items) > 0 {

@@ -2,12 +2,11 @@ package actor
 
 import (
 	"context"
-	"path/filepath"
-
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // System is the part of a system that lives in this process: who is supervised
@@ -24,9 +25,9 @@ import (
 type System struct {
 	id      string
 	opts    SystemOptions
-	parent  *mailbox.Peer // nil in the root
-	program string        // for titles
-	self    *host         // the actor of this process; nil in the root
+	parent  *conn.Peer // nil in the root
+	program string     // for titles
+	self    *host      // the actor of this process; nil in the root
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	work    sync.WaitGroup
@@ -106,10 +107,10 @@ func NewSystem(opts SystemOptions) (*System, error) {
 
 func newSystem(id string, opts SystemOptions) *System {
 	if opts.MaxMessage == 0 {
-		opts.MaxMessage = mailbox.DefaultMaxMessage
+		opts.MaxMessage = wire.DefaultMaxMessage
 	}
 	if opts.Inline == 0 {
-		opts.Inline = mailbox.DefaultInline
+		opts.Inline = wire.DefaultInline
 	}
 	s := &System{id: id, opts: opts, entries: make(map[string]*entry), inside: make(map[string]int), clients: make(map[string]*client),
 		names: make(map[string]int), done: make(chan struct{})}
@@ -151,14 +152,14 @@ func (s *System) spawn(f func()) {
 }
 
 // buffer returns a buffer from the pool for a message of the system's size.
-func (s *System) buffer() *mailbox.Buffer {
-	b := mailbox.GetBuffer()
+func (s *System) buffer() *codec.Buffer {
+	b := codec.GetBuffer()
 	b.Limits.Bytes = s.opts.MaxMessage
 	return b
 }
 
-func (s *System) peerOptions() mailbox.PeerOptions {
-	return mailbox.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
+func (s *System) peerOptions() conn.PeerOptions {
+	return conn.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
 }
 
 // client returns this process's client for the path.
@@ -244,7 +245,7 @@ func (s *System) Emit(e Event) {
 	}
 	s.events.publish(e)
 	if s.parent != nil {
-		_ = s.parent.Notify(ctlEvent, mailbox.ControlParams(toWireEvent(e)))
+		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
 	s.log(e)

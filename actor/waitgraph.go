@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
 )
 
 // Calls that cross (a calls b while b calls a, from handlers that know nothing
@@ -119,7 +119,7 @@ func (c *client) probe(call *call, p probe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil && !c.link.plain && c.calls[call.id] == call {
-		_ = c.link.peer.Notify(ctlProbe, mailbox.ControlParams(p))
+		_ = c.link.peer.Notify(ctlProbe, codec.ControlParams(p))
 	}
 }
 

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"io"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -13,11 +14,11 @@ var errCallerGone = errors.New("the caller has given up")
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
-func newScanner(inline int) *mailbox.Scanner {
+func newScanner(inline int) *wire.Scanner {
 	// The envelope around a message of the inline size is small change.
-	return &mailbox.Scanner{Limits: mailbox.Limits{Bytes: inline + 64<<10}}
+	return &wire.Scanner{Limits: wire.Limits{Bytes: inline + 64<<10}}
 }
 
-func newSource(raw []byte, segments []*shm.Segment, sys *System) *mailbox.Source {
-	return &mailbox.Source{B: raw, Segments: segments, Context: sys}
+func newSource(raw []byte, segments []*shm.Segment, sys *System) *codec.Source {
+	return &codec.Source{B: raw, Segments: segments, Context: sys}
 }

@@ -3,7 +3,8 @@ package main
 import (
 	"fmt"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // A floor carries as many bytes as the messages that it is compared with.
@@ -20,28 +21,28 @@ func callSizes(method string, req, resp any) (request, response int, err error) 
 }
 
 func requestSize(method string, v any) (int, error) {
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	if err := mailbox.EncodeArgs(buf, v, true); err != nil {
+	buf := codec.GetBuffer()
+	defer codec.PutBuffer(buf)
+	if err := codec.EncodeArgs(buf, v, true); err != nil {
 		return 0, fmt.Errorf("size of %s: %w", method, err)
 	}
-	return len(mailbox.AppendRequest(nil, typicalID, method, buf.B, nil)), nil
+	return len(wire.AppendRequest(nil, typicalID, method, buf.B, nil)), nil
 }
 
 func castSize(method string, v any) (int, error) {
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	if err := mailbox.EncodeArgs(buf, v, true); err != nil {
+	buf := codec.GetBuffer()
+	defer codec.PutBuffer(buf)
+	if err := codec.EncodeArgs(buf, v, true); err != nil {
 		return 0, fmt.Errorf("size of %s: %w", method, err)
 	}
-	return len(mailbox.AppendNotify(nil, method, buf.B, nil)), nil
+	return len(wire.AppendNotify(nil, method, buf.B, nil)), nil
 }
 
 func responseSize(v any) (int, error) {
-	buf := mailbox.GetBuffer()
-	defer mailbox.PutBuffer(buf)
-	if err := mailbox.Encode(buf, v, true); err != nil {
+	buf := codec.GetBuffer()
+	defer codec.PutBuffer(buf)
+	if err := codec.Encode(buf, v, true); err != nil {
 		return 0, fmt.Errorf("size of a response: %w", err)
 	}
-	return len(mailbox.AppendResponse(nil, typicalID, nil, buf.B, nil)), nil
+	return len(wire.AppendResponse(nil, typicalID, nil, buf.B, nil)), nil
 }

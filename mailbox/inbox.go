@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -47,7 +48,7 @@ func NewInbox(spin time.Duration) *Inbox {
 type Queue struct {
 	in       *Inbox
 	marks    *Marks
-	items    []*Incoming
+	items    []*conn.Incoming
 	head     int
 	begun    uint64
 	bytes    int
@@ -55,7 +56,7 @@ type Queue struct {
 	capBytes int
 	wanted   uint64             // position whose begin the sender waits for
 	credit   func(begun uint64) // tells the sender; must not block
-	peer     *Peer              // see ReadBy
+	peer     *conn.Peer         // see ReadBy
 	closed   bool
 }
 
@@ -68,7 +69,7 @@ func (in *Inbox) NewQueue(marks *Marks, capacity, capBytes int, credit func(begu
 
 // ReadBy says that peer reads the link and calls Push, and that the inbox has
 // one slot: while this waits for a message, it may take the reader's place.
-func (q *Queue) ReadBy(peer *Peer) {
+func (q *Queue) ReadBy(peer *conn.Peer) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
 	q.peer = peer
@@ -77,7 +78,7 @@ func (q *Queue) ReadBy(peer *Peer) {
 // Push puts a message in. It fails when the sender sends more than it was
 // granted, which is a violation of the protocol, and when the inbox is closed
 // it leaves the message unbegun: it stays with its sender.
-func (q *Queue) Push(m *Incoming) error {
+func (q *Queue) Push(m *conn.Incoming) error {
 	in := q.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -86,9 +87,9 @@ func (q *Queue) Push(m *Incoming) error {
 		return nil
 	}
 	n := len(q.items) - q.head
-	if n > 0 && (n >= q.capacity || q.bytes+m.size() > q.capBytes) {
+	if n > 0 && (n >= q.capacity || q.bytes+m.Size() > q.capBytes) {
 		m.Drop()
-		return fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.size(), q.capacity, q.capBytes, ErrOverflow)
+		return fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.Size(), q.capacity, q.capBytes, conn.ErrOverflow)
 	}
 	if q.head > 64 && q.head > len(q.items)/2 {
 		k := copy(q.items, q.items[q.head:])
@@ -97,7 +98,7 @@ func (q *Queue) Push(m *Incoming) error {
 	}
 	idle := len(in.ring) == 0 && (in.waits > 0 || in.guest != nil)
 	q.items = append(q.items, m)
-	q.bytes += m.size()
+	q.bytes += m.Size()
 	if n == 0 {
 		in.ring = append(in.ring, q)
 	}
@@ -161,7 +162,7 @@ func (in *Inbox) Over() bool {
 // Next waits for a message, publishes that slot begins it, and returns it with
 // its queue. begin runs with the inbox locked, at the very moment of the begin.
 // It returns false when the inbox is closed.
-func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool) {
+func (in *Inbox) Next(slot int, begin func(*conn.Incoming)) (*Queue, *conn.Incoming, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for {
@@ -181,7 +182,7 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 		if len(in.ring) > 0 && in.waits > 0 {
 			in.ready.Signal() // one who watched may have brought several
 		}
-		if m.cancelled {
+		if m.Cancelled {
 			q.marks.SetBegun(q.begun)
 			q.grant()
 			m.Drop()
@@ -198,12 +199,12 @@ func (in *Inbox) Next(slot int, begin func(*Incoming)) (*Queue, *Incoming, bool)
 	}
 }
 
-func (q *Queue) pop() *Incoming {
+func (q *Queue) pop() *conn.Incoming {
 	m := q.items[q.head]
 	q.items[q.head] = nil
 	q.head++
 	q.begun++
-	q.bytes -= m.size()
+	q.bytes -= m.Size()
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
 	}
@@ -270,7 +271,7 @@ func (q *Queue) Cancel(id uint64) bool {
 	defer q.in.mu.Unlock()
 	for _, m := range q.items[q.head:] {
 		if m.Call && m.ID == id {
-			m.cancelled = true
+			m.Cancelled = true
 			return true
 		}
 	}
@@ -328,7 +329,7 @@ func (in *Inbox) HasCall() bool {
 	defer in.mu.Unlock()
 	for _, q := range in.ring {
 		for _, m := range q.items[q.head:] {
-			if m.Call && !m.cancelled {
+			if m.Call && !m.Cancelled {
 				return true
 			}
 		}
@@ -341,7 +342,7 @@ func (q *Queue) Waits(id uint64) bool {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
 	for _, m := range q.items[q.head:] {
-		if m.Call && m.ID == id && !m.cancelled {
+		if m.Call && m.ID == id && !m.Cancelled {
 			return true
 		}
 	}

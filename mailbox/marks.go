@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // MarksSize is the size of a mark page in bytes.
@@ -32,7 +34,7 @@ func NewMarks() *Marks { return &Marks{words: make([]uint64, MarksSize/8)} }
 // [Marks.Close].
 func MarksOver(mem []byte, free func()) (*Marks, error) {
 	if len(mem) < MarksSize || uintptr(unsafe.Pointer(&mem[0]))%8 != 0 {
-		return nil, fmt.Errorf("mark page of %d bytes: %w", len(mem), ErrProtocol)
+		return nil, fmt.Errorf("mark page of %d bytes: %w", len(mem), wire.ErrProtocol)
 	}
 	return &Marks{words: unsafe.Slice((*uint64)(unsafe.Pointer(&mem[0])), MarksSize/8), free: free}, nil
 }

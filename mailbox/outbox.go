@@ -3,6 +3,7 @@ package mailbox
 import (
 	"sync"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -43,7 +44,7 @@ func (m *Message) Recycle() {
 func (m *Message) SetBody(body []byte) { m.Body = append(m.small[:0], body...) }
 
 // TakeSegments takes over what buf carries.
-func (m *Message) TakeSegments(buf *Buffer) { m.Segments = buf.TakeSegments(m.few[:0]) }
+func (m *Message) TakeSegments(buf *codec.Buffer) { m.Segments = buf.TakeSegments(m.few[:0]) }
 
 // Size is what the message counts against the byte capacity.
 func (m *Message) Size() int { return len(m.Body) }

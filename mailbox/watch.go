@@ -3,6 +3,7 @@ package mailbox
 import (
 	"slices"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -39,7 +40,7 @@ func (in *Inbox) CloseBell() {
 }
 
 // Watch has idle slots read the ring of peer, whose handler calls q.Push.
-func (q *Queue) Watch(peer *Peer) {
+func (q *Queue) Watch(peer *conn.Peer) {
 	in := q.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -81,15 +82,15 @@ func (in *Inbox) unwatch(q *Queue) {
 // slotWatch is what the watcher looks at.
 type slotWatch struct {
 	in      *Inbox
-	rings   []*ringed
-	peers   []*Peer
+	rings   []*conn.Ringed
+	peers   []*conn.Peer
 	stirred uint32
 }
 
 // Ready implements [transport.Ready].
 func (w *slotWatch) Ready() bool {
 	for _, r := range w.rings {
-		if r.ready() {
+		if r.Ready() {
 			return true
 		}
 	}
@@ -100,7 +101,7 @@ func (w *slotWatch) Ready() bool {
 // now that the bell is listened to: what is rung for one sleep is rung once.
 func (w *slotWatch) asleep() bool {
 	for _, r := range w.rings {
-		r.t.Park()
+		r.T.Park()
 	}
 	w.in.parked.Store(true)
 	return w.Ready()
@@ -113,7 +114,7 @@ func (in *Inbox) overdue() bool {
 		return false
 	}
 	in.unlooked++
-	return in.unlooked > pullAtOnce
+	return in.unlooked > conn.PullAtOnce
 }
 
 // watch reads the rings until there is something in the inbox, or a reason to
@@ -124,7 +125,7 @@ func (in *Inbox) watch() {
 	w.in, w.stirred = in, in.stirred.Load()
 	w.rings, w.peers = w.rings[:0], w.peers[:0]
 	for _, q := range in.rings {
-		if r := q.peer.ringIn.Load(); r != nil && r.t.Enter() {
+		if r := q.peer.RingIn.Load(); r != nil && r.T.Enter() {
 			w.rings, w.peers = append(w.rings, r), append(w.peers, q.peer)
 		}
 	}
@@ -135,7 +136,7 @@ func (in *Inbox) watch() {
 		w.wait()
 	}
 	for i, r := range w.rings {
-		r.t.Leave()
+		r.T.Leave()
 		w.rings[i], w.peers[i] = nil, nil
 	}
 	in.mu.Lock()
@@ -152,7 +153,7 @@ func (w *slotWatch) wait() {
 		_ = w.in.bell.Wait(w.asleep) // a bell that is closed is the end of the inbox
 		w.in.parked.Store(false)
 		for _, r := range w.rings {
-			r.t.Unpark()
+			r.T.Unpark()
 		}
 		w.in.spin.Slept(since)
 	}
@@ -163,8 +164,8 @@ func (w *slotWatch) wait() {
 func (w *slotWatch) pull() bool {
 	got := false
 	for i, r := range w.rings {
-		if r.ready() {
-			got = w.peers[i].Pull(pullAtOnce) || got
+		if r.Ready() {
+			got = w.peers[i].Pull(conn.PullAtOnce) || got
 		}
 	}
 	return got
@@ -174,11 +175,11 @@ func (w *slotWatch) pull() bool {
 // lock is held.
 func (in *Inbox) pending() bool {
 	return slices.ContainsFunc(in.rings, func(q *Queue) bool {
-		r := q.peer.ringIn.Load()
-		if r == nil || !r.t.Enter() {
+		r := q.peer.RingIn.Load()
+		if r == nil || !r.T.Enter() {
 			return false
 		}
-		defer r.t.Leave()
-		return r.t.Pending()
+		defer r.T.Leave()
+		return r.T.Pending()
 	})
 }

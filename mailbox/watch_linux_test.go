@@ -12,26 +12,29 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )
 
 // linkEnd is one end of a connection; its handler counts on nothing but what it is told.
 type linkEnd struct {
 	t      testing.TB
-	peer   *Peer
+	peer   *conn.Peer
 	bell   *transport.Bell
 	ringed chan struct{}
 	closed chan error
 }
 
-func newLinkEnd(t testing.TB, fd int, h Handler) *linkEnd {
+func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
 	bell, err := transport.NewBell()
 	if err != nil {
 		t.Fatal(err)
 	}
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &Scanner{}, transport.WithFileCount(FileCount))
+	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +42,7 @@ func newLinkEnd(t testing.TB, fd int, h Handler) *linkEnd {
 	if h == nil {
 		h = e
 	}
-	e.peer = NewPeer(lane, h, PeerOptions{})
+	e.peer = conn.NewPeer(lane, h, conn.PeerOptions{})
 	return e
 }
 
@@ -58,10 +61,10 @@ func (e *linkEnd) end() error {
 }
 
 func (e *linkEnd) Bell() (*transport.Bell, error) { return e.bell, nil }
-func (e *linkEnd) Ringed(*Peer)                   { e.ringed <- struct{}{} }
-func (e *linkEnd) Message(m *Incoming)            { m.Drop() }
-func (e *linkEnd) Control(*Incoming)              {}
-func (e *linkEnd) Reply(_ uint32, r Reply)        { r.Drop() }
+func (e *linkEnd) Ringed(*conn.Peer)              { e.ringed <- struct{}{} }
+func (e *linkEnd) Message(m *conn.Incoming)       { m.Drop() }
+func (e *linkEnd) Control(*conn.Incoming)         {}
+func (e *linkEnd) Reply(_ uint32, r conn.Reply)   { r.Drop() }
 func (e *linkEnd) Closed(err error)               { e.closed <- err }
 
 // feeder is the receiving end of a link, which feeds an inbox.
@@ -74,10 +77,10 @@ type feeder struct {
 }
 
 func (f *feeder) Bell() (*transport.Bell, error) { return f.in.Bell() }
-func (f *feeder) Ringed(p *Peer)                 { f.queue.Watch(p); f.ringed <- struct{}{} }
+func (f *feeder) Ringed(p *conn.Peer)            { f.queue.Watch(p); f.ringed <- struct{}{} }
 func (f *feeder) Closed(err error)               { f.queue.Close(); f.closed <- err }
 
-func (f *feeder) Message(m *Incoming) {
+func (f *feeder) Message(m *conn.Incoming) {
 	m.From = f
 	if err := f.queue.Push(m); err != nil {
 		f.t.Error(err)
@@ -102,9 +105,9 @@ func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *linkEnd) {
 
 // note is message n of sender 0, with size bytes more.
 func note(method string, n uint64, size int) []byte {
-	b := Params(0, n, 0, 0)
+	b := codec.Params(0, n, 0, 0)
 	b = append(b[:len(b)-1], 0xc6, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
-	return AppendNotify(nil, method, append(b, make([]byte, size)...), nil)
+	return wire.AppendNotify(nil, method, append(b, make([]byte, size)...), nil)
 }
 
 // Slots that always find work look at the rings all the same.
@@ -119,7 +122,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 	// An actor whose every message brings the next one.
 	self := in.NewQueue(NewMarks(), 10, 1<<30, func(uint64) {})
 	again := func() {
-		if err := self.Push(&Incoming{Method: "tick"}); err != nil {
+		if err := self.Push(&conn.Incoming{Method: "tick"}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -129,7 +132,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 	}
 	for n := 1; ; n++ {
 		q, m, ok := in.Next(0, nil)
-		if !ok || n > 3*pullAtOnce {
+		if !ok || n > 3*conn.PullAtOnce {
 			t.Fatalf("%d messages were begun, and none of the ring", n)
 		}
 		method := m.Method
@@ -283,10 +286,10 @@ func watchManyLinks(t *testing.T, slots int, in *Inbox) {
 	for slot := range slots {
 		working.Go(func() {
 			for {
-				q, m, ok := in.Next(slot, func(m *Incoming) {
+				q, m, ok := in.Next(slot, func(m *conn.Incoming) {
 					from := m.From.(*feeder)
 					var sender, n uint64
-					if err := DecodeParams(m.Params, &sender, &n); err != nil || n != begun[from.from]+1 {
+					if err := codec.DecodeParams(m.Params, &sender, &n); err != nil || n != begun[from.from]+1 {
 						t.Errorf("message %d of link %d came behind %d (%v)", n, from.from, begun[from.from], err)
 					}
 					begun[from.from] = n
@@ -345,10 +348,10 @@ func TestSlotLooksLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-f.ringed
-	r := f.peer.ringIn.Load()
-	r.t.Enter()
-	defer r.t.Leave()
-	slot := slotWatch{in: in, rings: []*ringed{r}, peers: []*Peer{f.peer}, stirred: in.stirred.Load()}
+	r := f.peer.RingIn.Load()
+	r.T.Enter()
+	defer r.T.Leave()
+	slot := slotWatch{in: in, rings: []*conn.Ringed{r}, peers: []*conn.Peer{f.peer}, stirred: in.stirred.Load()}
 	if slot.asleep() || !in.parked.Load() {
 		t.Error("not asleep beside an empty ring")
 	}

@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -67,7 +69,7 @@ func (p *process) last() string {
 // receiver is an actor's side: one slot.
 type receiver struct {
 	p      *process
-	peer   *mailbox.Peer
+	peer   *conn.Peer
 	in     *mailbox.Inbox
 	queue  *mailbox.Queue
 	marks  *mailbox.Marks
@@ -77,13 +79,13 @@ type receiver struct {
 	begun  []uint32 // by the slot
 }
 
-func (r *receiver) Bell() (*transport.Bell, error)  { return r.in.Bell() }
-func (r *receiver) Ringed(p *mailbox.Peer)          { r.queue.Watch(p); close(r.ringed) }
-func (r *receiver) Control(*mailbox.Incoming)       {}
-func (r *receiver) Reply(_ uint32, a mailbox.Reply) { a.Drop() }
-func (r *receiver) Closed(error)                    { r.queue.Close(); close(r.closed) }
+func (r *receiver) Bell() (*transport.Bell, error) { return r.in.Bell() }
+func (r *receiver) Ringed(p *conn.Peer)            { r.queue.Watch(p); close(r.ringed) }
+func (r *receiver) Control(*conn.Incoming)         {}
+func (r *receiver) Reply(_ uint32, a conn.Reply)   { a.Drop() }
+func (r *receiver) Closed(error)                   { r.queue.Close(); close(r.closed) }
 
-func (r *receiver) Message(m *mailbox.Incoming) {
+func (r *receiver) Message(m *conn.Incoming) {
 	r.p.step("delivered")
 	_ = r.queue.Push(m)
 	r.p.step("pushed")
@@ -91,7 +93,7 @@ func (r *receiver) Message(m *mailbox.Incoming) {
 
 func (r *receiver) work() {
 	for {
-		q, m, ok := r.in.Next(0, func(m *mailbox.Incoming) {
+		q, m, ok := r.in.Next(0, func(m *conn.Incoming) {
 			r.begun = append(r.begun, uint32(m.ID))
 			r.p.step("begun")
 		})
@@ -107,14 +109,14 @@ func (r *receiver) work() {
 
 // sender is the other side.
 type sender struct {
-	peer   *mailbox.Peer
+	peer   *conn.Peer
 	closed chan struct{}
 }
 
-func (s *sender) Message(m *mailbox.Incoming)     { m.Drop() }
-func (s *sender) Control(*mailbox.Incoming)       {}
-func (s *sender) Reply(_ uint32, a mailbox.Reply) { a.Drop() }
-func (s *sender) Closed(error)                    { close(s.closed) }
+func (s *sender) Message(m *conn.Incoming)     { m.Drop() }
+func (s *sender) Control(*conn.Incoming)       {}
+func (s *sender) Reply(_ uint32, a conn.Reply) { a.Drop() }
+func (s *sender) Closed(error)                 { close(s.closed) }
 
 // life is a link with rings between two processes.
 type life struct {
@@ -131,12 +133,12 @@ func live(t *testing.T, to, at *process) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := func(fd int, h mailbox.Handler) *mailbox.Peer {
-		lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &mailbox.Scanner{}, transport.WithFileCount(mailbox.FileCount))
+	peer := func(fd int, h conn.Handler) *conn.Peer {
+		lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return mailbox.NewPeer(lane, h, mailbox.PeerOptions{})
+		return conn.NewPeer(lane, h, conn.PeerOptions{})
 	}
 	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewMarks(), ringed: make(chan struct{}), closed: make(chan struct{})},
 		from: &sender{closed: make(chan struct{})}, at: at}
@@ -181,7 +183,7 @@ func (l *life) bury() {
 const killMessages = 4
 
 func killMessage(id uint32) *mailbox.Message {
-	return &mailbox.Message{ID: id, Call: true, Body: mailbox.AppendRequest(nil, uint64(id), "m", nil, nil)}
+	return &mailbox.Message{ID: id, Call: true, Body: wire.AppendRequest(nil, uint64(id), "m", nil, nil)}
 }
 
 // flush sends what the outbox has; together: without waiting for the receiver

@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // watcher collects the events of the tree.
@@ -94,7 +94,7 @@ func (w *watcher) take(e actor.Event) {
 		w.fault("the handler of a cast to %s from %s failed: %v", e.Path, e.Sender, e.Err)
 	case actor.EventLinkLost:
 		w.counts[fmt.Sprintf("link lost: %v", e.Err)]++
-		if errors.Is(e.Err, mailbox.ErrProtocol) {
+		if errors.Is(e.Err, wire.ErrProtocol) {
 			w.fault("link from %s to %s: %v", e.Sender, e.Path, e.Err)
 		}
 	case actor.EventSocketLane:

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 var attacks = map[string]attack{
@@ -36,7 +37,7 @@ var attacks = map[string]attack{
 
 	// Messages in pieces.
 	"byte at a time": {do: func(r *raw, id uint64) (any, error) {
-		for _, b := range mailbox.AppendResponse(nil, id, nil, pack("done"), nil) {
+		for _, b := range wire.AppendResponse(nil, id, nil, pack("done"), nil) {
 			if err := r.send([]byte{b}); err != nil {
 				return nil, err
 			}
@@ -44,7 +45,7 @@ var attacks = map[string]attack{
 		return nil, nil
 	}},
 	"cut": {do: func(r *raw, id uint64) (any, error) {
-		b := mailbox.AppendResponse(nil, id, nil, pack("done"), nil)
+		b := wire.AppendResponse(nil, id, nil, pack("done"), nil)
 		if err := r.send(b[:len(b)-2]); err != nil {
 			return nil, err
 		}
@@ -58,15 +59,15 @@ var attacks = map[string]attack{
 	}},
 
 	// Answers that nobody waits for.
-	"late answer":        {do: send(mailbox.AppendResponse(nil, 12345, nil, pack("old"), nil))},
-	"late control":       {do: send(mailbox.AppendResponse(nil, 1<<31|12345, nil, pack("old"), nil))},
-	"answer beyond":      {violates: true, do: send(mailbox.AppendResponse(nil, 1<<40, nil, pack("old"), nil))},
-	"answer to hello #2": {do: send(mailbox.AppendResponse(nil, 1<<31|1, nil, pack("old"), nil))},
+	"late answer":        {do: send(wire.AppendResponse(nil, 12345, nil, pack("old"), nil))},
+	"late control":       {do: send(wire.AppendResponse(nil, 1<<31|12345, nil, pack("old"), nil))},
+	"answer beyond":      {violates: true, do: send(wire.AppendResponse(nil, 1<<40, nil, pack("old"), nil))},
+	"answer to hello #2": {do: send(wire.AppendResponse(nil, 1<<31|1, nil, pack("old"), nil))},
 	"answer twice": {do: func(r *raw, id uint64) (any, error) {
 		return "again", r.respond(id, nil, "done")
 	}},
 	"answer and error": {do: func(r *raw, id uint64) (any, error) {
-		return nil, r.send(mailbox.AppendResponse(nil, id, pack("no"), pack("yes"), nil))
+		return nil, r.send(wire.AppendResponse(nil, id, pack("no"), pack("yes"), nil))
 	}, call: func(t testing.TB, _ string, err error) {
 		var e *actor.RemoteError
 		if !errors.As(err, &e) || e.Text != "no" {
@@ -75,7 +76,7 @@ var attacks = map[string]attack{
 	}},
 	"wrong type": {do: answer([]any{1, map[string]any{"x": 2}}), call: fails("echo")},
 	"deep answer": {do: func(r *raw, id uint64) (any, error) {
-		return nil, r.send(mailbox.AppendResponse(nil, id, nil, cat(bytes.Repeat([]byte{0x91}, 60), []byte{1}), nil))
+		return nil, r.send(wire.AppendResponse(nil, id, nil, cat(bytes.Repeat([]byte{0x91}, 60), []byte{1}), nil))
 	}, call: fails("echo")},
 	"forged error": {do: func(r *raw, id uint64) (any, error) {
 		return nil, r.respond(id, map[string]any{"text": "forged", "is": []string{"io.EOF", "nobody.ErrX"}, "errno": -5,
@@ -87,7 +88,7 @@ var attacks = map[string]attack{
 		}
 	}},
 	"error of another kind": {do: func(r *raw, id uint64) (any, error) {
-		return nil, r.send(mailbox.AppendResponse(nil, id, []byte{0xd4, 5, 9}, nil, nil))
+		return nil, r.send(wire.AppendResponse(nil, id, []byte{0xd4, 5, 9}, nil, nil))
 	}, call: fails("echo")},
 
 	// What a peer asks its parent.
@@ -113,8 +114,8 @@ var attacks = map[string]attack{
 		}
 		return "done", err
 	}},
-	"notification": {do: send(mailbox.AppendNotify(nil, "redraw", list(1, 2, 3), nil))},
-	"empty method": {do: send(mailbox.AppendNotify(nil, "", list(), nil))},
+	"notification": {do: send(wire.AppendNotify(nil, "redraw", list(1, 2, 3), nil))},
+	"empty method": {do: send(wire.AppendNotify(nil, "", list(), nil))},
 	"unknown control": {do: func(r *raw, _ uint64) (any, error) {
 		e, err := r.call("$/nonsense", list(1), nil)
 		if err == nil && e.Err == nil {
@@ -159,14 +160,14 @@ var attacks = map[string]attack{
 	// Descriptors.
 	"descriptors with anything": {do: func(r *raw, _ uint64) (any, error) {
 		for range 20 {
-			if err := r.send(mailbox.AppendNotify(nil, "hello", list(), nil), 0, 1, 2, 0, 1, 2, 0, 1); err != nil {
+			if err := r.send(wire.AppendNotify(nil, "hello", list(), nil), 0, 1, 2, 0, 1, 2, 0, 1); err != nil {
 				return nil, err
 			}
 		}
 		return "done", nil
 	}},
 	"descriptors with a part": {do: func(r *raw, id uint64) (any, error) {
-		b := mailbox.AppendResponse(nil, id, nil, pack("done"), nil)
+		b := wire.AppendResponse(nil, id, nil, pack("done"), nil)
 		for i := range b {
 			if err := r.send(b[i:i+1], 0, 1, 2); err != nil {
 				return nil, err
@@ -174,16 +175,16 @@ var attacks = map[string]attack{
 		}
 		return nil, nil
 	}},
-	"file without a descriptor": {do: send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(5), nil))},
-	"file without a token":      {violates: true, do: send(mailbox.AppendNotify(nil, "$/file", list(), nil))},
-	"file with a text":          {violates: true, do: send(mailbox.AppendNotify(nil, "$/file", list("x"), nil))},
+	"file without a descriptor": {do: send(wire.AppendNotify(nil, "$/file", codec.Params(5), nil))},
+	"file without a token":      {violates: true, do: send(wire.AppendNotify(nil, "$/file", list(), nil))},
+	"file with a text":          {violates: true, do: send(wire.AppendNotify(nil, "$/file", list("x"), nil))},
 	"file twice": {violates: true, do: func(r *raw, _ uint64) (any, error) {
-		b := mailbox.AppendNotify(nil, "$/file", mailbox.Params(5), nil)
+		b := wire.AppendNotify(nil, "$/file", codec.Params(5), nil)
 		return "done", errors.Join(r.send(b, 0), r.send(b, 0))
 	}},
 	"too many files": {violates: true, do: func(r *raw, _ uint64) (any, error) {
 		for i := range uint64(1000) {
-			if err := r.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(i), nil), 0); err != nil {
+			if err := r.send(wire.AppendNotify(nil, "$/file", codec.Params(i), nil), 0); err != nil {
 				return "done", nil // ended already
 			}
 		}
@@ -191,8 +192,8 @@ var attacks = map[string]attack{
 	}},
 
 	// Segments.
-	"segment never sent":  {violates: true, do: send(mailbox.AppendNotify(nil, "$/segment", mailbox.Params(1, 4096, 1, 99), nil))},
-	"segment of few":      {violates: true, do: send(mailbox.AppendNotify(nil, "$/segment", mailbox.Params(1, 4096), nil))},
+	"segment never sent":  {violates: true, do: send(wire.AppendNotify(nil, "$/segment", codec.Params(1, 4096, 1, 99), nil))},
+	"segment of few":      {violates: true, do: send(wire.AppendNotify(nil, "$/segment", codec.Params(1, 4096), nil))},
 	"segment is a pipe":   {violates: true, do: segmentAttack(4096, frozen, func() (int, error) { var p [2]int; err := unix.Pipe2(p[:], unix.O_CLOEXEC); return p[0], err })},
 	"segment is a file":   {violates: true, do: segmentAttack(4096, frozen, func() (int, error) { return unix.Open(self, unix.O_RDONLY|unix.O_CLOEXEC, 0) })},
 	"segment is a device": {violates: true, do: segmentAttack(4096, shared, func() (int, error) { return unix.Open("/dev/zero", unix.O_RDWR|unix.O_CLOEXEC, 0) })},
@@ -222,40 +223,40 @@ var attacks = map[string]attack{
 		return "done", errors.Join(err, r.announce(1, 4096, frozen, fd), r.announce(1, 4096, frozen, fd))
 	}},
 	"segment with a lost descriptor": {do: func(r *raw, _ uint64) (any, error) {
-		err := errors.Join(r.notify("$/file", mailbox.Params(3)), r.notify("$/segment", mailbox.Params(8, 4096, 1, 3)))
+		err := errors.Join(r.notify("$/file", codec.Params(3)), r.notify("$/segment", codec.Params(8, 4096, 1, 3)))
 		if err != nil {
 			return nil, err
 		}
 		_, err = r.await("$/lost")
 		return "done", err
 	}},
-	"forget the unknown": {violates: true, do: send(mailbox.AppendNotify(nil, "$/forget", mailbox.Params(4), nil))},
-	"lost the unknown":   {do: send(mailbox.AppendNotify(nil, "$/lost", mailbox.Params(4), nil))},
+	"forget the unknown": {violates: true, do: send(wire.AppendNotify(nil, "$/forget", codec.Params(4), nil))},
+	"lost the unknown":   {do: send(wire.AppendNotify(nil, "$/lost", codec.Params(4), nil))},
 	"answer with an unknown segment": {do: func(r *raw, id uint64) (any, error) {
-		m := mailbox.Meta{Segments: []uint64{4242}}
-		return nil, r.send(mailbox.AppendResponse(nil, id, nil, pack("done"), m.Append(nil)))
+		m := wire.Meta{Segments: []uint64{4242}}
+		return nil, r.send(wire.AppendResponse(nil, id, nil, pack("done"), m.Append(nil)))
 	}, call: func(t testing.TB, _ string, err error) {
-		if !errors.Is(err, mailbox.ErrProtocol) {
+		if !errors.Is(err, wire.ErrProtocol) {
 			t.Errorf("answer with an unknown segment: %v", err)
 		}
 	}},
-	"blob without a segment": {violates: true, do: send(mailbox.AppendNotify(nil, "$/blob", mailbox.Params(100), nil))},
+	"blob without a segment": {violates: true, do: send(wire.AppendNotify(nil, "$/blob", codec.Params(100), nil))},
 	"blob beyond":            {violates: true, do: blobAttack(5000, []byte{0x90})},
 	"blob of garbage":        {violates: true, do: blobAttack(100, bytes.Repeat([]byte{0xc1}, 100))},
 	"blob cut":               {violates: true, do: blobAttack(3, []byte{0x94, 1, 1})},
 	"blob glued":             {violates: true, do: blobAttack(10, []byte{0x93, 2, 0xa1, 'x', 0x90, 0x93, 2, 0xa1, 'x', 0x90})},
 	"blob bomb":              {violates: true, do: blobAttack(1000, bytes.Repeat([]byte{0x91}, 1000))},
-	"blob in a blob":         {violates: true, do: blobAttack(10, mailbox.AppendNotify(nil, "$/blob", mailbox.Params(1), nil))},
-	"file in a blob":         {violates: true, do: blobAttack(10, mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil))},
+	"blob in a blob":         {violates: true, do: blobAttack(10, wire.AppendNotify(nil, "$/blob", codec.Params(1), nil))},
+	"file in a blob":         {violates: true, do: blobAttack(10, wire.AppendNotify(nil, "$/file", codec.Params(1), nil))},
 
 	// What a receiver says of its mailbox.
-	"begun beyond what was sent": {violates: true, mode: "hello", do: send(mailbox.AppendNotify(nil, "$/begin", mailbox.Params(1<<60), nil))},
+	"begun beyond what was sent": {violates: true, mode: "hello", do: send(wire.AppendNotify(nil, "$/begin", codec.Params(1<<60), nil))},
 	"begun backwards": {mode: "hello", do: func(r *raw, _ uint64) (any, error) {
-		return "done", errors.Join(r.notify("$/begin", mailbox.Params(1)), r.notify("$/begin", mailbox.Params(0)))
+		return "done", errors.Join(r.notify("$/begin", codec.Params(1)), r.notify("$/begin", codec.Params(0)))
 	}},
 	"credits for nothing": {do: func(r *raw, _ uint64) (any, error) {
 		for i := range uint64(2000) {
-			if err := r.notify("$/credit", mailbox.Params(i<<50)); err != nil {
+			if err := r.notify("$/credit", codec.Params(i<<50)); err != nil {
 				return nil, err
 			}
 		}

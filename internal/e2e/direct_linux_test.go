@@ -14,8 +14,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // rawActor is an actor's process whose parent is this test, in raw bytes.
@@ -78,7 +79,7 @@ func (a *rawActor) link(from string) *raw {
 	defer theirs.Close()
 	a.Cleanup(r.close)
 	a.lastID++
-	err = errors.Join(a.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(a.lastID), nil), int(theirs.Fd())),
+	err = errors.Join(a.send(wire.AppendNotify(nil, "$/file", codec.Params(a.lastID), nil), int(theirs.Fd())),
 		a.notify("$/link", list(map[string]any{"token": a.lastID, "from": from})))
 	if err != nil {
 		a.Fatal(err)
@@ -154,7 +155,7 @@ func TestDirectLinkViolations(t *testing.T) {
 		"cancel nonsense": func(r *raw) error { return r.notify("$/cancel", list()) },
 		"more nonsense":   func(r *raw) error { return r.notify("$/more", list(1)) },
 		"probe nonsense":  func(r *raw) error { return r.notify("$/probe", list(7)) },
-		"answer beyond":   func(r *raw) error { return r.send(mailbox.AppendResponse(nil, 1<<40, nil, nil, nil)) },
+		"answer beyond":   func(r *raw) error { return r.send(wire.AppendResponse(nil, 1<<40, nil, nil, nil)) },
 	} {
 		from := "/bad/" + strings.ReplaceAll(name, " ", "-")
 		l := a.greeted(from)
@@ -218,7 +219,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	leaktest.Check(t)
 	a := startRaw(t, startMap(nil))
 	l := a.greeted("/clumsy")
-	refused := func(what string, e mailbox.Envelope, err error, words string) {
+	refused := func(what string, e wire.Envelope, err error, words string) {
 		t.Helper()
 		if err != nil || e.Err == nil || !strings.Contains(text(e.Err), words) {
 			t.Errorf("%s: answered %s, %s, %v; want %q", what, text(e.Err), text(e.Result), err, words)
@@ -239,7 +240,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	call("too many arguments", "count", list(1, 2, 3), nil, "bad arguments")
 	call("a map for a text", "echo", list(map[string]any{"a": 1}), nil, "bad arguments")
 	call("an extension for a map", "sum", []byte{0x91, 0xd6, 5, 0xdf, 0xff, 0xff, 0xff}, nil, "bad array reference")
-	unknown := mailbox.Meta{Segments: []uint64{99}}
+	unknown := wire.Meta{Segments: []uint64{99}}
 	call("an unknown segment", "echo", list("x"), unknown.Append(nil), "never announced")
 
 	fd, err := memfd(4096, sealFrozen)
@@ -250,7 +251,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	if err := l.announce(5, 4096, frozen, fd); err != nil {
 		t.Fatal(err)
 	}
-	meta := mailbox.Meta{Segments: []uint64{5}}
+	meta := wire.Meta{Segments: []uint64{5}}
 	with := meta.Append(nil)
 	big := uint64(1) << 63
 	for what, ref := range map[string]any{
@@ -294,22 +295,22 @@ func TestDirectLinkMistakes(t *testing.T) {
 	}
 	// Of things that are not there, and of too many of one thing.
 	errs := []error{
-		l.notify("$/cancel", mailbox.Params(4711)), l.notify("$/more", mailbox.Params(4711, 1<<62)), l.notify("$/want", mailbox.Params(1<<62)),
-		l.send(mailbox.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/link", list("x")), l.notify("$/link", list(map[string]any{"token": 3})),
-		l.notify("$/start", list()), l.notify("$/lost", mailbox.Params(1)), l.notify("", list()),
+		l.notify("$/cancel", codec.Params(4711)), l.notify("$/more", codec.Params(4711, 1<<62)), l.notify("$/want", codec.Params(1<<62)),
+		l.send(wire.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/link", list("x")), l.notify("$/link", list(map[string]any{"token": 3})),
+		l.notify("$/start", list()), l.notify("$/lost", codec.Params(1)), l.notify("", list()),
 	}
-	stream := mailbox.Meta{Stream: true, Window: 1}
+	stream := wire.Meta{Stream: true, Window: 1}
 	id, err := l.request("stream", list(3), stream.Append(nil))
 	errs = append(errs, err)
 	for range 1000 {
-		errs = append(errs, l.notify("$/more", mailbox.Params(id, 1<<63)))
+		errs = append(errs, l.notify("$/more", codec.Params(id, 1<<63)))
 	}
 	if e, err := l.answerTo(id); err != nil || e.Err != nil {
 		t.Errorf("a stream that is granted much: %s, %v", text(e.Err), err)
 	}
 	// The same id twice at a time: each is answered.
 	for range 2 {
-		errs = append(errs, l.send(mailbox.AppendRequest(nil, 7, "echo", list("twin"), nil)))
+		errs = append(errs, l.send(wire.AppendRequest(nil, 7, "echo", list("twin"), nil)))
 	}
 	for range 2 {
 		if e, err := l.answerTo(7); err != nil || text(e.Result) != "twin" {
@@ -318,7 +319,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	}
 	// Byte at a time.
 	l.lastID++
-	for _, b := range mailbox.AppendRequest(nil, l.lastID, "echo", list("slowly"), nil) {
+	for _, b := range wire.AppendRequest(nil, l.lastID, "echo", list("slowly"), nil) {
 		errs = append(errs, l.send([]byte{b}))
 	}
 	if e, err := l.answerTo(l.lastID); err != nil || text(e.Result) != "slowly" {

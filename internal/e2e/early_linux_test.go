@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // What a parent asks before it has said what its child is to be is answered:
@@ -38,7 +38,7 @@ func TestRequestsBeforeTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := slices.Index(ids, e.ID)
-		if e.Type != mailbox.Response || i < 0 {
+		if e.Type != wire.Response || i < 0 {
 			continue
 		}
 		left--

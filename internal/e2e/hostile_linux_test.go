@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // An attack is what a foreign peer does to its parent when it is called. The
@@ -84,8 +85,8 @@ func blobAttack(size uint64, body []byte) func(*raw, uint64) (any, error) {
 		if err := r.announce(66, 4096, frozen, fd); err != nil {
 			return nil, err
 		}
-		m := mailbox.Meta{Segments: []uint64{66}}
-		return "done", r.send(mailbox.AppendNotify(nil, "$/blob", mailbox.Params(size), m.Append(nil)))
+		m := wire.Meta{Segments: []uint64{66}}
+		return "done", r.send(wire.AppendNotify(nil, "$/blob", codec.Params(size), m.Append(nil)))
 	}
 }
 
@@ -150,11 +151,11 @@ func hostile(r *raw, mode string, a attack) error {
 		if err != nil {
 			return nil // the parent has gone: the usual end
 		}
-		if e.Type != mailbox.Request || strings.HasPrefix(e.Method, "$/") {
+		if e.Type != wire.Request || strings.HasPrefix(e.Method, "$/") {
 			continue
 		}
 		if begun++; mode == "hello" {
-			_ = r.notify("$/begin", mailbox.Params(begun))
+			_ = r.notify("$/begin", codec.Params(begun))
 		}
 		v := any("pong")
 		if begun == 1 {
@@ -245,7 +246,7 @@ func attackOnce(w *world, path, mode, name string) {
 		}
 		if a.call == nil && name != "forged last word" {
 			w.await(what+": link lost", func(e actor.Event) bool {
-				return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, mailbox.ErrProtocol)
+				return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 			})
 		}
 		return

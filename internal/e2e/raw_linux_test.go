@@ -10,7 +10,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // raw is one end of a connection in the hands of somebody who writes what he
@@ -20,7 +21,7 @@ type raw struct {
 	buf    []byte
 	files  []int // received and not taken yet
 	lastID uint64
-	other  []mailbox.Envelope // messages that arrived while an answer was awaited
+	other  []wire.Envelope // messages that arrived while an answer was awaited
 }
 
 const rawPatience = time.Minute
@@ -73,7 +74,7 @@ func (r *raw) send(b []byte, fds ...int) error {
 }
 
 // read returns the next message, io.EOF when the peer has closed.
-func (r *raw) read() (mailbox.Envelope, error) {
+func (r *raw) read() (wire.Envelope, error) {
 	if len(r.other) > 0 {
 		e := r.other[0]
 		r.other = r.other[1:]
@@ -82,18 +83,18 @@ func (r *raw) read() (mailbox.Envelope, error) {
 	return r.receive()
 }
 
-func (r *raw) receive() (mailbox.Envelope, error) {
-	var sc mailbox.Scanner
+func (r *raw) receive() (wire.Envelope, error) {
+	var sc wire.Scanner
 	for {
 		if len(r.buf) > 0 {
 			n, err := sc.Frame(r.buf)
 			if err != nil {
-				return mailbox.Envelope{}, fmt.Errorf("the library sent what its own scanner refuses: %w", err)
+				return wire.Envelope{}, fmt.Errorf("the library sent what its own scanner refuses: %w", err)
 			}
 			if n > 0 {
 				body := append([]byte(nil), r.buf[:n]...)
 				r.buf = append(r.buf[:0], r.buf[n:]...)
-				return mailbox.ParseEnvelope(body)
+				return wire.ParseEnvelope(body)
 			}
 		}
 		p, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(64*4))
@@ -102,10 +103,10 @@ func (r *raw) receive() (mailbox.Envelope, error) {
 			continue
 		}
 		if errors.Is(err, unix.ECONNRESET) || err == nil && n == 0 {
-			return mailbox.Envelope{}, io.EOF
+			return wire.Envelope{}, io.EOF
 		}
 		if err != nil {
-			return mailbox.Envelope{}, fmt.Errorf("raw receive: %w", err)
+			return wire.Envelope{}, fmt.Errorf("raw receive: %w", err)
 		}
 		if cmsgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil {
 			for _, c := range cmsgs {
@@ -121,33 +122,33 @@ func (r *raw) receive() (mailbox.Envelope, error) {
 // request sends a request and returns its id.
 func (r *raw) request(method string, params, meta []byte) (uint64, error) {
 	r.lastID++
-	return r.lastID, r.send(mailbox.AppendRequest(nil, r.lastID, method, params, meta))
+	return r.lastID, r.send(wire.AppendRequest(nil, r.lastID, method, params, meta))
 }
 
 // answerTo reads up to the answer to a request; other messages are kept.
-func (r *raw) answerTo(id uint64) (mailbox.Envelope, error) {
+func (r *raw) answerTo(id uint64) (wire.Envelope, error) {
 	for {
 		e, err := r.receive()
 		if err != nil {
 			return e, err
 		}
-		if e.Type == mailbox.Response && e.ID == id {
+		if e.Type == wire.Response && e.ID == id {
 			return e, nil
 		}
 		r.other = append(r.other, e)
 	}
 }
 
-func (r *raw) call(method string, params, meta []byte) (mailbox.Envelope, error) {
+func (r *raw) call(method string, params, meta []byte) (wire.Envelope, error) {
 	id, err := r.request(method, params, meta)
 	if err != nil {
-		return mailbox.Envelope{}, err
+		return wire.Envelope{}, err
 	}
 	return r.answerTo(id)
 }
 
 // await reads up to a request or notification of the given method.
-func (r *raw) await(method string) (mailbox.Envelope, error) {
+func (r *raw) await(method string) (wire.Envelope, error) {
 	for i, e := range r.other {
 		if e.Method == method {
 			r.other = append(r.other[:i], r.other[i+1:]...)
@@ -167,17 +168,17 @@ func (r *raw) await(method string) (mailbox.Envelope, error) {
 }
 
 func (r *raw) notify(method string, params []byte) error {
-	return r.send(mailbox.AppendNotify(nil, method, params, nil))
+	return r.send(wire.AppendNotify(nil, method, params, nil))
 }
 
 // announce sends a descriptor and names it as segment id of size and mode.
 func (r *raw) announce(id, size, mode uint64, fd int) error {
 	r.lastID++
 	token := r.lastID
-	if err := r.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(token), nil), fd); err != nil {
+	if err := r.send(wire.AppendNotify(nil, "$/file", codec.Params(token), nil), fd); err != nil {
 		return err
 	}
-	return r.notify("$/segment", mailbox.Params(id, size, mode, token))
+	return r.notify("$/segment", codec.Params(id, size, mode, token))
 }
 
 // respond answers a request.
@@ -189,7 +190,7 @@ func (r *raw) respond(id uint64, errValue, result any) error {
 	if result != nil {
 		v = pack(result)
 	}
-	return r.send(mailbox.AppendResponse(nil, id, e, v, nil))
+	return r.send(wire.AppendResponse(nil, id, e, v, nil))
 }
 
 // drain reads until the peer closes.

@@ -11,7 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // rawRing is one end of a pair of rings in the hands of somebody who writes
@@ -73,11 +74,11 @@ func (g *rawRing) give() ([]byte, error) {
 	for i, fd := range []int{g.mem, g.bell} {
 		g.lastID++
 		tokens[i] = g.lastID
-		if err := g.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(tokens[i]), nil), fd); err != nil {
+		if err := g.send(wire.AppendNotify(nil, "$/file", codec.Params(tokens[i]), nil), fd); err != nil {
 			return nil, err
 		}
 	}
-	return mailbox.Params(tokens[:]...), nil
+	return codec.Params(tokens[:]...), nil
 }
 
 // take maps the peer's half, whose files came last.
@@ -135,7 +136,7 @@ func (r *raw) acceptRings() (*rawRing, error) {
 	}
 	params, err := g.give()
 	if err == nil {
-		err = r.send(mailbox.AppendResponse(nil, e.ID, nil, params, nil))
+		err = r.send(wire.AppendResponse(nil, e.ID, nil, params, nil))
 	}
 	if err == nil {
 		_, err = r.await("$/ringed")
@@ -174,7 +175,7 @@ func (g *rawRing) put(body []byte) error {
 }
 
 // next waits for the next message, whichever way it comes.
-func (g *rawRing) next() (mailbox.Envelope, error) {
+func (g *rawRing) next() (wire.Envelope, error) {
 	for deadline := time.Now().Add(rawPatience); time.Now().Before(deadline); {
 		if atomic.LoadUint64(g.word(g.theirs, tailWord)) != g.head {
 			at := func(off uint64) int { return ringStart + int((g.head+off)%ringSize) }
@@ -187,7 +188,7 @@ func (g *rawRing) next() (mailbox.Envelope, error) {
 			if !g.greedy {
 				atomic.StoreUint64(g.word(g.ours, headWord), g.head)
 			}
-			return mailbox.ParseEnvelope(body)
+			return wire.ParseEnvelope(body)
 		}
 		g.sleeps++
 		atomic.StoreUint64(g.word(g.ours, parkedWord), g.sleeps)
@@ -196,7 +197,7 @@ func (g *rawRing) next() (mailbox.Envelope, error) {
 		}
 		p := []unix.PollFd{{Fd: int32(g.bell), Events: unix.POLLIN}, {Fd: int32(g.fd), Events: unix.POLLIN}}
 		if _, err := unix.Poll(p, int(time.Until(deadline).Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
-			return mailbox.Envelope{}, err
+			return wire.Envelope{}, err
 		}
 		var sum [8]byte
 		_, _ = unix.Read(g.bell, sum[:])
@@ -204,30 +205,30 @@ func (g *rawRing) next() (mailbox.Envelope, error) {
 			return g.receive()
 		}
 	}
-	return mailbox.Envelope{}, errors.New("nothing comes")
+	return wire.Envelope{}, errors.New("nothing comes")
 }
 
 // ask is a call by ring.
-func (g *rawRing) ask(method string, params []byte) (mailbox.Envelope, error) {
+func (g *rawRing) ask(method string, params []byte) (wire.Envelope, error) {
 	g.lastID++
 	id := g.lastID & (1<<31 - 1)
-	if err := g.put(mailbox.AppendRequest(nil, id, method, params, nil)); err != nil {
-		return mailbox.Envelope{}, err
+	if err := g.put(wire.AppendRequest(nil, id, method, params, nil)); err != nil {
+		return wire.Envelope{}, err
 	}
 	return g.reply(id)
 }
 
-func (g *rawRing) reply(id uint64) (mailbox.Envelope, error) {
+func (g *rawRing) reply(id uint64) (wire.Envelope, error) {
 	for {
 		e, err := g.next()
-		if err != nil || e.Type == mailbox.Response && e.ID == id {
+		if err != nil || e.Type == wire.Response && e.ID == id {
 			return e, err
 		}
 	}
 }
 
 // nothing is a message that means nothing to either side.
-var nothing = mailbox.AppendNotify(nil, "$/nothing", list(), nil)
+var nothing = wire.AppendNotify(nil, "$/nothing", list(), nil)
 
 // scribbles are what one can do to one's ring. The other end ends the
 // connection for it.
@@ -255,7 +256,7 @@ var scribbles = map[string]func(*rawRing) error{
 			return err
 		}
 		g.lastID++
-		return g.send(mailbox.AppendRequest(nil, g.lastID, "$/ring", params, nil))
+		return g.send(wire.AppendRequest(nil, g.lastID, "$/ring", params, nil))
 	},
 	"beginning twice": func(g *rawRing) error { return g.notify("$/ringed", list()) },
 }

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // A sender that breaks its ring, or offers what is none, loses its link. The
@@ -125,8 +126,8 @@ func TestRingMistakes(t *testing.T) {
 
 	// Descriptors that do not arrive are no rings, and no offence.
 	l := a.greeted("/poor")
-	errs := []error{l.notify("$/file", mailbox.Params(1)), l.notify("$/file", mailbox.Params(2))}
-	e, err := l.call("$/ring", mailbox.Params(1, 2), nil)
+	errs := []error{l.notify("$/file", codec.Params(1)), l.notify("$/file", codec.Params(2))}
+	e, err := l.call("$/ring", codec.Params(1, 2), nil)
 	if err = errors.Join(append(errs, err)...); err != nil || e.Err == nil {
 		t.Errorf("rings without memory: %s, %v", text(e.Result), err)
 	}
@@ -137,8 +138,8 @@ func TestRingMistakes(t *testing.T) {
 	// A record that comes before the message of the socket that precedes it waits.
 	g := a.ringed("/odd")
 	g.number = 1
-	err = errors.Join(g.put(mailbox.AppendRequest(nil, 2, "echo", list("second"), nil)),
-		g.send(mailbox.AppendRequest(nil, 1, "echo", list("first"), nil)))
+	err = errors.Join(g.put(wire.AppendRequest(nil, 2, "echo", list("second"), nil)),
+		g.send(wire.AppendRequest(nil, 1, "echo", list("first"), nil)))
 	for i, want := range []string{"first", "second"} {
 		if e, err2 := g.next(); errors.Join(err, err2) != nil || e.ID != uint64(i+1) || text(e.Result) != want {
 			t.Errorf("answer %d: %d %s, %v", i, e.ID, text(e.Result), errors.Join(err, err2))
@@ -156,7 +157,7 @@ func TestRingMistakes(t *testing.T) {
 
 	// A descriptor cannot come by ring: what refers to it is told so.
 	*g.word(g.ours, parkedWord) = 1 << 63
-	if err := g.put(mailbox.AppendNotify(nil, "$/file", mailbox.Params(77), nil)); err != nil {
+	if err := g.put(wire.AppendNotify(nil, "$/file", codec.Params(77), nil)); err != nil {
 		t.Error(err)
 	}
 	if e, err := g.ask("echo", list("alive")); err != nil || text(e.Result) != "alive" {
@@ -211,7 +212,7 @@ func scribble(parent *raw, args []string) error {
 	if _, err := g.next(); err != nil {
 		return err
 	}
-	if err := errors.Join(g.put(mailbox.AppendNotify(nil, "$/begin", mailbox.Params(1), nil)), g.settled(), scribbles[args[0]](g)); err != nil {
+	if err := errors.Join(g.put(wire.AppendNotify(nil, "$/begin", codec.Params(1), nil)), g.settled(), scribbles[args[0]](g)); err != nil {
 		return err
 	}
 	_ = r.drain()
@@ -235,7 +236,7 @@ func TestScribblers(t *testing.T) {
 			t.Errorf("%s: exit %v", name, x)
 		}
 		w.await(name+": link lost", func(e actor.Event) bool {
-			return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, mailbox.ErrProtocol)
+			return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 		})
 	}
 }

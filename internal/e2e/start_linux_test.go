@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // short is a start timeout for those who never become ready.
@@ -100,7 +101,7 @@ func init() {
 		if e, err := r.await("$/start"); err == nil {
 			_ = r.respond(e.ID, nil, true)
 			for e, err := r.read(); err == nil; e, err = r.read() {
-				if e.Type == mailbox.Request && r.notify("$/begin", mailbox.Params(1)) == nil {
+				if e.Type == wire.Request && r.notify("$/begin", codec.Params(1)) == nil {
 					_ = r.respond(e.ID, nil, "pong")
 				}
 			}
@@ -115,7 +116,7 @@ func serveEcho(r *raw) {
 		if err != nil {
 			return
 		}
-		if e.Type == mailbox.Request {
+		if e.Type == wire.Request {
 			_ = r.respond(e.ID, nil, strings.Trim(text(e.Params), "[]"))
 		}
 	}
@@ -147,19 +148,19 @@ var hellos = map[string]struct {
 	}},
 	"a number": {do: func(r *raw, id uint64) error { return r.respond(id, nil, 42) }},
 	"a list":   {do: func(r *raw, id uint64) error { return r.respond(id, nil, []string{"a", "b"}) }},
-	"nothing":  {do: func(r *raw, id uint64) error { return r.send(mailbox.AppendResponse(nil, id, nil, nil, nil)) }},
+	"nothing":  {do: func(r *raw, id uint64) error { return r.send(wire.AppendResponse(nil, id, nil, nil, nil)) }},
 	"bad types": {do: func(r *raw, id uint64) error {
 		return r.respond(id, nil, helloMap(map[string]any{"build": 7, "caps": "x"}))
 	}},
 	"no page": {do: func(r *raw, id uint64) error { return r.respond(id, nil, helloMap(map[string]any{"marks": 9})) }},
 	"lost page": {do: func(r *raw, id uint64) error {
-		return errors.Join(r.notify("$/file", mailbox.Params(9)), r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
+		return errors.Join(r.notify("$/file", codec.Params(9)), r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
 	}},
 	"unsealed page": {do: page(4096, 0)},
 	"small page":    {do: page(8, sealSize)},
 	"pipe as a page": {do: func(r *raw, id uint64) error {
 		var p [2]int
-		return errors.Join(unix.Pipe2(p[:], unix.O_CLOEXEC), r.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(9), nil), p[0]),
+		return errors.Join(unix.Pipe2(p[:], unix.O_CLOEXEC), r.send(wire.AppendNotify(nil, "$/file", codec.Params(9), nil), p[0]),
 			r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
 	}},
 	"page and begin": {ok: true, do: page(4096, sealSize)},
@@ -170,7 +171,7 @@ var hellos = map[string]struct {
 func page(size int64, seals int) func(r *raw, id uint64) error {
 	return func(r *raw, id uint64) error {
 		fd, err := memfd(size, seals)
-		return errors.Join(err, r.send(mailbox.AppendNotify(nil, "$/file", mailbox.Params(9), nil), fd),
+		return errors.Join(err, r.send(wire.AppendNotify(nil, "$/file", codec.Params(9), nil), fd),
 			r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
 	}
 }
@@ -192,7 +193,7 @@ func TestHello(t *testing.T) {
 				return
 			}
 			x, err := w.fails(path, bp)
-			if x.Reason != actor.ReasonStartFailed || !errors.Is(x.Err, mailbox.ErrProtocol) && !errors.Is(x.Err, actor.ErrLost) {
+			if x.Reason != actor.ReasonStartFailed || !errors.Is(x.Err, wire.ErrProtocol) && !errors.Is(x.Err, actor.ErrLost) {
 				t.Errorf("start: %v\nexit: %v", err, x)
 			}
 		})

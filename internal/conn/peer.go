@@ -1,0 +1,384 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/wire"
+	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/transport"
+)
+
+// Errors of the connection between two processes.
+var (
+	ErrOverflow = fmt.Errorf("more than the granted capacity: %w", wire.ErrProtocol)
+	ErrLost     = errors.New("attachment lost on the way (the receiver is out of descriptors)")
+)
+
+// Handler takes what arrives. Its methods run on the goroutine that reads the
+// connection: they must not block and must not run user code.
+type Handler interface {
+	Message(m *Incoming)      // a user's request or notification
+	Control(m *Incoming)      // one whose method begins with "$/"; dropped afterwards
+	Reply(id uint32, r Reply) // an answer to a message sent with Send
+	Closed(err error)         // the last call: the connection ended, io.EOF when the peer closed it
+}
+
+// PeerOptions are the limits of a connection.
+type PeerOptions struct {
+	Inline int  // largest message in bytes that travels in the stream; larger ones travel as a segment. 0: 4 MiB
+	Max    int  // largest message at all, in bytes. 0: 256 MiB
+	Local  bool // the lane is in memory: segments travel by reference
+
+	Spin time.Duration // how long a caller looks into the ring before it sleeps; see [transport.Spinner]
+}
+
+// Peer is one connection to another process: requests, notifications and
+// answers in both directions, and the segments that travel with them. All
+// methods may be called from any goroutine; none of them blocks.
+type Peer struct {
+	lane    transport.Lane
+	handler Handler
+	opts    PeerOptions
+
+	mu      sync.Mutex
+	nextID  uint32
+	pending map[uint32]func(Reply)
+	err     error // why it ended
+
+	files fileTable
+	out   outSegments
+	in    inSegments
+	place place
+
+	gate     sync.RWMutex           // sending by socket alone; locked where rings begin
+	ringOut  atomic.Pointer[Ringed] // our numbers have begun
+	RingIn   atomic.Pointer[Ringed] // the peer's have
+	offered  *Ringed                // both may; of the reading goroutine
+	standing func(error)            // waits for that, if it is we who offered; likewise
+	gone     atomic.Bool            // the connection with rings has ended
+}
+
+// controlBit is set in the ids of control requests; user ids stay below.
+const controlBit = 1 << 31
+
+// Control methods that the peer serves itself.
+const (
+	methodFile    = "$/file"    // [token] with one descriptor: referred to by a later message
+	methodSegment = "$/segment" // [id, size, mode, token]: announces a segment
+	methodForget  = "$/forget"  // [id]: the sender will not refer to the segment again
+	methodLost    = "$/lost"    // [id]: the announced segment's descriptor did not arrive
+	methodBlob    = "$/blob"    // [size] with one segment: a message that is too large for the stream
+)
+
+func init() { wire.Intern(methodFile, methodSegment, methodForget, methodLost, methodBlob) }
+
+// NewPeer returns the connection over lane; Start begins to read.
+func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
+	if opts.Inline == 0 {
+		opts.Inline = wire.DefaultInline
+	}
+	if opts.Max == 0 {
+		opts.Max = wire.DefaultMaxMessage
+	}
+	p := &Peer{lane: lane, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
+	p.files.init()
+	p.out.init(p)
+	p.in.init()
+	p.place.init(lane)
+	return p
+}
+
+// SetLimits changes Inline and Max. It is called by the handler, before there
+// are user messages.
+func (p *Peer) SetLimits(inline, max int) { p.opts.Inline, p.opts.Max = inline, max }
+
+// Start reads the connection in a goroutine of its own until it ends.
+func (p *Peer) Start() { go p.read() }
+
+// Request sends a control request; done is called once, on the reader's
+// goroutine or, if the connection is down already, at once.
+func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
+	p.mu.Lock()
+	if p.err != nil {
+		err := p.err
+		p.mu.Unlock()
+		done(Reply{Fault: err})
+		return 0
+	}
+	p.nextID++
+	id := p.nextID | controlBit
+	p.pending[id] = done
+	p.mu.Unlock()
+	p.Recall()
+	if err := p.sendBy(wire.AppendRequest(nil, uint64(id), method, params, nil), nil, false); err != nil {
+		if f := p.take(id); f != nil {
+			f(Reply{Fault: err})
+		}
+	}
+	return id
+}
+
+// Abandon forgets a control request; its answer will be ignored. It reports
+// whether the request was still open.
+func (p *Peer) Abandon(id uint32) bool { return p.take(id) != nil }
+
+func (p *Peer) take(id uint32) func(Reply) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.pending[id]
+	delete(p.pending, id)
+	return f
+}
+
+// Notify sends a control notification.
+func (p *Peer) Notify(method string, params []byte) error {
+	return p.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
+}
+
+// Send sends an encoded user message with its segments. The segments stay the
+// caller's.
+func (p *Peer) Send(body []byte, segments []*shm.Segment) error {
+	return p.sendBy(body, segments, true)
+}
+
+// sendBy is Send for messages that may be control, which goes by the socket.
+func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
+	if len(segments) == 0 && len(body) <= p.opts.Inline {
+		return p.transmit(transport.Message{Body: body}, byRing)
+	}
+	return p.out.send(body, segments, byRing)
+}
+
+// Respond answers request id with an error or a result, raw.
+func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
+	var meta []byte
+	if len(segments) > 0 {
+		m := wire.Meta{Segments: SegmentIDs(nil, segments)}
+		meta = m.Append(nil)
+	}
+	return p.sendBy(wire.AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
+}
+
+// AppendResultHead appends the response to request id up to its result, which
+// the caller encodes behind it. [AppendMetaTo] may follow, and then [Peer.Send].
+func AppendResultHead(b []byte, id uint64) []byte {
+	return append(wire.AppendResponseHead(b, id), wire.CodeNil)
+}
+
+// SegmentIDs appends the ids by which a message's metadata names its segments.
+func SegmentIDs(ids []uint64, segments []*shm.Segment) []uint64 {
+	for _, s := range segments {
+		ids = append(ids, s.ID())
+	}
+	return ids
+}
+
+// Buffered is the number of bytes that the peer has not taken yet.
+func (p *Peer) Buffered() int { return p.lane.Buffered() }
+
+// Close ends the connection. Handler.Closed follows.
+func (p *Peer) Close() {
+	p.lane.Close()
+	p.Recall()
+}
+
+func (p *Peer) read() {
+	var err error
+	for err == nil {
+		var m transport.Message
+		if m, err = p.lane.Receive(); err == nil {
+			err = p.deliver(m)
+		} else if errors.Is(err, transport.ErrInterrupted) {
+			err = nil // it was meant for a guest
+		}
+		if err == nil && p.place.lent.Load() {
+			err = p.place.away()
+		}
+	}
+	p.lane.Close()
+	p.place.end()
+	err = p.endRings(err)
+	p.mu.Lock()
+	p.err = err
+	pending := p.pending
+	p.pending = nil
+	p.mu.Unlock()
+	for _, done := range pending {
+		done(Reply{Fault: err})
+	}
+	p.handler.Closed(err)
+	p.files.close()
+	p.out.close()
+	p.in.close()
+}
+
+// receive takes one whole message of the stream.
+// mem is where it lies if that is to be used again: then it is not copied.
+func (p *Peer) receive(m transport.Message, mem *memory) error {
+	local, _ := m.Local.(*localSegments)
+	env, err := wire.ParseEnvelope(m.Body)
+	if err != nil {
+		mem.free()
+		return errors.Join(err, p.files.discard(m.Files))
+	}
+	if env.Type == wire.Notify && env.Method == methodFile {
+		defer mem.free()
+		return p.files.put(env.Params, m.Files, m.FilesLost)
+	}
+	if err := p.files.discard(m.Files); err != nil {
+		return err
+	}
+	if env.Type == wire.Response {
+		return p.response(env, local, mem, nil)
+	}
+	return p.incoming(env, local, mem, nil)
+}
+
+func (p *Peer) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+	r := Reply{Err: env.Err, Result: env.Result, blob: blob, mem: mem}
+	if mem == nil && blob == nil {
+		r.Err, r.Result = clone(env.Err), clone(env.Result)
+	}
+	if IsNil(env.Err) {
+		r.Err = nil
+	}
+	if len(env.Meta) > 0 || local != nil {
+		var ids [4]uint64
+		meta := wire.Meta{Segments: ids[:0]}
+		if err := meta.Parse(env.Meta); err != nil {
+			r.Drop()
+			return err
+		}
+		r.Segments, r.Fault = p.in.resolve(nil, meta.Segments, local)
+	}
+	id := uint32(env.ID)
+	if uint64(id) != env.ID {
+		r.Drop()
+		return fmt.Errorf("response to request %d, which nobody sent: %w", env.ID, wire.ErrProtocol)
+	}
+	if id&controlBit == 0 {
+		p.handler.Reply(id, r)
+	} else if done := p.take(id); done != nil {
+		done(r)
+	} else {
+		r.Drop() // late: the asker has given up
+	}
+	return nil
+}
+
+func (p *Peer) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+	m := incomings.Get().(*Incoming)
+	m.ID, m.Call, m.Method, m.Params = env.ID, env.Type == wire.Request, env.Method, env.Params
+	m.body, m.blob, m.mem = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem
+	if mem == nil && blob == nil {
+		m.Params = clone(env.Params)
+	}
+	if len(env.Meta) > 0 || local != nil {
+		var err error
+		if err = m.Meta.Parse(env.Meta); err != nil {
+			m.Drop()
+			return err
+		}
+		m.Segments, m.Err = p.in.resolve(m.few[:0], m.Meta.Segments, local)
+	}
+	if len(m.Method) < 2 || m.Method[:2] != "$/" {
+		p.handler.Message(m)
+		return nil
+	}
+	defer m.Drop()
+	switch m.Method {
+	case methodSegment:
+		return p.in.announce(m.Params, p)
+	case methodForget:
+		return p.in.forget(m.Params)
+	case methodLost:
+		return p.out.lost(m.Params)
+	case methodBlob:
+		return p.blob(m)
+	case methodRing:
+		return p.takeRings(m)
+	case methodRinged:
+		return p.ringedNow()
+	}
+	p.handler.Control(m)
+	return nil
+}
+
+// blob takes a message that came as a segment: the same checks, then the same
+// way as any other.
+func (p *Peer) blob(m *Incoming) error {
+	if m.Err != nil || len(m.Segments) != 1 {
+		return fmt.Errorf("large message without its segment (%v): %w", m.Err, wire.ErrProtocol)
+	}
+	var size uint64
+	if err := codec.DecodeParams(m.Params, &size); err != nil {
+		return err
+	}
+	body, release, err := m.Segments[0].Open()
+	if err != nil {
+		return fmt.Errorf("mapping a large message: %w: %w", err, wire.ErrProtocol)
+	}
+	env, err := p.openBlob(body, size, m.Segments[0].Mode())
+	if err != nil {
+		release()
+		return err
+	}
+	if env.Type == wire.Response {
+		return p.response(env, nil, nil, release)
+	}
+	return p.incoming(env, nil, nil, release)
+}
+
+func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (wire.Envelope, error) {
+	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, wire.ErrProtocol)
+	}
+	body = body[:size]
+	sc := wire.Scanner{Limits: wire.Limits{Bytes: p.opts.Max}}
+	n, err := sc.Frame(body)
+	if err == nil && uint64(n) != size {
+		err = fmt.Errorf("large message is cut or glued: %w", wire.ErrProtocol)
+	}
+	if err != nil {
+		return wire.Envelope{}, err
+	}
+	env, err := wire.ParseEnvelope(body)
+	if err == nil && (env.Method == methodBlob || env.Method == methodFile) {
+		err = fmt.Errorf("%q in a large message: %w", env.Method, wire.ErrProtocol)
+	}
+	return env, err
+}
+
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// IsNil reports whether raw is absent or MessagePack's nil.
+func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] == 0xc0 }
+
+// SendFile sends a descriptor ahead of the message that refers to it by the
+// returned token. The file stays the caller's.
+func (p *Peer) SendFile(f *os.File) (token uint64, err error) {
+	return p.sendFile(func(m transport.Message) error { return p.transmit(m, false) }, f)
+}
+
+func (p *Peer) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
+	token = p.files.next()
+	err = send(transport.Message{
+		Body:  wire.AppendNotify(nil, methodFile, codec.Params(token), nil),
+		Files: []*os.File{f},
+	})
+	return token, err
+}
+
+// TakeFile gives the descriptor that the peer sent under token.
+func (p *Peer) TakeFile(token uint64) (*os.File, error) { return p.files.take(token) }

@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Limits bound one message. The zero value of a field means its default.
+type Limits struct {
+	Bytes    int // the whole message, in bytes; default 4 MiB
+	Depth    int // arrays and maps inside each other, the envelope's own included; default 64
+	Elements int // values inside arrays and maps, keys and nested ones included; default 1<<20
+}
+
+// DefaultLimits are the limits that the zero value of [Limits] stands for.
+var DefaultLimits = Limits{Bytes: 4 << 20, Depth: 64, Elements: 1 << 20}
+
+// orDefault replaces zero (and senseless negative) fields.
+func (l Limits) OrDefault() Limits {
+	if l.Bytes <= 0 {
+		l.Bytes = DefaultLimits.Bytes
+	}
+	if l.Depth <= 0 {
+		l.Depth = DefaultLimits.Depth
+	}
+	if l.Elements <= 0 {
+		l.Elements = DefaultLimits.Elements
+	}
+	return l
+}
+
+// Check tells whether raw is exactly one well-formed MessagePack value within
+// the limits. The error is a [*ProtocolError].
+func (l Limits) Check(raw []byte) error {
+	s := Scanner{Limits: l}
+	n, err := s.Frame(raw)
+	if err != nil {
+		return err
+	}
+	return Whole(n, len(raw))
+}
+
+// whole judges a first value of n bytes, 0 if it is not complete, in total bytes.
+func Whole(n, total int) error {
+	switch {
+	case n == 0:
+		return Malformed(total, "the value is cut")
+	case n < total:
+		return Malformed(n, "%d bytes after the value", total-n)
+	}
+	return nil
+}
+
+// The default bounds of a message, in bytes.
+const (
+	DefaultInline     = 4 << 20   // largest message that travels in the stream; larger ones travel as a segment
+	DefaultMaxMessage = 256 << 20 // largest message at all
+)
+
+// ErrProtocol is what every violation of the protocol wraps.
+var ErrProtocol = errors.New("protocol violation")
+
+// What can be wrong with a message.
+var (
+	ErrTooLarge        = errors.New("message too large")
+	ErrTooDeep         = errors.New("message nested too deeply")
+	ErrTooManyElements = errors.New("message has too many elements")
+	ErrMalformed       = errors.New("message malformed")
+)
+
+// ProtocolError says what is wrong with a message and where. It is ErrProtocol
+// and one of [ErrTooLarge], [ErrTooDeep], [ErrTooManyElements] and
+// [ErrMalformed]. After one of a stream's framing nothing that follows in the
+// stream can be trusted.
+type ProtocolError struct {
+	Offset int    // in bytes from the beginning of the message or of the part that was parsed
+	Detail string // what was found, and the limit if there is one
+	Err    error
+}
+
+func (e *ProtocolError) Error() string {
+	return fmt.Sprintf("%v: %s at byte %d", e.Err, e.Detail, e.Offset)
+}
+
+// Unwrap makes errors.Is find the kind of fault, and that it is one of protocol.
+func (e *ProtocolError) Unwrap() []error { return []error{e.Err, ErrProtocol} }
+
+func Malformed(offset int, format string, args ...any) error {
+	return &ProtocolError{Offset: offset, Detail: fmt.Sprintf(format, args...), Err: ErrMalformed}
+}
