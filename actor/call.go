@@ -22,9 +22,9 @@ type call struct {
 	over  atomic.Bool   // res is there
 	done  chan struct{} // has a token from then on
 	res   callResult
-	guest *conn.Guests // its client's
+	guest *conn.Poller // its client's
 
-	peer    *conn.Peer  // that it was first sent by, if it was sent at once
+	peer    *conn.Conn  // that it was first sent by, if it was sent at once
 	reading atomic.Bool // the caller reads the connection itself
 }
 

@@ -166,7 +166,7 @@ func BenchmarkHandle(b *testing.B) {
 			}
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.NewPeer(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
+			side.peer = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -228,7 +228,7 @@ func BenchmarkHandleArray(b *testing.B) {
 	for _, arrays := range []bool{true, false} {
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			var lane kept
-			from := conn.NewPeer(&lane, nil, sys.peerOptions())
+			from := conn.New(&lane, nil, sys.peerOptions())
 			buf := &codec.Buffer{B: wire.AppendRequestHead(nil, 7, "look")}
 			if err := codec.EncodeArgs(buf, &block, arrays); err != nil {
 				b.Fatal(err)
@@ -241,7 +241,7 @@ func BenchmarkHandleArray(b *testing.B) {
 			n := len(lane.taken) - 1
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.NewPeer(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			side.peer = conn.New(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()
@@ -257,7 +257,7 @@ func BenchmarkSendArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		c.arrays.Store(arrays)
-		peer := conn.NewPeer(nowhere{}, nil, sys.peerOptions())
+		peer := conn.New(nowhere{}, nil, sys.peerOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -55,7 +55,7 @@ func TestMain(m interface{ Run() int }) {
 // child is an actor's process, seen from inside.
 type child struct {
 	sys     *System
-	peer    *conn.Peer
+	peer    *conn.Conn
 	link    *inLink
 	server  *controlServer
 	scanner *wire.Scanner    // of the connection to the parent
@@ -81,7 +81,7 @@ func runChild(id string) {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
 	}
-	c.peer = conn.NewPeer(lane, c, c.sys.peerOptions())
+	c.peer = conn.New(lane, c, c.sys.peerOptions())
 	c.sys.parent = c.peer
 	c.server = newControlServer(c.sys, c.peer)
 	c.link = &inLink{peer: c.peer, from: "parent"}
@@ -106,15 +106,15 @@ func (c *child) host() *host {
 }
 
 // Bell implements [mailbox.RingHandler].
-func (c *child) Bell() (*transport.Bell, error) {
+func (c *child) Doorbell() (*transport.Doorbell, error) {
 	if c.host() == nil {
 		return nil, ErrNotRunning
 	}
-	return c.link.Bell()
+	return c.link.Doorbell()
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (c *child) Ringed(p *conn.Peer) { c.link.Ringed(p) }
+func (c *child) Upgraded(p *conn.Conn) { c.link.Upgraded(p) }
 
 func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
 

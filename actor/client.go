@@ -38,7 +38,7 @@ type client struct {
 	waiters []chan struct{}   // senders that wait for room, first come first served
 	closed  error
 
-	guests conn.Guests // callers that wait for replies
+	guests conn.Poller // callers that wait for replies
 	knocks func()      // knock
 }
 
@@ -50,8 +50,8 @@ type attempt struct {
 
 // link is a connection to one incarnation.
 type link struct {
-	peer   *conn.Peer
-	marks  *mailbox.Marks // nil in plain mode: written counts as begun
+	peer   *conn.Conn
+	marks  *mailbox.Progress // nil in plain mode: written counts as begun
 	inc    Incarnation
 	pid    int
 	plain  bool
@@ -65,7 +65,7 @@ type link struct {
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the client's lock
 
-	bell *transport.Bell // of rings that are there before the link stands; likewise
+	bell *transport.Doorbell // of rings that are there before the link stands; likewise
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
@@ -341,7 +341,7 @@ func (c *client) drained(l *link) {
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *client) reply(peer *conn.Peer, id uint32, r conn.Reply) {
+func (c *client) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)

@@ -22,8 +22,8 @@ func TestClientGivesUpABrokenLink(t *testing.T) {
 	defer sys.cancel(ErrStopped)
 	c := sys.client(address{path: "/x", kind: "x"})
 	near, far := transport.Pipe()
-	l := &link{marks: mailbox.NewMarks(), kept: true, capacity: 1}
-	l.peer = conn.NewPeer(near, noHandler{}, conn.PeerOptions{})
+	l := &link{marks: mailbox.NewProgress(), kept: true, capacity: 1}
+	l.peer = conn.New(near, noHandler{}, conn.Options{})
 	_ = far.Close()
 	l.peer.Close()
 	c.mu.Lock()

@@ -144,13 +144,13 @@ func (c *client) busy(l *link) {
 // equip offers the peer rings, and waits until they stand or it is known that
 // they will not.
 func (c *client) equip(l *link) {
-	bell, err := transport.NewBell()
+	bell, err := transport.NewDoorbell()
 	if err != nil {
 		c.socketOnly(l, err)
 		return
 	}
 	settled := make(chan struct{})
-	l.peer.OfferRings(bell, func(err error) {
+	l.peer.Upgrade(bell, func(err error) {
 		defer close(settled)
 		if err != nil || !c.ringed(l, bell) {
 			bell.Close()
@@ -161,7 +161,7 @@ func (c *client) equip(l *link) {
 }
 
 // ringed has callers read the link's ring from now on, or as soon as it stands.
-func (c *client) ringed(l *link, bell *transport.Bell) bool {
+func (c *client) ringed(l *link, bell *transport.Doorbell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -198,7 +198,7 @@ func (c *client) stuck(ctx context.Context) func() {
 func (c *client) knock() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.Unheard() {
+	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.UnseenByPeer() {
 		_ = c.link.peer.Notify(ctlLook, codec.Params())
 	}
 }

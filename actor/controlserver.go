@@ -15,7 +15,7 @@ import (
 // a goroutine, and their number is bounded.
 type controlServer struct {
 	sys  *System
-	peer *conn.Peer
+	peer *conn.Conn
 
 	mu     sync.Mutex
 	open   map[uint64]context.CancelFunc
@@ -25,7 +25,7 @@ type controlServer struct {
 // maxRequests bounds the control requests of one process that wait here.
 const maxRequests = 4096
 
-func newControlServer(sys *System, peer *conn.Peer) *controlServer {
+func newControlServer(sys *System, peer *conn.Conn) *controlServer {
 	return &controlServer{sys: sys, peer: peer, open: make(map[uint64]context.CancelFunc)}
 }
 

@@ -62,7 +62,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = process.Memfd("fuzz", mailbox.MarksSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = process.Memfd("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err
@@ -177,7 +177,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	c := &child{sys: sys, h: h, link: &inLink{h: h, from: "parent"}}
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.link.Closed(err) }}
-	c.peer = conn.NewPeer(lane, side, sys.peerOptions())
+	c.peer = conn.New(lane, side, sys.peerOptions())
 	c.link.peer = c.peer
 	c.server = newControlServer(sys, c.peer)
 	c.peer.Start()
@@ -186,7 +186,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	<-h.ended
 	h.closeLinks()
 	if c.link.queue != nil {
-		c.link.queue.CloseMarks()
+		c.link.queue.CloseProgress()
 	} else if c.link.marks != nil {
 		c.link.marks.Close()
 	}
@@ -201,7 +201,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	i.body = b
 	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
 	c := sys.client(address{sys: sys, path: "/fuzzed", kind: "fuzzed"})
-	l := &link{marks: mailbox.NewMarks(), inc: i.incarnation, inst: i, kept: true}
+	l := &link{marks: mailbox.NewProgress(), inc: i.incarnation, inst: i, kept: true}
 	p := (*processHandler)(b)
 	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
 		b.server.close()
@@ -209,7 +209,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		close(i.done)
 		c.down(l, err)
 	}}
-	b.conn = conn.NewPeer(lane, side, sys.peerOptions())
+	b.conn = conn.New(lane, side, sys.peerOptions())
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
 	l.peer = b.conn
 	b.link, b.client = l, c

@@ -16,9 +16,9 @@ import (
 // inLink is the receiver's end of a link: it feeds an actor's inbox.
 type inLink struct {
 	h     *host
-	peer  *conn.Peer
+	peer  *conn.Conn
 	queue *mailbox.Queue
-	marks *mailbox.Marks
+	marks *mailbox.Progress
 	from  string
 	same  atomic.Bool // the sender is the same build
 	owned bool        // the link is ours alone: its marks are given back with it
@@ -26,12 +26,12 @@ type inLink struct {
 
 // accept serves a link that was made for the actor. marks nil makes a page and
 // sends it with the answer to hello.
-func (h *host) accept(lane transport.Lane, from string, marks *mailbox.Marks) error {
+func (h *host) accept(lane transport.Conn, from string, marks *mailbox.Progress) error {
 	l := &inLink{h: h, from: from, marks: marks, owned: true}
 	l.same.Store(marks != nil) // in memory
 	opts := h.sys.peerOptions()
 	opts.Local = marks != nil
-	l.peer = conn.NewPeer(lane, l, opts)
+	l.peer = conn.New(lane, l, opts)
 	h.mu.Lock()
 	if h.links == nil || h.stopping() {
 		h.mu.Unlock()
@@ -81,15 +81,15 @@ func (l *inLink) welcome(m *conn.Incoming) {
 }
 
 // Bell implements [mailbox.RingHandler].
-func (l *inLink) Bell() (*transport.Bell, error) {
+func (l *inLink) Doorbell() (*transport.Doorbell, error) {
 	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
 		return nil, errors.ErrUnsupported
 	}
-	return l.h.inbox.Bell()
+	return l.h.inbox.Doorbell()
 }
 
 // Ringed implements [mailbox.RingHandler].
-func (l *inLink) Ringed(p *conn.Peer) { l.queue.Watch(p) }
+func (l *inLink) Upgraded(p *conn.Conn) { l.queue.AddRings(p) }
 
 func (l *inLink) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -279,6 +279,6 @@ func (l *inLink) Closed(err error) {
 		inv.ctx.end(errCallerGone)
 	}
 	if l.queue != nil && l.owned {
-		l.queue.CloseMarks()
+		l.queue.CloseProgress()
 	}
 }

@@ -235,7 +235,7 @@ func (i *Instance) remote() bool {
 	return ok
 }
 
-func (i *Instance) peer() *conn.Peer {
+func (i *Instance) peer() *conn.Conn {
 	b, ok := i.body.(*processBody)
 	if !ok {
 		return nil
@@ -272,11 +272,11 @@ func pairForHost(h *host, from string) (*os.File, error) {
 // pipeToHost makes a link to a host of this process for one of its own clients.
 func pipeToHost(h *host, c *client, i *Instance) (*link, error) {
 	near, far := transport.Pipe()
-	marks := mailbox.NewMarks()
+	marks := mailbox.NewProgress()
 	l := &link{inc: h.incarnation, pid: i.PID(), marks: marks, same: true, inst: i, capacity: h.capacity, capBytes: h.capBytes}
 	opts := h.sys.peerOptions()
 	opts.Local = true
-	l.peer = conn.NewPeer(near, &linkHandler{c: c, l: l}, opts)
+	l.peer = conn.New(near, &linkHandler{c: c, l: l}, opts)
 	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
 		near.Close()
 		return nil, err

@@ -74,12 +74,12 @@ func TestDroppedLogs(t *testing.T) {
 	}
 }
 
-func connect(t *testing.T, s *System, f *os.File, h conn.Handler) *conn.Peer {
+func connect(t *testing.T, s *System, f *os.File, h conn.Handler) *conn.Conn {
 	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.NewPeer(lane, h, s.peerOptions())
+	return conn.New(lane, h, s.peerOptions())
 }
 
 func next(t *testing.T, records chan wireRecord) wireRecord {

@@ -11,21 +11,21 @@ import (
 
 // makeMarks makes a receiver's mark page: memory that only we can write. The
 // file is for the sender.
-func makeMarks() (*mailbox.Marks, *os.File, error) {
-	mem, f, err := process.NewPage("understudy-marks", mailbox.MarksSize)
+func makeMarks() (*mailbox.Progress, *os.File, error) {
+	mem, f, err := process.NewPage("understudy-marks", mailbox.ProgressSize)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mark page: %w", err)
 	}
-	m, err := mailbox.MarksOver(mem, func() { _ = process.Unmap(mem) })
+	m, err := mailbox.OpenProgress(mem, func() { _ = process.Unmap(mem) })
 	return m, f, err
 }
 
 // openMarks maps a receiver's mark page for reading. It takes f over.
-func openMarks(f *os.File) (*mailbox.Marks, error) {
+func openMarks(f *os.File) (*mailbox.Progress, error) {
 	defer f.Close()
-	mem, err := process.OpenPage(f, mailbox.MarksSize)
+	mem, err := process.OpenPage(f, mailbox.ProgressSize)
 	if err != nil {
 		return nil, fmt.Errorf("mark page: %w: %w", err, wire.ErrProtocol)
 	}
-	return mailbox.MarksOver(mem, func() { _ = process.Unmap(mem) })
+	return mailbox.OpenProgress(mem, func() { _ = process.Unmap(mem) })
 }

@@ -25,13 +25,13 @@ type processBody struct {
 
 	mu       sync.Mutex
 	proc     *process.Process
-	conn     *conn.Peer
+	conn     *conn.Conn
 	server   *controlServer
 	requests *requestQueue
 	link     *link   // the connection as a link: the first client here uses it
 	client   *client // who uses it
 	plain    bool
-	marks    *mailbox.Marks
+	marks    *mailbox.Progress
 	word     *ExitStatus // "$/ended"
 	fault    error       // it broke the protocol
 	killed   bool        // by us, after a request to stop
@@ -57,7 +57,7 @@ func (b *processBody) pid() int {
 	return b.proc.PID()
 }
 
-func (b *processBody) control() *conn.Peer {
+func (b *processBody) control() *conn.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.plain {

@@ -53,7 +53,7 @@ func (b *processBody) spawn(bp Blueprint) error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = conn.NewPeer(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.New(lane, (*processHandler)(b), i.sys.peerOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()

@@ -180,7 +180,7 @@ func parentPath(path string) string {
 // route is who can answer for a path: an instance here, or another process.
 type route struct {
 	inst *Instance
-	peer *conn.Peer
+	peer *conn.Conn
 }
 
 // route waits until it is decided who answers for path, or that nobody will.

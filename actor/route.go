@@ -78,7 +78,7 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *client) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *client) (*link, error) {
 	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.path, Kind: c.kind, From: s.fromPath()})
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Peer, c *client) (*li
 		return nil, fmt.Errorf("introduction to %s: %w", c.path, err)
 	}
 	l := &link{inc: inc, pid: in.PID}
-	l.peer = conn.NewPeer(lane, &linkHandler{c: c, l: l}, s.peerOptions())
+	l.peer = conn.New(lane, &linkHandler{c: c, l: l}, s.peerOptions())
 	l.peer.Start()
 	if err := s.sayHello(ctx, l); err != nil {
 		l.peer.Close()
@@ -149,7 +149,7 @@ func (s *System) greet(l *link, r conn.Reply) error {
 		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
 	if h.Marks == 0 {
-		l.marks = mailbox.NewMarks() // fed by "$/begin"
+		l.marks = mailbox.NewProgress() // fed by "$/begin"
 		return nil
 	}
 	f, err := l.peer.TakeFile(h.Marks)
@@ -163,13 +163,13 @@ func (s *System) greet(l *link, r conn.Reply) error {
 
 // request sends a control request and waits for the answer. An error that the
 // peer answered is returned as such.
-func request(ctx context.Context, p *conn.Peer, method string, params []byte) (conn.Reply, error) {
+func request(ctx context.Context, p *conn.Conn, method string, params []byte) (conn.Reply, error) {
 	return requestAnd(ctx, p, method, params, func(*conn.Reply) {})
 }
 
 // requestAnd calls read with the answer on the goroutine that reads the
 // connection, before anything else is read.
-func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
+func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte, read func(*conn.Reply)) (conn.Reply, error) {
 	ch := make(chan conn.Reply, 1)
 	id := p.Request(method, params, func(r conn.Reply) {
 		read(&r)
@@ -198,7 +198,7 @@ func requestAnd(ctx context.Context, p *conn.Peer, method string, params []byte,
 
 var noKind kindCore
 
-func (s *System) askIntroduction(ctx context.Context, p *conn.Peer, o introduceOrder) (*os.File, introduction, error) {
+func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
 	r, err := request(ctx, p, ctlIntroduce, codec.ControlParams(o))
 	if isClosed(err) || isEOF(err) {
@@ -262,7 +262,7 @@ func (s *System) obituary(ctx context.Context, l *link, path string) (Down, erro
 }
 
 // owner returns the process that supervises path, if it is not this one.
-func (s *System) owner(path string) *conn.Peer {
+func (s *System) owner(path string) *conn.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[path]; e != nil && (e.inst == nil || !e.inst.self) {

@@ -25,7 +25,7 @@ import (
 type System struct {
 	id      string
 	opts    SystemOptions
-	parent  *conn.Peer // nil in the root
+	parent  *conn.Conn // nil in the root
 	program string     // for titles
 	self    *host      // the actor of this process; nil in the root
 	ctx     context.Context
@@ -158,8 +158,8 @@ func (s *System) buffer() *codec.Buffer {
 	return b
 }
 
-func (s *System) peerOptions() conn.PeerOptions {
-	return conn.PeerOptions{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
+func (s *System) peerOptions() conn.Options {
+	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
 }
 
 // client returns this process's client for the path.

@@ -26,11 +26,11 @@ type Inbox struct {
 
 	// Of the links with rings; see watch.
 	rings    []*Queue
-	bell     *transport.Bell
-	watching bool          // a slot does
+	bell     *transport.Doorbell
+	polling  bool          // a slot does
 	parked   atomic.Bool   // it sleeps
-	stirred  atomic.Uint32 // counts what it must notice
-	watcher  slotWatch
+	wakes    atomic.Uint32 // counts what it must notice
+	check    slotCheck
 	spin     transport.Spinner
 	unlooked int // messages begun since the rings were looked at
 }
@@ -47,7 +47,7 @@ func NewInbox(spin time.Duration) *Inbox {
 // Queue is one link's part of an inbox.
 type Queue struct {
 	in       *Inbox
-	marks    *Marks
+	marks    *Progress
 	items    []*conn.Incoming
 	head     int
 	begun    uint64
@@ -56,20 +56,20 @@ type Queue struct {
 	capBytes int
 	wanted   uint64             // position whose begin the sender waits for
 	credit   func(begun uint64) // tells the sender; must not block
-	peer     *conn.Peer         // see ReadBy
+	peer     *conn.Conn         // see ReadBy
 	closed   bool
 }
 
 // NewQueue adds a link. The sender may have capacity messages and capBytes
 // bytes (or one message of any size) that are not begun. credit is called,
 // with the inbox locked, when a position that the sender asked for is begun.
-func (in *Inbox) NewQueue(marks *Marks, capacity, capBytes int, credit func(begun uint64)) *Queue {
+func (in *Inbox) NewQueue(marks *Progress, capacity, capBytes int, credit func(begun uint64)) *Queue {
 	return &Queue{in: in, marks: marks, capacity: capacity, capBytes: capBytes, credit: credit}
 }
 
 // ReadBy says that peer reads the link and calls Push, and that the inbox has
 // one slot: while this waits for a message, it may take the reader's place.
-func (q *Queue) ReadBy(peer *conn.Peer) {
+func (q *Queue) ReadBy(peer *conn.Conn) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
 	q.peer = peer
@@ -104,7 +104,7 @@ func (q *Queue) Push(m *conn.Incoming) error {
 	}
 	q.lend(idle && !m.Meta.Stream)
 	if in.guest != q { // else whoever pushes is the one who waits
-		in.stir()
+		in.wake()
 	}
 	return nil
 }
@@ -131,8 +131,8 @@ func (q *Queue) lend(alone bool) {
 
 // await waits for a message in the reader's place, or until somebody wakes it.
 func (in *Inbox) await() {
-	if len(in.rings) > 0 && !in.watching {
-		in.watch()
+	if len(in.rings) > 0 && !in.polling {
+		in.pollRings()
 		return
 	}
 	q := in.lent
@@ -303,7 +303,7 @@ func (q *Queue) Close() {
 }
 
 // CloseMarks gives the mark page back after the last slot has ended.
-func (q *Queue) CloseMarks() {
+func (q *Queue) CloseProgress() {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
 	if q.marks != nil {
@@ -355,6 +355,6 @@ func (in *Inbox) Close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	in.stir()
+	in.wake()
 	in.ready.Broadcast()
 }

@@ -32,7 +32,7 @@ func fileConn(f *os.File) *net.UnixConn {
 }
 
 // echoLane returns what comes until the other end is closed.
-func echoLane(l Lane) error {
+func echoLane(l Conn) error {
 	defer l.Close()
 	for {
 		m, err := l.Receive()
@@ -114,7 +114,7 @@ func BenchmarkPingPong(b *testing.B) {
 	}
 }
 
-func pingLane(b *testing.B, l Lane, body []byte) {
+func pingLane(b *testing.B, l Conn, body []byte) {
 	defer l.Close()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -69,21 +69,21 @@ func (p *process) last() string {
 // receiver is an actor's side: one slot.
 type receiver struct {
 	p      *process
-	peer   *conn.Peer
+	peer   *conn.Conn
 	in     *mailbox.Inbox
 	queue  *mailbox.Queue
-	marks  *mailbox.Marks
+	marks  *mailbox.Progress
 	ringed chan struct{}
 	closed chan struct{}
 	slot   sync.WaitGroup
 	begun  []uint32 // by the slot
 }
 
-func (r *receiver) Bell() (*transport.Bell, error) { return r.in.Bell() }
-func (r *receiver) Ringed(p *conn.Peer)            { r.queue.Watch(p); close(r.ringed) }
-func (r *receiver) Control(*conn.Incoming)         {}
-func (r *receiver) Reply(_ uint32, a conn.Reply)   { a.Drop() }
-func (r *receiver) Closed(error)                   { r.queue.Close(); close(r.closed) }
+func (r *receiver) Doorbell() (*transport.Doorbell, error) { return r.in.Doorbell() }
+func (r *receiver) Upgraded(p *conn.Conn)                  { r.queue.AddRings(p); close(r.ringed) }
+func (r *receiver) Control(*conn.Incoming)                 {}
+func (r *receiver) Reply(_ uint32, a conn.Reply)           { a.Drop() }
+func (r *receiver) Closed(error)                           { r.queue.Close(); close(r.closed) }
 
 func (r *receiver) Message(m *conn.Incoming) {
 	r.p.step("delivered")
@@ -109,7 +109,7 @@ func (r *receiver) work() {
 
 // sender is the other side.
 type sender struct {
-	peer   *conn.Peer
+	peer   *conn.Conn
 	closed chan struct{}
 }
 
@@ -122,7 +122,7 @@ func (s *sender) Closed(error)                 { close(s.closed) }
 type life struct {
 	*receiver
 	from *sender
-	bell *transport.Bell
+	bell *transport.Doorbell
 	at   *process // the sender's
 }
 
@@ -133,14 +133,14 @@ func live(t *testing.T, to, at *process) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := func(fd int, h conn.Handler) *conn.Peer {
+	peer := func(fd int, h conn.Handler) *conn.Conn {
 		lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return conn.NewPeer(lane, h, conn.PeerOptions{})
+		return conn.New(lane, h, conn.Options{})
 	}
-	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewMarks(), ringed: make(chan struct{}), closed: make(chan struct{})},
+	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewProgress(), ringed: make(chan struct{}), closed: make(chan struct{})},
 		from: &sender{closed: make(chan struct{})}, at: at}
 	l.queue = l.in.NewQueue(l.marks, 100, 1<<20, func(uint64) {})
 	l.peer, l.from.peer = peer(fds[0], l.receiver), peer(fds[1], l.from)
@@ -153,11 +153,11 @@ func live(t *testing.T, to, at *process) *life {
 	})
 	l.peer.Start()
 	l.from.peer.Start()
-	if l.bell, err = transport.NewBell(); err != nil {
+	if l.bell, err = transport.NewDoorbell(); err != nil {
 		t.Fatal(err)
 	}
 	stands := make(chan error, 1)
-	l.from.peer.OfferRings(l.bell, func(err error) { stands <- err })
+	l.from.peer.Upgrade(l.bell, func(err error) { stands <- err })
 	if err := <-stands; err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func (l *life) bury() {
 	l.from.peer.Close()
 	<-l.closed
 	<-l.from.closed
-	l.in.CloseBell()
+	l.in.CloseDoorbell()
 	l.bell.Close()
 }
 

@@ -12,7 +12,7 @@ import (
 // duplicated once, and Local passes as it is; a message may consist of Local
 // alone. FilesLost does not occur: Send refuses a message whose descriptors it
 // cannot duplicate.
-func Pipe() (a, b Lane) {
+func Pipe() (a, b Conn) {
 	there, back := newFlow(), newFlow()
 	return &pipe{in: back, out: there}, &pipe{in: there, out: back}
 }

@@ -111,7 +111,7 @@ func (w *ringWriter) write(number uint64, body []byte) (bool, error) {
 		w.freed = atomic.LoadUint64(w.head)
 		w.step(stepRoom)
 		if used := w.at - w.freed; used > size {
-			return false, fmt.Errorf("the reader claims to have taken %d bytes of %d: %w", w.freed, w.at, ErrScribbled)
+			return false, fmt.Errorf("the reader claims to have taken %d bytes of %d: %w", w.freed, w.at, ErrCorruptRing)
 		} else if used+need > size {
 			return false, nil
 		}
@@ -184,7 +184,7 @@ func (r *ringReader) front() (number uint64, ok bool, err error) {
 			return 0, false, nil
 		}
 		if have := r.seen - r.at; have > uint64(len(r.data)) || have%recordHead != 0 {
-			return 0, false, fmt.Errorf("the writer claims to have written %d bytes, %d are taken: %w", r.seen, r.at, ErrScribbled)
+			return 0, false, fmt.Errorf("the writer claims to have written %d bytes, %d are taken: %w", r.seen, r.at, ErrCorruptRing)
 		}
 	}
 	return binary.NativeEndian.Uint64(r.data[r.at&uint64(len(r.data)-1)+8:]), true, nil
@@ -198,7 +198,7 @@ func (r *ringReader) take(buf []byte) ([]byte, error) {
 	n := binary.NativeEndian.Uint64(r.data[pos:])
 	r.step(stepTaken)
 	if n > MaxRecord || r.seen-r.at < recordSize(int(n)) {
-		return buf, fmt.Errorf("a record of %d bytes in %d: %w", n, r.seen-r.at, ErrScribbled)
+		return buf, fmt.Errorf("a record of %d bytes in %d: %w", n, r.seen-r.at, ErrCorruptRing)
 	}
 	pos = (pos + recordHead) & (size - 1)
 	if first := size - pos; first < int(n) {

@@ -22,7 +22,7 @@ func FuzzRing(f *testing.F) {
 		*liar.writerMem.word(headWord) = tail
 		ours := newRingWriter(liar.readerMem, liar.writerMem)
 		for i := range uint64(size) {
-			if ok, err := ours.write(i, memory[:min(len(memory), 64)]); err != nil && !errors.Is(err, ErrScribbled) {
+			if ok, err := ours.write(i, memory[:min(len(memory), 64)]); err != nil && !errors.Is(err, ErrCorruptRing) {
 				t.Fatal(err)
 			} else if !ok {
 				break

@@ -224,7 +224,7 @@ func TestRingOfALiar(t *testing.T) {
 			}
 			_, _ = e.w.write(2, ringBody(2, 16))
 			lie(e)
-			if _, _, ok, err := e.next(); !errors.Is(err, ErrScribbled) {
+			if _, _, ok, err := e.next(); !errors.Is(err, ErrCorruptRing) {
 				t.Errorf("found %v, %v", ok, err)
 			}
 		})
@@ -253,7 +253,7 @@ func TestRingHeadOfALiar(t *testing.T) {
 				_, _ = e.w.write(i, ringBody(i, 16))
 			}
 			*e.readerMem.word(headWord) = head
-			if ok, err := e.w.write(5, nil); ok || !errors.Is(err, ErrScribbled) {
+			if ok, err := e.w.write(5, nil); ok || !errors.Is(err, ErrCorruptRing) {
 				t.Errorf("wrote %v, %v", ok, err)
 			}
 		})
@@ -286,7 +286,7 @@ func readToTheEnd(t *testing.T, e *ringEnds) {
 	t.Helper()
 	for taken := 0; ; {
 		_, body, ok, err := e.next()
-		if err != nil && !errors.Is(err, ErrScribbled) {
+		if err != nil && !errors.Is(err, ErrCorruptRing) {
 			t.Fatalf("found %v", err)
 		}
 		if err != nil || !ok {

@@ -9,7 +9,7 @@ import (
 
 // ErrScribbled says that the peer has put nonsense into its ring. The
 // connection cannot go on.
-var ErrScribbled = errors.New("the peer's ring is broken")
+var ErrCorruptRing = errors.New("the peer's ring is broken")
 
 // Rings are the fast lane beside a socket lane: a ring in each direction, in
 // memory. Records are numbered by their writer, so that what goes by ring and
@@ -23,7 +23,7 @@ type Rings struct {
 	theirs ringMem
 	file   *os.File // of ours, until Join
 	free   func(mem []byte)
-	bell   *PeerBell
+	bell   *PeerDoorbell
 
 	out ringWriter
 	in  ringReader
@@ -37,7 +37,7 @@ type Rings struct {
 func (r *Rings) File() *os.File { return r.file }
 
 // join connects the halves.
-func (r *Rings) join(theirs ringMem, bell *PeerBell) error {
+func (r *Rings) join(theirs ringMem, bell *PeerDoorbell) error {
 	for _, m := range []ringMem{r.ours, theirs} {
 		if err := m.check(); err != nil {
 			return err

@@ -26,7 +26,7 @@ func NewRings() (*Rings, error) {
 // bell is not what it must be.
 func (r *Rings) Join(theirs, bell *os.File) error {
 	defer theirs.Close()
-	b, err := OpenBell(bell)
+	b, err := OpenDoorbell(bell)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (r *Rings) Join(theirs, bell *os.File) error {
 	if err != nil {
 		b.Close()
 		if errors.Is(err, process.ErrUnsealed) {
-			err = fmt.Errorf("%w: %w", err, ErrScribbled)
+			err = fmt.Errorf("%w: %w", err, ErrCorruptRing)
 		}
 		return fmt.Errorf("transport: rings: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // newRingPair joins two halves over real memory, with the bells that their
 // readers listen to.
-func newRingPair(t testing.TB) (a, b *Rings, bellA, bellB *Bell) {
+func newRingPair(t testing.TB) (a, b *Rings, bellA, bellB *Doorbell) {
 	t.Helper()
 	a, b = newRings(t), newRings(t)
 	bellA, bellB = newBell(t), newBell(t)
@@ -52,7 +52,7 @@ func TestRingsSleepAndWake(t *testing.T) {
 	a, b, bellA, bellB := newRingPair(t)
 	const n = 5000
 	var ends sync.WaitGroup
-	end := func(r *Rings, bell *Bell, first uint64) {
+	end := func(r *Rings, bell *Doorbell, first uint64) {
 		defer ends.Done()
 		asleep := func() bool { r.Park(); return r.Pending() }
 		for i := first; i <= n; i += 2 {
@@ -126,7 +126,7 @@ func TestRingsJoinRefuses(t *testing.T) {
 		r := newRings(t)
 		bell := newBell(t)
 		f := mem()
-		if err := r.Join(f, shared(t, bell.File())); !errors.Is(err, ErrScribbled) {
+		if err := r.Join(f, shared(t, bell.File())); !errors.Is(err, ErrCorruptRing) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if f.Close() == nil {

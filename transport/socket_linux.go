@@ -20,7 +20,7 @@ import (
 //
 // A message with descriptors is a sendmsg of its own, with the descriptors
 // attached to the first byte of the message; other messages may share a write.
-func NewSocket(f *os.File, framer Framer, opts ...Option) (Lane, error) {
+func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
 	if f == nil {
 		return nil, fmt.Errorf("transport: socket lane: %w", os.ErrInvalid)
 	}
@@ -220,7 +220,7 @@ func (s *socket) Close() error {
 	return nil
 }
 
-var _ Assistable = (*socket)(nil)
+var _ Pollable = (*socket)(nil)
 
 func asFiles(fds []int) []*os.File {
 	if len(fds) == 0 {

@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	kinds["socket"] = func(t testing.TB) (a, b Lane) { return newSockets(t) }
+	kinds["socket"] = func(t testing.TB) (a, b Conn) { return newSockets(t) }
 	helpers["flood"] = helpFlood
 }
 

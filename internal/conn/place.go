@@ -42,7 +42,7 @@ const (
 )
 
 type place struct {
-	lane transport.Assistable // nil: the lane cannot be read in turns
+	lane transport.Pollable // nil: the lane cannot be read in turns
 
 	lent atomic.Bool // written under mu
 
@@ -60,8 +60,8 @@ type place struct {
 	timer    *time.Timer
 }
 
-func (pl *place) init(lane transport.Lane) {
-	pl.lane, _ = lane.(transport.Assistable)
+func (pl *place) init(lane transport.Conn) {
+	pl.lane, _ = lane.(transport.Pollable)
 	pl.patience = patience
 	pl.wake = make(chan struct{}, 1)
 }
@@ -70,7 +70,7 @@ func (pl *place) init(lane transport.Lane) {
 // the message is will want the next one, too, and nobody else is waiting. The
 // reading goroutine may then lend its place to [Peer.Assist]. It is true if the
 // place is lent.
-func (p *Peer) Lend() bool {
+func (p *Conn) Lend() bool {
 	pl := &p.place
 	if pl.lane == nil {
 		return false
@@ -96,7 +96,7 @@ func (p *Peer) Lend() bool {
 
 // Recall has the reading goroutine take its place, or keep it: somebody waits
 // for a message who will not read.
-func (p *Peer) Recall() {
+func (p *Conn) Recall() {
 	pl := &p.place
 	if pl.lane == nil {
 		return
@@ -113,11 +113,11 @@ func (p *Peer) Recall() {
 }
 
 // Lent reports whether [Peer.Assist] is likely to find the place free.
-func (p *Peer) Lent() bool { return p.place.lent.Load() }
+func (p *Conn) Lent() bool { return p.place.lent.Load() }
 
 // Interrupt has a guest look whether its wait is over. It may be called at any
 // time, also too early or too late.
-func (p *Peer) Interrupt() {
+func (p *Conn) Interrupt() {
 	if p.place.lane != nil {
 		p.place.lane.Interrupt()
 	}
@@ -127,7 +127,7 @@ func (p *Peer) Interrupt() {
 // true, it is interrupted, or the connection ends, and calls the Handler as the
 // reading goroutine would. It is false, and nothing was read, if the place is
 // not to be had.
-func (p *Peer) Assist(over interface{ Over() bool }) bool {
+func (p *Conn) Assist(over interface{ Over() bool }) bool {
 	pl := &p.place
 	if !pl.lent.Load() || !pl.enter() {
 		return false

@@ -16,7 +16,7 @@ import (
 
 // listener is a Handler that passes on what it hears.
 type listener struct {
-	peer      *Peer
+	peer      *Conn
 	lend      bool           // the place, with each message and reply
 	reading   atomic.Bool    // a guest is reading
 	byGuest   atomic.Int64   // messages and replies that a guest read
@@ -67,7 +67,7 @@ func listeners(t *testing.T) (a, b *listener) {
 			t.Fatal(err)
 		}
 		l := &listener{messages: make(chan *Incoming, 100), controls: make(chan string, 100), replies: make(chan uint32, 100), closed: make(chan error, 2)}
-		l.peer = NewPeer(lane, l, PeerOptions{})
+		l.peer = New(lane, l, Options{})
 		ends[i] = l
 	}
 	return ends[0], ends[1]

@@ -31,7 +31,7 @@ import (
 // work. Nobody waits on nobody's behalf, so nobody is handed anything.
 
 // ringed is a connection's pair of rings.
-type Ringed struct {
+type RingPair struct {
 	T *transport.Rings
 
 	outMu sync.Mutex
@@ -47,16 +47,16 @@ type Ringed struct {
 }
 
 // ready reports whether there is a record that can be delivered.
-func (r *Ringed) Ready() bool { return r.T.Pending() && !r.gap.Load() }
+func (r *RingPair) Ready() bool { return r.T.Pending() && !r.gap.Load() }
 
 // transmit sends one message, by ring if it may and can.
-func (p *Peer) transmit(m transport.Message, byRing bool) error {
+func (p *Conn) transmit(m transport.Message, byRing bool) error {
 	r := p.ringOut.Load()
 	if r == nil {
 		p.gate.RLock()
 		if r = p.ringOut.Load(); r == nil {
 			defer p.gate.RUnlock()
-			return p.lane.Send(m)
+			return p.t.Send(m)
 		}
 		p.gate.RUnlock()
 	}
@@ -74,7 +74,7 @@ func (p *Peer) transmit(m transport.Message, byRing bool) error {
 			return nil
 		}
 	}
-	err := p.lane.Send(m)
+	err := p.t.Send(m)
 	if err == nil {
 		r.sent++
 	}
@@ -83,7 +83,7 @@ func (p *Peer) transmit(m transport.Message, byRing bool) error {
 
 // Unheard reports whether what we sent may lie in the ring and nobody sleeps
 // there who is woken by it: then nobody may look at it for a while.
-func (p *Peer) Unheard() bool {
+func (p *Conn) UnseenByPeer() bool {
 	r := p.ringOut.Load()
 	if r == nil || !r.T.Enter() {
 		return false
@@ -93,13 +93,13 @@ func (p *Peer) Unheard() bool {
 }
 
 // broken ends the connection for what the peer did to its ring.
-func (p *Peer) broken(r *Ringed, err error) {
+func (p *Conn) broken(r *RingPair, err error) {
 	_ = r.fail(err)
-	p.lane.Close() // the reading goroutine goes on from here
+	p.t.Close() // the reading goroutine goes on from here
 }
 
 // fail notes why the connection ends, once.
-func (r *Ringed) fail(err error) error {
+func (r *RingPair) fail(err error) error {
 	if !errors.Is(err, wire.ErrProtocol) {
 		err = fmt.Errorf("%w: %w", err, wire.ErrProtocol)
 	}
@@ -110,7 +110,7 @@ func (r *Ringed) fail(err error) error {
 // stop is fail for who has the lock of reading: nothing is delivered any more,
 // because what follows a message that was not understood is not to be trusted,
 // and nobody looks for more.
-func (r *Ringed) stop(err error) error {
+func (r *RingPair) stop(err error) error {
 	r.over = true
 	r.gap.Store(true)
 	return r.fail(err)
@@ -118,7 +118,7 @@ func (r *Ringed) stop(err error) error {
 
 // deliver takes a message of the socket in its place: behind what the ring has
 // of before it. Whoever reads the socket calls it.
-func (p *Peer) deliver(m transport.Message) error {
+func (p *Conn) deliver(m transport.Message) error {
 	r := p.RingIn.Load()
 	if r == nil {
 		if err := p.receive(m, nil); err != nil {
@@ -155,7 +155,7 @@ const all = int(^uint(0) >> 1)
 
 // drain delivers records as long as they are next, at most n. The lock of
 // reading is held.
-func (p *Peer) drain(r *Ringed, n int) (delivered int, err error) {
+func (p *Conn) drain(r *RingPair, n int) (delivered int, err error) {
 	if r.over || !r.T.Enter() {
 		return 0, nil
 	}
@@ -163,7 +163,7 @@ func (p *Peer) drain(r *Ringed, n int) (delivered int, err error) {
 	for ; delivered < n; delivered++ {
 		number, ok, err := r.T.Front()
 		if err == nil && ok && number < r.next {
-			err = fmt.Errorf("record %d where %d is next: %w", number, r.next, transport.ErrScribbled)
+			err = fmt.Errorf("record %d where %d is next: %w", number, r.next, transport.ErrCorruptRing)
 		}
 		if ok && number > r.next {
 			r.gap.Store(true)
@@ -183,7 +183,7 @@ func (p *Peer) drain(r *Ringed, n int) (delivered int, err error) {
 }
 
 // record delivers the first record.
-func (p *Peer) record(r *Ringed) (err error) {
+func (p *Conn) record(r *RingPair) (err error) {
 	mem := getMemory()
 	if mem.b, err = r.T.Take(mem.b[:0]); err == nil {
 		var n int
@@ -200,7 +200,7 @@ func (p *Peer) record(r *Ringed) (err error) {
 }
 
 // Pull delivers up to n messages of the ring and reports whether there was one.
-func (p *Peer) Pull(n int) bool {
+func (p *Conn) Pull(n int) bool {
 	r := p.RingIn.Load()
 	if r == nil {
 		return false
@@ -216,7 +216,7 @@ func (p *Peer) Pull(n int) bool {
 
 // endRings is the reading goroutine's last look: what a peer that is gone had
 // sent is still there. It returns what ended the connection.
-func (p *Peer) endRings(err error) error {
+func (p *Conn) endRings(err error) error {
 	p.gate.Lock() // who offers sees the end or is seen
 	r := p.RingIn.Load()
 	if r == nil {

@@ -18,9 +18,9 @@ import (
 // liar is a peer that has rings and keeps to no rule.
 type liar struct {
 	t     *testing.T
-	lane  transport.Lane
+	lane  transport.Conn
 	rings *transport.Rings
-	bell  *transport.Bell
+	bell  *transport.Doorbell
 	token uint64
 	files map[uint64]*os.File
 }
@@ -35,7 +35,7 @@ func newLiar(t *testing.T, fd int) *liar {
 	if l.rings, err = transport.NewRings(); err != nil {
 		t.Fatal(err)
 	}
-	if l.bell, err = transport.NewBell(); err != nil {
+	if l.bell, err = transport.NewDoorbell(); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -153,8 +153,8 @@ func TestRingsOfALiar(t *testing.T) {
 		}, nil, wire.ErrProtocol},
 		{"numbers without rings", (*liar).begin, nil, wire.ErrProtocol},
 		{"numbers twice", func(l *liar) { l.stand(); l.begin() }, nil, wire.ErrProtocol},
-		{"a record of the past", func(l *liar) { l.stand(); l.record(0, noteOf(1)) }, pull, transport.ErrScribbled},
-		{"a number twice", func(l *liar) { l.stand(); l.record(1, noteOf(1)); l.record(1, noteOf(2)) }, pull, transport.ErrScribbled},
+		{"a record of the past", func(l *liar) { l.stand(); l.record(0, noteOf(1)) }, pull, transport.ErrCorruptRing},
+		{"a number twice", func(l *liar) { l.stand(); l.record(1, noteOf(1)); l.record(1, noteOf(2)) }, pull, transport.ErrCorruptRing},
 		{"an empty record", func(l *liar) { l.stand(); l.record(1, nil) }, pull, wire.ErrProtocol},
 		{"garbage", func(l *liar) { l.stand(); l.record(1, []byte{0xc1, 1, 2, 3}); l.record(2, noteOf(1)) }, pull, wire.ErrProtocol},
 		{"no envelope", func(l *liar) { l.stand(); l.record(1, []byte{0x92, 7, 1}); l.record(2, noteOf(1)) }, pull, wire.ErrProtocol},
@@ -179,9 +179,9 @@ func TestRingsOfALiar(t *testing.T) {
 			l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(m, m), nil))
 		}, nil, wire.ErrProtocol},
 		{"no arguments", func(l *liar) { l.say(wire.AppendRequest(nil, liarsID, methodRing, nil, nil)) }, nil, wire.ErrProtocol},
-		{"memory that may shrink", func(l *liar) { wrongHalf(l, memfd(1<<20)) }, nil, transport.ErrScribbled},
-		{"memory that is small", func(l *liar) { wrongHalf(l, memfd(4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)) }, nil, transport.ErrScribbled},
-		{"a bell that is memory", func(l *liar) { wrongBell(l, memfd(4096)) }, nil, transport.ErrScribbled},
+		{"memory that may shrink", func(l *liar) { wrongHalf(l, memfd(1<<20)) }, nil, transport.ErrCorruptRing},
+		{"memory that is small", func(l *liar) { wrongHalf(l, memfd(4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)) }, nil, transport.ErrCorruptRing},
+		{"a bell that is memory", func(l *liar) { wrongBell(l, memfd(4096)) }, nil, transport.ErrCorruptRing},
 		{"a bell that is a pipe", func(l *liar) {
 			r, w, err := os.Pipe()
 			if err != nil {
@@ -189,14 +189,14 @@ func TestRingsOfALiar(t *testing.T) {
 			}
 			wrongBell(l, w)
 			r.Close()
-		}, nil, transport.ErrScribbled},
+		}, nil, transport.ErrCorruptRing},
 		{"a bell that blocks", func(l *liar) {
 			fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 			if err != nil {
 				t.Fatal(err)
 			}
 			wrongBell(l, os.NewFile(uintptr(fd), "bell"))
-		}, nil, transport.ErrScribbled},
+		}, nil, transport.ErrCorruptRing},
 	} {
 		t.Run(lie.name, func(t *testing.T) {
 			leaktest.Check(t)
@@ -255,7 +255,7 @@ func TestRingsOfALyingAnswer(t *testing.T) {
 			l.t = t
 			e.peer.Start()
 			done := make(chan error, 2)
-			e.peer.OfferRings(e.bell, func(err error) { done <- err })
+			e.peer.Upgrade(e.bell, func(err error) { done <- err })
 			ask := l.hear()
 			l.say(wire.AppendResponse(nil, ask.ID, nil, answer(l), nil))
 			if err := <-done; err == nil {
@@ -280,7 +280,7 @@ func TestRingsOfAnEndingAnswer(t *testing.T) {
 	e, l := newRingEnd(t, fds[0]), newLiar(t, fds[1])
 	e.peer.Start()
 	done := make(chan error, 2)
-	e.peer.OfferRings(e.bell, func(err error) { done <- err })
+	e.peer.Upgrade(e.bell, func(err error) { done <- err })
 	l.say(wire.AppendResponse(nil, l.hear().ID, nil, nil, nil))
 	if err := <-done; !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("offered: %v", err)
@@ -303,7 +303,7 @@ func TestRingsOfASilentAnswer(t *testing.T) {
 	e, l := newRingEnd(t, fds[0]), newLiar(t, fds[1])
 	e.peer.Start()
 	done := make(chan error, 2)
-	e.peer.OfferRings(e.bell, func(err error) { done <- err })
+	e.peer.Upgrade(e.bell, func(err error) { done <- err })
 	ask := l.hear()
 	mem, bell := l.sendFile(l.rings.File()), l.sendFile(l.bell.File())
 	l.half(ask.Params)

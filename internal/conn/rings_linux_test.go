@@ -23,8 +23,8 @@ import (
 // the peer's goroutines sends comes in order.
 type ringEnd struct {
 	t      testing.TB
-	peer   *Peer
-	bell   *transport.Bell
+	peer   *Conn
+	bell   *transport.Doorbell
 	refuse atomic.Bool
 	ending atomic.Bool // its bell is taken away as soon as somebody has asked for it
 	ended  atomic.Bool
@@ -46,7 +46,7 @@ type ringEnd struct {
 // newRingEnd makes an end over one end of a socket pair.
 func newRingEnd(t testing.TB, fd int) *ringEnd {
 	t.Helper()
-	bell, err := transport.NewBell()
+	bell, err := transport.NewDoorbell()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func newRingEnd(t testing.TB, fd int) *ringEnd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.peer = NewPeer(lane, e, PeerOptions{})
+	e.peer = New(lane, e, Options{})
 	return e
 }
 
@@ -82,7 +82,7 @@ func ringEnds(t testing.TB) (a, b *ringEnd) {
 // offer makes rings; it returns when a's side has them.
 func (e *ringEnd) offer() error {
 	stands := make(chan error, 1)
-	e.peer.OfferRings(e.bell, func(err error) { stands <- err })
+	e.peer.Upgrade(e.bell, func(err error) { stands <- err })
 	return <-stands
 }
 
@@ -100,7 +100,7 @@ func (e *ringEnd) gone() error {
 	return err
 }
 
-func (e *ringEnd) Bell() (*transport.Bell, error) {
+func (e *ringEnd) Doorbell() (*transport.Doorbell, error) {
 	if e.refuse.Load() {
 		return nil, errors.New("not today")
 	}
@@ -116,7 +116,7 @@ func (e *ringEnd) Bell() (*transport.Bell, error) {
 func (e *ringEnd) Closed(err error)    { e.closed <- err }
 func (e *ringEnd) Control(m *Incoming) { e.heard("control", m) }
 
-func (e *ringEnd) Ringed(*Peer) {
+func (e *ringEnd) Upgraded(*Conn) {
 	if e.onRinged != nil {
 		e.onRinged()
 	}
@@ -217,7 +217,7 @@ func (e *ringEnd) serve() {
 	defer r.T.Leave()
 	asleep := func() bool { r.T.Park(); return r.Ready() }
 	for err := error(nil); err == nil; {
-		for e.peer.Pull(PullAtOnce) {
+		for e.peer.Pull(PullBatch) {
 		}
 		err = e.bell.Wait(asleep)
 		r.T.Unpark()
@@ -345,7 +345,7 @@ func TestRingsOfferedAtTheEnd(t *testing.T) {
 				b.peer.Close()
 			}
 		}()
-		a.peer.OfferRings(a.bell, func(err error) { done <- err })
+		a.peer.Upgrade(a.bell, func(err error) { done <- err })
 		<-done
 		_, _ = a.end(), b.end()
 		if len(done) > 0 {

@@ -30,7 +30,7 @@ func (l *localSegments) Discard() {
 
 // outSegments are the segments that we have announced to the peer.
 type outSegments struct {
-	p     *Peer
+	p     *Conn
 	mu    sync.Mutex        // also keeps an announcement and its message together
 	known map[uint64]func() // id -> stop watching for the segment's end
 	ended bool
@@ -41,7 +41,7 @@ type outSegments struct {
 	last atomic.Pointer[shm.Segment]
 }
 
-func (o *outSegments) init(p *Peer) { o.p, o.known = p, make(map[uint64]func()) }
+func (o *outSegments) init(p *Conn) { o.p, o.known = p, make(map[uint64]func()) }
 
 func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) error {
 	if len(body) > o.p.opts.Max {
@@ -90,7 +90,7 @@ func (o *outSegments) release(s *shm.Segment) { go s.Release() }
 
 // Announce makes a segment known to the peer ahead of a control message that
 // names it. The segment stays the caller's.
-func (p *Peer) Announce(s *shm.Segment) error {
+func (p *Conn) Announce(s *shm.Segment) error {
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
 	return p.out.announce(s)
@@ -98,7 +98,7 @@ func (p *Peer) Announce(s *shm.Segment) error {
 
 // Announced returns segments that the peer has announced, retained for the
 // caller.
-func (p *Peer) Announced(ids []uint64) ([]*shm.Segment, error) { return p.in.resolve(nil, ids, nil) }
+func (p *Conn) Announced(ids []uint64) ([]*shm.Segment, error) { return p.in.resolve(nil, ids, nil) }
 
 func (o *outSegments) announce(s *shm.Segment) error {
 	if _, ok := o.known[s.ID()]; ok {
@@ -180,7 +180,7 @@ const maxAnnounced = 1 << 14
 
 func (t *inSegments) init() { t.known = make(map[uint64]*shm.Segment) }
 
-func (t *inSegments) announce(params []byte, p *Peer) error {
+func (t *inSegments) announce(params []byte, p *Conn) error {
 	var id, size, mode, token uint64
 	if err := codec.DecodeParams(params, &id, &size, &mode, &token); err != nil {
 		return err

@@ -49,7 +49,7 @@ func (l *told) take() []string {
 func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
-	p := NewPeer(lane, nil, PeerOptions{})
+	p := New(lane, nil, Options{})
 	segment := func() *shm.Segment {
 		s, err := shm.SegmentOf([]byte("data"))
 		if err != nil {
@@ -110,7 +110,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
 	nothingHeld(t)
 	var got []transport.Message
-	p := NewPeer(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, PeerOptions{Local: true})
+	p := New(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, Options{Local: true})
 	v, err := shm.New[uint8](10)
 	if err != nil {
 		t.Fatal(err)

@@ -10,15 +10,15 @@ import (
 )
 
 // kinds are all lanes of this system: the tests in this file hold for each.
-var kinds = map[string]func(t testing.TB) (a, b Lane){
-	"pipe": func(t testing.TB) (a, b Lane) {
+var kinds = map[string]func(t testing.TB) (a, b Conn){
+	"pipe": func(t testing.TB) (a, b Conn) {
 		a, b = Pipe()
 		t.Cleanup(func() { a.Close(); b.Close() })
 		return a, b
 	},
 }
 
-func eachKind(t *testing.T, test func(t *testing.T, a, b Lane)) {
+func eachKind(t *testing.T, test func(t *testing.T, a, b Conn)) {
 	for name, connect := range kinds {
 		t.Run(name, func(t *testing.T) {
 			a, b := connect(t)
@@ -27,14 +27,14 @@ func eachKind(t *testing.T, test func(t *testing.T, a, b Lane)) {
 	}
 }
 
-func mustSend(t testing.TB, l Lane, body []byte, files ...*os.File) {
+func mustSend(t testing.TB, l Conn, body []byte, files ...*os.File) {
 	t.Helper()
 	if err := l.Send(Message{Body: body, Files: files}); err != nil {
 		t.Fatalf("send: %v", err)
 	}
 }
 
-func mustReceive(t testing.TB, l Lane) Message {
+func mustReceive(t testing.TB, l Conn) Message {
 	t.Helper()
 	m, err := l.Receive()
 	if err != nil {
@@ -44,7 +44,7 @@ func mustReceive(t testing.TB, l Lane) Message {
 }
 
 // mustEnd checks that the next and every further Receive fails with want.
-func mustEnd(t testing.TB, l Lane, want error) {
+func mustEnd(t testing.TB, l Conn, want error) {
 	t.Helper()
 	for range 2 {
 		if m, err := l.Receive(); !errors.Is(err, want) {
@@ -54,7 +54,7 @@ func mustEnd(t testing.TB, l Lane, want error) {
 }
 
 func TestOrderOfOneSender(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n = 5000
 		done := make(chan error, 1)
 		go func() {
@@ -81,7 +81,7 @@ func TestOrderOfOneSender(t *testing.T) {
 
 // Each of many senders keeps its own order, and nothing is lost or doubled.
 func TestOrderOfManySenders(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const senders, each = 8, 1000
 		var wg sync.WaitGroup
 		for s := range senders {
@@ -115,7 +115,7 @@ func TestOrderOfManySenders(t *testing.T) {
 }
 
 func TestLargeMessages(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		sizes := []int{8, 3 << 20, 100, 8<<20 + 17, 8, 64 << 10, 4 << 10}
 		for i, size := range sizes {
 			mustSend(t, a, numbered(i, size))
@@ -134,7 +134,7 @@ func TestLargeMessages(t *testing.T) {
 
 // A sender is never held up by a peer that does not read.
 func TestSlowPeer(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n, size = 4000, 1000
 		before := 0
 		for i := range n {
@@ -160,7 +160,7 @@ func TestSlowPeer(t *testing.T) {
 
 // The sender may use its body again at once, also when the message waits.
 func TestBodyIsBorrowed(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n = 1000
 		for i := range n {
 			size := 1000
@@ -181,11 +181,11 @@ func TestBodyIsBorrowed(t *testing.T) {
 
 // Both ends write 10 MB before either of them reads.
 func TestBothEndsWrite(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n, size = 160, 64 << 10
 		var written, done sync.WaitGroup
 		written.Add(2)
-		for _, l := range []Lane{a, b} {
+		for _, l := range []Conn{a, b} {
 			done.Go(func() {
 				for i := range n {
 					if err := l.Send(Message{Body: numbered(i, size)}); err != nil {
@@ -211,7 +211,7 @@ func TestBothEndsWrite(t *testing.T) {
 }
 
 func TestEndAfterPendingMessages(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		mustSend(t, b, numbered(99, 8)) // a will not have read it: the kernel makes a reset of that
 		for i := range 10 {
 			mustSend(t, a, numbered(i, 1000))
@@ -228,7 +228,7 @@ func TestEndAfterPendingMessages(t *testing.T) {
 
 // Sending fails when the peer is gone, and yet what it had sent is received.
 func TestSendToClosedPeer(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		mustSend(t, a, numbered(0, 100))
 		a.Close()
 		for range 2 {
@@ -247,7 +247,7 @@ func TestSendToClosedPeer(t *testing.T) {
 }
 
 func TestCloseWakesReceive(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		got := make(chan error)
 		go func() {
 			mustReceive(t, b)
@@ -270,7 +270,7 @@ func TestCloseWakesReceive(t *testing.T) {
 }
 
 func TestCloseWithBacklog(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n = 1000
 		for i := range n {
 			mustSend(t, a, numbered(i, 4000))
@@ -305,10 +305,10 @@ func TestCloseWithBacklog(t *testing.T) {
 
 // Close in the midst of everything neither hangs nor leaves anything behind.
 func TestCloseWhileBusy(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		var wg sync.WaitGroup
 		enough := make(chan struct{})
-		for _, l := range []Lane{a, b} {
+		for _, l := range []Conn{a, b} {
 			for range 2 {
 				wg.Go(func() {
 					for {
@@ -346,7 +346,7 @@ func TestCloseWhileBusy(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		closed, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
@@ -375,7 +375,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestFilesArrive(t *testing.T) {
-	eachKind(t, func(t *testing.T, a, b Lane) {
+	eachKind(t, func(t *testing.T, a, b Conn) {
 		const n = 20
 		for i := range n {
 			r, w, err := os.Pipe()

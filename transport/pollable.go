@@ -1,6 +1,8 @@
 package transport
 
-import "errors"
+import (
+	"errors"
+)
 
 // ErrInterrupted is what Receive returns after [Assistable.Interrupt]. Unlike
 // every other error it is not final.
@@ -8,8 +10,8 @@ var ErrInterrupted = errors.New("receiving was interrupted")
 
 // Assistable is a lane whose receiving can change hands: still one goroutine
 // at a time, but not always the same. The socket lane is one.
-type Assistable interface {
-	Lane
+type Pollable interface {
+	Conn
 
 	// Interrupt ends the Receive in progress, or else the next one, with
 	// ErrInterrupted. Several may end the same one.

@@ -13,14 +13,14 @@ import (
 // are idle, one of them watches on.
 
 // Bell is the bell of the inbox, for peers to ring. It is closed by CloseBell.
-func (in *Inbox) Bell() (*transport.Bell, error) {
+func (in *Inbox) Doorbell() (*transport.Doorbell, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.bell == nil {
 		if in.closed {
 			return nil, transport.ErrClosed
 		}
-		b, err := transport.NewBell()
+		b, err := transport.NewDoorbell()
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +30,7 @@ func (in *Inbox) Bell() (*transport.Bell, error) {
 }
 
 // CloseBell gives the bell back, when no slot waits any more.
-func (in *Inbox) CloseBell() {
+func (in *Inbox) CloseDoorbell() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.bell != nil {
@@ -40,7 +40,7 @@ func (in *Inbox) CloseBell() {
 }
 
 // Watch has idle slots read the ring of peer, whose handler calls q.Push.
-func (q *Queue) Watch(peer *conn.Peer) {
+func (q *Queue) AddRings(peer *conn.Conn) {
 	in := q.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -53,16 +53,16 @@ func (q *Queue) Watch(peer *conn.Peer) {
 		in.lent.peer.Recall()
 		in.lent = nil
 	}
-	in.stir()
+	in.wake()
 }
 
 // stir makes whoever waits look again. The lock is held.
-func (in *Inbox) stir() {
-	in.stirred.Add(1)
+func (in *Inbox) wake() {
+	in.wakes.Add(1)
 	switch {
 	case in.parked.Load():
 		in.bell.Ring()
-	case in.watching:
+	case in.polling:
 	case in.guest != nil:
 		in.guest.peer.Interrupt()
 	default:
@@ -75,31 +75,31 @@ func (in *Inbox) stir() {
 func (in *Inbox) unwatch(q *Queue) {
 	if i := slices.Index(in.rings, q); i >= 0 {
 		in.rings = slices.Delete(slices.Clone(in.rings), i, i+1)
-		in.stir()
+		in.wake()
 	}
 }
 
 // slotWatch is what the watcher looks at.
-type slotWatch struct {
+type slotCheck struct {
 	in      *Inbox
-	rings   []*conn.Ringed
-	peers   []*conn.Peer
+	rings   []*conn.RingPair
+	peers   []*conn.Conn
 	stirred uint32
 }
 
 // Ready implements [transport.Ready].
-func (w *slotWatch) Ready() bool {
+func (w *slotCheck) Ready() bool {
 	for _, r := range w.rings {
 		if r.Ready() {
 			return true
 		}
 	}
-	return w.in.stirred.Load() != w.stirred
+	return w.in.wakes.Load() != w.stirred
 }
 
 // asleep is the last look before the watcher sleeps. It asks for the bell only
 // now that the bell is listened to: what is rung for one sleep is rung once.
-func (w *slotWatch) asleep() bool {
+func (w *slotCheck) asleep() bool {
 	for _, r := range w.rings {
 		r.T.Park()
 	}
@@ -110,26 +110,26 @@ func (w *slotWatch) asleep() bool {
 // overdue reports whether slots have found work in the inbox for so long that
 // what waits in the rings would never be begun. The lock is held.
 func (in *Inbox) overdue() bool {
-	if len(in.rings) == 0 || in.watching {
+	if len(in.rings) == 0 || in.polling {
 		return false
 	}
 	in.unlooked++
-	return in.unlooked > conn.PullAtOnce
+	return in.unlooked > conn.PullBatch
 }
 
 // watch reads the rings until there is something in the inbox, or a reason to
 // look at the inbox itself. The lock is held, and let go meanwhile.
-func (in *Inbox) watch() {
+func (in *Inbox) pollRings() {
 	in.unlooked = 0
-	w := &in.watcher
-	w.in, w.stirred = in, in.stirred.Load()
+	w := &in.check
+	w.in, w.stirred = in, in.wakes.Load()
 	w.rings, w.peers = w.rings[:0], w.peers[:0]
 	for _, q := range in.rings {
 		if r := q.peer.RingIn.Load(); r != nil && r.T.Enter() {
 			w.rings, w.peers = append(w.rings, r), append(w.peers, q.peer)
 		}
 	}
-	in.watching = true
+	in.polling = true
 	busy := len(in.ring) > 0
 	in.mu.Unlock()
 	if !w.pull() && !busy {
@@ -140,14 +140,14 @@ func (in *Inbox) watch() {
 		w.rings[i], w.peers[i] = nil, nil
 	}
 	in.mu.Lock()
-	in.watching = false
+	in.polling = false
 	if in.waits > 0 {
 		in.ready.Signal() // to watch on
 	}
 }
 
 // wait waits for something to pull, or to notice.
-func (w *slotWatch) wait() {
+func (w *slotCheck) wait() {
 	ok, since := w.in.spin.Spin(w)
 	if !ok {
 		_ = w.in.bell.Wait(w.asleep) // a bell that is closed is the end of the inbox
@@ -161,11 +161,11 @@ func (w *slotWatch) wait() {
 }
 
 // pull takes some messages from each ring.
-func (w *slotWatch) pull() bool {
+func (w *slotCheck) pull() bool {
 	got := false
 	for i, r := range w.rings {
 		if r.Ready() {
-			got = w.peers[i].Pull(conn.PullAtOnce) || got
+			got = w.peers[i].Pull(conn.PullBatch) || got
 		}
 	}
 	return got

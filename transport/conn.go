@@ -78,7 +78,7 @@ type Framer interface {
 // A Lane is one end of a connection that carries messages in both directions,
 // in order. Send, Buffered and Close may be called by any number of goroutines
 // at once; Receive by one at a time.
-type Lane interface {
+type Conn interface {
 	// Send gives a message to the lane. It never waits for the peer and
 	// never fails because the peer is slow: what cannot be written at once
 	// is kept, with what follows, and written in the background. Messages

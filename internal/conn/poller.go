@@ -19,10 +19,10 @@ import (
 // goroutine that reads the socket.
 //
 // They outlive a connection, as the messages do. The zero value is ready.
-type Guests struct {
+type Poller struct {
 	mu        sync.Mutex
-	peer      *Peer // whose ring there is to read; nil: none
-	bell      *transport.Bell
+	peer      *Conn // whose ring there is to read; nil: none
+	bell      *transport.Doorbell
 	led       bool
 	followers []*Waiter
 
@@ -51,7 +51,7 @@ func (w *Waiter) keep() {
 
 // Open says that p has rings, and which bell is rung for those who read. The
 // bell is closed by Shut.
-func (g *Guests) Open(p *Peer, bell *transport.Bell) {
+func (g *Poller) Open(p *Conn, bell *transport.Doorbell) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.bell != nil {
@@ -64,7 +64,7 @@ func (g *Guests) Open(p *Peer, bell *transport.Bell) {
 }
 
 // Shut says that the connection of p has ended.
-func (g *Guests) Shut(p *Peer) {
+func (g *Poller) Shut(p *Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.peer == p {
@@ -75,7 +75,7 @@ func (g *Guests) Shut(p *Peer) {
 
 // Wait waits until w's wait is over or ctx ends. stuck, if not nil, is called
 // once if that will take a while.
-func (g *Guests) Wait(ctx context.Context, w *Waiter, stuck func()) {
+func (g *Poller) Wait(ctx context.Context, w *Waiter, stuck func()) {
 	for !w.For.Over() && ctx.Err() == nil {
 		p, bell := g.join(w)
 		if p == nil {
@@ -109,7 +109,7 @@ func (g *Guests) Wait(ctx context.Context, w *Waiter, stuck func()) {
 
 // Wake has a leader that sleeps look whether its wait is over. It follows what
 // made it so.
-func (g *Guests) Wake() {
+func (g *Poller) Wake() {
 	if !g.parked.Load() {
 		return
 	}
@@ -120,7 +120,7 @@ func (g *Guests) Wake() {
 	}
 }
 
-func (g *Guests) reading() (*Peer, *transport.Bell) {
+func (g *Poller) reading() (*Conn, *transport.Doorbell) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.peer, g.bell
@@ -128,7 +128,7 @@ func (g *Guests) reading() (*Peer, *transport.Bell) {
 
 // join makes w the leader, if there is a ring to read and none leads; then it
 // returns what to read. Otherwise w follows until leave.
-func (g *Guests) join(w *Waiter) (*Peer, *transport.Bell) {
+func (g *Poller) join(w *Waiter) (*Conn, *transport.Doorbell) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.peer != nil && !g.led {
@@ -145,7 +145,7 @@ func (g *Guests) join(w *Waiter) (*Peer, *transport.Bell) {
 
 // leave ends the following of w. If it was given the lead meanwhile, it passes
 // that on.
-func (g *Guests) leave(w *Waiter) {
+func (g *Poller) leave(w *Waiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w.at < 0 {
@@ -156,7 +156,7 @@ func (g *Guests) leave(w *Waiter) {
 	g.remove(w)
 }
 
-func (g *Guests) remove(w *Waiter) {
+func (g *Poller) remove(w *Waiter) {
 	last := len(g.followers) - 1
 	g.followers[w.at] = g.followers[last]
 	g.followers[w.at].at = w.at
@@ -166,7 +166,7 @@ func (g *Guests) remove(w *Waiter) {
 }
 
 // pass gives the lead to a follower, or to nobody. The lock is held.
-func (g *Guests) pass() {
+func (g *Poller) pass() {
 	last := len(g.followers) - 1
 	if g.led = last >= 0 && g.peer != nil; g.led {
 		w := g.followers[last]
@@ -175,29 +175,29 @@ func (g *Guests) pass() {
 	}
 }
 
-func (g *Guests) resign() {
+func (g *Poller) resign() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pass()
 }
 
 // alone reports whether nobody follows.
-func (g *Guests) alone() bool {
+func (g *Poller) alone() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.followers) == 0
 }
 
 // guestWatch is what a leader looks at.
-type guestWatch struct {
-	g    *Guests
-	p    *Peer
-	r    *Ringed
+type leaderCheck struct {
+	g    *Poller
+	p    *Conn
+	r    *RingPair
 	w    *Waiter
 	done <-chan struct{}
 }
 
-func (l *guestWatch) Ready() bool {
+func (l *leaderCheck) Ready() bool {
 	if l.r.Ready() || l.w.For.Over() || l.p.gone.Load() {
 		return true
 	}
@@ -211,7 +211,7 @@ func (l *guestWatch) Ready() bool {
 
 // asleep is the last look before the leader sleeps. It asks for the bell only
 // now that the bell is listened to: what is rung for one sleep is rung once.
-func (l *guestWatch) asleep() bool {
+func (l *leaderCheck) asleep() bool {
 	l.r.T.Park()
 	l.g.parked.Store(true)
 	return l.Ready()
@@ -219,21 +219,21 @@ func (l *guestWatch) asleep() bool {
 
 // pullAtOnce is how many messages are taken out of a ring before whoever waits
 // looks after itself.
-const PullAtOnce = 64
+const PullBatch = 64
 
 // lead reads the ring until w's wait is over, ctx ends, or there is nothing to
 // read any more.
-func (p *Peer) lead(ctx context.Context, g *Guests, bell *transport.Bell, w *Waiter, stuck func()) {
+func (p *Conn) lead(ctx context.Context, g *Poller, bell *transport.Doorbell, w *Waiter, stuck func()) {
 	r := p.RingIn.Load()
 	if r == nil || !r.T.Enter() {
 		return
 	}
 	defer r.T.Leave()
 	g.spin.Max = p.opts.Spin
-	watch := guestWatch{g: g, p: p, r: r, w: w, done: ctx.Done()}
+	watch := leaderCheck{g: g, p: p, r: r, w: w, done: ctx.Done()}
 	listening := false
 	for !w.For.Over() && ctx.Err() == nil && !p.gone.Load() {
-		if r.Ready() && p.Pull(PullAtOnce) {
+		if r.Ready() && p.Pull(PullBatch) {
 			if !w.For.Over() && !g.alone() {
 				runtime.Gosched() // for those whose replies these were
 			}

@@ -27,7 +27,7 @@ func newWish() *wish {
 
 func (w *wish) Over() bool { return w.over.Load() }
 
-func (w *wish) grant(g *Guests) {
+func (w *wish) grant(g *Poller) {
 	w.over.Store(true)
 	select {
 	case w.wait.Changed <- struct{}{}:
@@ -39,7 +39,7 @@ func (w *wish) grant(g *Guests) {
 // callers are guests who ask over whatever connection there is.
 type callers struct {
 	t      *testing.T
-	guests Guests
+	guests Poller
 
 	mu                          sync.Mutex
 	end                         *ringEnd // of the connection that stands; nil: none
@@ -87,7 +87,7 @@ func (c *callers) connect(spin bool) (end func()) {
 	}
 	a.peer.Start()
 	b.peer.Start()
-	bell, err := transport.NewBell()
+	bell, err := transport.NewDoorbell()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func (c *callers) connect(spin bool) (end func()) {
 	if rand.IntN(4) == 0 {
 		bell.Close() // this one goes by its socket
 	} else {
-		a.peer.OfferRings(bell, func(err error) {
+		a.peer.Upgrade(bell, func(err error) {
 			if err != nil {
 				bell.Close()
 				return
@@ -233,7 +233,7 @@ func isOver(c <-chan struct{}) bool {
 func TestGuestsPassTheLead(t *testing.T) {
 	leaktest.Check(t)
 	a, b := ringEnds(t)
-	var g Guests
+	var g Poller
 	wishes := []*wish{newWish(), newWish(), newWish()}
 	a.onReply = func(id uint32, r Reply) { r.Drop(); wishes[id].grant(&g) }
 	if err := a.offer(); err != nil {
@@ -286,7 +286,7 @@ func TestGuestLooksLast(t *testing.T) {
 	r := e.peer.RingIn.Load()
 	r.T.Enter()
 	defer r.T.Leave()
-	guest := guestWatch{g: &Guests{}, p: e.peer, r: r, w: &newWish().wait}
+	guest := leaderCheck{g: &Poller{}, p: e.peer, r: r, w: &newWish().wait}
 	if guest.asleep() || !guest.g.parked.Load() {
 		t.Error("not asleep beside an empty ring")
 	}

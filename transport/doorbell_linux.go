@@ -18,7 +18,7 @@ import (
 //
 // Only the bell's own process has it in its netpoller: a ringer that had it,
 // too, would wake itself up, at the price of the ringing.
-type Bell struct {
+type Doorbell struct {
 	file *os.File
 	raw  syscall.RawConn
 
@@ -29,7 +29,7 @@ type Bell struct {
 }
 
 // NewBell makes a bell.
-func NewBell() (*Bell, error) {
+func NewDoorbell() (*Doorbell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("transport: bell: %w", os.NewSyscallError("eventfd", err))
@@ -44,19 +44,19 @@ func NewBell() (*Bell, error) {
 		f.Close()
 		return nil, fmt.Errorf("transport: bell: %w", err)
 	}
-	b := &Bell{file: f, raw: raw}
+	b := &Doorbell{file: f, raw: raw}
 	b.try = b.attempt
 	return b, nil
 }
 
 // File is the bell for others to ring; it stays ours.
-func (b *Bell) File() *os.File { return b.file }
+func (b *Doorbell) File() *os.File { return b.file }
 
 // Wait sleeps until the bell is rung, unless ready says that there is no reason
 // to. ready is asked after the bell was made ready to be heard, so a ringing
 // that follows what makes it true is not missed. It may also return for nothing.
 // It is an error if the bell is closed.
-func (b *Bell) Wait(ready func() bool) error {
+func (b *Doorbell) Wait(ready func() bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ready, b.again = ready, false
@@ -64,7 +64,7 @@ func (b *Bell) Wait(ready func() bool) error {
 }
 
 // attempt is in the netpoller's hands: false means to sleep.
-func (b *Bell) attempt(uintptr) bool {
+func (b *Doorbell) attempt(uintptr) bool {
 	if b.again || b.ready() {
 		return true
 	}
@@ -73,10 +73,10 @@ func (b *Bell) attempt(uintptr) bool {
 }
 
 // Ring rings the bell in its own process.
-func (b *Bell) Ring() { _ = b.raw.Control(ringFD) }
+func (b *Doorbell) Ring() { _ = b.raw.Control(ringFD) }
 
 // Close ends the bell: Wait returns.
-func (b *Bell) Close() { b.file.Close() }
+func (b *Doorbell) Close() { b.file.Close() }
 
 // ringFD adds one to the counter, which does not overflow in 2^64 ringings. One
 // that somebody has filled makes no edge any more, and others share the bell: it
@@ -93,14 +93,14 @@ func ringFD(fd uintptr) {
 }
 
 // PeerBell is a bell in another process.
-type PeerBell struct {
+type PeerDoorbell struct {
 	mu sync.Mutex
 	fd int
 }
 
 // OpenBell takes over the file of another process's bell. Anything but an
 // eventfd that never blocks is refused.
-func OpenBell(f *os.File) (*PeerBell, error) {
+func OpenDoorbell(f *os.File) (*PeerDoorbell, error) {
 	defer f.Close()
 	fd, err := duplicateFD(f)
 	if err != nil {
@@ -113,17 +113,17 @@ func OpenBell(f *os.File) (*PeerBell, error) {
 		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	}
 	if err == nil && (kind != want || flags&unix.O_NONBLOCK == 0) {
-		err = fmt.Errorf("%q with flags %#x, want %s that does not block: %w", kind, flags, want, ErrScribbled)
+		err = fmt.Errorf("%q with flags %#x, want %s that does not block: %w", kind, flags, want, ErrCorruptRing)
 	}
 	if err != nil {
 		closeFD(fd)
 		return nil, fmt.Errorf("transport: bell of a peer: %w", err)
 	}
-	return &PeerBell{fd: fd}, nil
+	return &PeerDoorbell{fd: fd}, nil
 }
 
 // Ring wakes whoever waits for the bell.
-func (b *PeerBell) Ring() {
+func (b *PeerDoorbell) Ring() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fd >= 0 {
@@ -132,7 +132,7 @@ func (b *PeerBell) Ring() {
 }
 
 // Close lets the bell go. It may be called more than once.
-func (b *PeerBell) Close() {
+func (b *PeerDoorbell) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fd >= 0 {

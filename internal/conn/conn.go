@@ -30,7 +30,7 @@ type Handler interface {
 }
 
 // PeerOptions are the limits of a connection.
-type PeerOptions struct {
+type Options struct {
 	Inline int  // largest message in bytes that travels in the stream; larger ones travel as a segment. 0: 4 MiB
 	Max    int  // largest message at all, in bytes. 0: 256 MiB
 	Local  bool // the lane is in memory: segments travel by reference
@@ -41,10 +41,10 @@ type PeerOptions struct {
 // Peer is one connection to another process: requests, notifications and
 // answers in both directions, and the segments that travel with them. All
 // methods may be called from any goroutine; none of them blocks.
-type Peer struct {
-	lane    transport.Lane
+type Conn struct {
+	t       transport.Conn
 	handler Handler
-	opts    PeerOptions
+	opts    Options
 
 	mu      sync.Mutex
 	nextID  uint32
@@ -56,12 +56,12 @@ type Peer struct {
 	in    inSegments
 	place place
 
-	gate     sync.RWMutex           // sending by socket alone; locked where rings begin
-	ringOut  atomic.Pointer[Ringed] // our numbers have begun
-	RingIn   atomic.Pointer[Ringed] // the peer's have
-	offered  *Ringed                // both may; of the reading goroutine
-	standing func(error)            // waits for that, if it is we who offered; likewise
-	gone     atomic.Bool            // the connection with rings has ended
+	gate     sync.RWMutex             // sending by socket alone; locked where rings begin
+	ringOut  atomic.Pointer[RingPair] // our numbers have begun
+	RingIn   atomic.Pointer[RingPair] // the peer's have
+	offered  *RingPair                // both may; of the reading goroutine
+	standing func(error)              // waits for that, if it is we who offered; likewise
+	gone     atomic.Bool              // the connection with rings has ended
 }
 
 // controlBit is set in the ids of control requests; user ids stay below.
@@ -79,14 +79,14 @@ const (
 func init() { wire.Intern(methodFile, methodSegment, methodForget, methodLost, methodBlob) }
 
 // NewPeer returns the connection over lane; Start begins to read.
-func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
+func New(lane transport.Conn, handler Handler, opts Options) *Conn {
 	if opts.Inline == 0 {
 		opts.Inline = wire.DefaultInline
 	}
 	if opts.Max == 0 {
 		opts.Max = wire.DefaultMaxMessage
 	}
-	p := &Peer{lane: lane, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
+	p := &Conn{t: lane, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
 	p.files.init()
 	p.out.init(p)
 	p.in.init()
@@ -96,14 +96,14 @@ func NewPeer(lane transport.Lane, handler Handler, opts PeerOptions) *Peer {
 
 // SetLimits changes Inline and Max. It is called by the handler, before there
 // are user messages.
-func (p *Peer) SetLimits(inline, max int) { p.opts.Inline, p.opts.Max = inline, max }
+func (p *Conn) SetLimits(inline, max int) { p.opts.Inline, p.opts.Max = inline, max }
 
 // Start reads the connection in a goroutine of its own until it ends.
-func (p *Peer) Start() { go p.read() }
+func (p *Conn) Start() { go p.read() }
 
 // Request sends a control request; done is called once, on the reader's
 // goroutine or, if the connection is down already, at once.
-func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
+func (p *Conn) Request(method string, params []byte, done func(Reply)) uint32 {
 	p.mu.Lock()
 	if p.err != nil {
 		err := p.err
@@ -126,9 +126,9 @@ func (p *Peer) Request(method string, params []byte, done func(Reply)) uint32 {
 
 // Abandon forgets a control request; its answer will be ignored. It reports
 // whether the request was still open.
-func (p *Peer) Abandon(id uint32) bool { return p.take(id) != nil }
+func (p *Conn) Abandon(id uint32) bool { return p.take(id) != nil }
 
-func (p *Peer) take(id uint32) func(Reply) {
+func (p *Conn) take(id uint32) func(Reply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.pending[id]
@@ -137,18 +137,18 @@ func (p *Peer) take(id uint32) func(Reply) {
 }
 
 // Notify sends a control notification.
-func (p *Peer) Notify(method string, params []byte) error {
+func (p *Conn) Notify(method string, params []byte) error {
 	return p.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
 }
 
 // Send sends an encoded user message with its segments. The segments stay the
 // caller's.
-func (p *Peer) Send(body []byte, segments []*shm.Segment) error {
+func (p *Conn) Send(body []byte, segments []*shm.Segment) error {
 	return p.sendBy(body, segments, true)
 }
 
 // sendBy is Send for messages that may be control, which goes by the socket.
-func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
+func (p *Conn) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 	if len(segments) == 0 && len(body) <= p.opts.Inline {
 		return p.transmit(transport.Message{Body: body}, byRing)
 	}
@@ -156,7 +156,7 @@ func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 }
 
 // Respond answers request id with an error or a result, raw.
-func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
+func (p *Conn) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
 	var meta []byte
 	if len(segments) > 0 {
 		m := wire.Meta{Segments: SegmentIDs(nil, segments)}
@@ -180,19 +180,19 @@ func SegmentIDs(ids []uint64, segments []*shm.Segment) []uint64 {
 }
 
 // Buffered is the number of bytes that the peer has not taken yet.
-func (p *Peer) Buffered() int { return p.lane.Buffered() }
+func (p *Conn) Buffered() int { return p.t.Buffered() }
 
 // Close ends the connection. Handler.Closed follows.
-func (p *Peer) Close() {
-	p.lane.Close()
+func (p *Conn) Close() {
+	p.t.Close()
 	p.Recall()
 }
 
-func (p *Peer) read() {
+func (p *Conn) read() {
 	var err error
 	for err == nil {
 		var m transport.Message
-		if m, err = p.lane.Receive(); err == nil {
+		if m, err = p.t.Receive(); err == nil {
 			err = p.deliver(m)
 		} else if errors.Is(err, transport.ErrInterrupted) {
 			err = nil // it was meant for a guest
@@ -201,7 +201,7 @@ func (p *Peer) read() {
 			err = p.place.away()
 		}
 	}
-	p.lane.Close()
+	p.t.Close()
 	p.place.end()
 	err = p.endRings(err)
 	p.mu.Lock()
@@ -220,7 +220,7 @@ func (p *Peer) read() {
 
 // receive takes one whole message of the stream.
 // mem is where it lies if that is to be used again: then it is not copied.
-func (p *Peer) receive(m transport.Message, mem *memory) error {
+func (p *Conn) receive(m transport.Message, mem *memory) error {
 	local, _ := m.Local.(*localSegments)
 	env, err := wire.ParseEnvelope(m.Body)
 	if err != nil {
@@ -240,7 +240,7 @@ func (p *Peer) receive(m transport.Message, mem *memory) error {
 	return p.incoming(env, local, mem, nil)
 }
 
-func (p *Peer) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
 	r := Reply{Err: env.Err, Result: env.Result, blob: blob, mem: mem}
 	if mem == nil && blob == nil {
 		r.Err, r.Result = clone(env.Err), clone(env.Result)
@@ -272,7 +272,7 @@ func (p *Peer) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	return nil
 }
 
-func (p *Peer) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
 	m := incomings.Get().(*Incoming)
 	m.ID, m.Call, m.Method, m.Params = env.ID, env.Type == wire.Request, env.Method, env.Params
 	m.body, m.blob, m.mem = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem
@@ -302,9 +302,9 @@ func (p *Peer) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 	case methodBlob:
 		return p.blob(m)
 	case methodRing:
-		return p.takeRings(m)
+		return p.serveUpgrade(m)
 	case methodRinged:
-		return p.ringedNow()
+		return p.numbersBegin()
 	}
 	p.handler.Control(m)
 	return nil
@@ -312,7 +312,7 @@ func (p *Peer) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 
 // blob takes a message that came as a segment: the same checks, then the same
 // way as any other.
-func (p *Peer) blob(m *Incoming) error {
+func (p *Conn) blob(m *Incoming) error {
 	if m.Err != nil || len(m.Segments) != 1 {
 		return fmt.Errorf("large message without its segment (%v): %w", m.Err, wire.ErrProtocol)
 	}
@@ -335,7 +335,7 @@ func (p *Peer) blob(m *Incoming) error {
 	return p.incoming(env, nil, nil, release)
 }
 
-func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (wire.Envelope, error) {
+func (p *Conn) openBlob(body []byte, size uint64, mode shm.Mode) (wire.Envelope, error) {
 	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
 		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, wire.ErrProtocol)
 	}
@@ -367,11 +367,11 @@ func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] ==
 
 // SendFile sends a descriptor ahead of the message that refers to it by the
 // returned token. The file stays the caller's.
-func (p *Peer) SendFile(f *os.File) (token uint64, err error) {
+func (p *Conn) SendFile(f *os.File) (token uint64, err error) {
 	return p.sendFile(func(m transport.Message) error { return p.transmit(m, false) }, f)
 }
 
-func (p *Peer) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
+func (p *Conn) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
 	token = p.files.next()
 	err = send(transport.Message{
 		Body:  wire.AppendNotify(nil, methodFile, codec.Params(token), nil),
@@ -381,4 +381,4 @@ func (p *Peer) sendFile(send func(transport.Message) error, f *os.File) (token u
 }
 
 // TakeFile gives the descriptor that the peer sent under token.
-func (p *Peer) TakeFile(token uint64) (*os.File, error) { return p.files.take(token) }
+func (p *Conn) TakeFile(token uint64) (*os.File, error) { return p.files.take(token) }

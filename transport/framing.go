@@ -1,6 +1,8 @@
 package transport
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // An assembler turns the pieces of a stream into messages, each with its
 // descriptors. It does no input itself: its user reads into space and says

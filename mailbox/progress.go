@@ -9,7 +9,7 @@ import (
 )
 
 // MarksSize is the size of a mark page in bytes.
-const MarksSize = 4096
+const ProgressSize = 4096
 
 // MaxSlots is how many handlers of one actor can run at once: each has a word
 // in every mark page of the actor.
@@ -20,7 +20,7 @@ const MaxSlots = 256
 // message begun; word 1 is how many handler slots there are, or 0 for all that
 // there can be; word 8+i is the position that handler slot i is busy with, or 0. A store costs nothing where a message would cost 1.65 times a call, and
 // it survives the receiver's death: that is what it is for.
-type Marks struct {
+type Progress struct {
 	words []uint64
 	free  func()
 }
@@ -28,29 +28,29 @@ type Marks struct {
 const slotWords = 8 // the slots start on their own cache line
 
 // NewMarks returns marks on the heap, for two sides in one process.
-func NewMarks() *Marks { return &Marks{words: make([]uint64, MarksSize/8)} }
+func NewProgress() *Progress { return &Progress{words: make([]uint64, ProgressSize/8)} }
 
 // MarksOver returns marks over mapped memory. free, if not nil, is called by
 // [Marks.Close].
-func MarksOver(mem []byte, free func()) (*Marks, error) {
-	if len(mem) < MarksSize || uintptr(unsafe.Pointer(&mem[0]))%8 != 0 {
+func OpenProgress(mem []byte, free func()) (*Progress, error) {
+	if len(mem) < ProgressSize || uintptr(unsafe.Pointer(&mem[0]))%8 != 0 {
 		return nil, fmt.Errorf("mark page of %d bytes: %w", len(mem), wire.ErrProtocol)
 	}
-	return &Marks{words: unsafe.Slice((*uint64)(unsafe.Pointer(&mem[0])), MarksSize/8), free: free}, nil
+	return &Progress{words: unsafe.Slice((*uint64)(unsafe.Pointer(&mem[0])), ProgressSize/8), free: free}, nil
 }
 
 // Begin publishes that position is begun by slot. The slot comes first: a
 // sender that sees the position begun must find out by whom.
-func (m *Marks) Begin(slot int, position uint64) {
+func (m *Progress) Begin(slot int, position uint64) {
 	atomic.StoreUint64(&m.words[slotWords+slot], position)
 	atomic.StoreUint64(&m.words[0], position)
 }
 
 // SetSlots publishes how many slots there are, so that the sender need not look
 // at more.
-func (m *Marks) SetSlots(n int) { atomic.StoreUint64(&m.words[1], uint64(n)) }
+func (m *Progress) SetSlots(n int) { atomic.StoreUint64(&m.words[1], uint64(n)) }
 
-func (m *Marks) slots() int {
+func (m *Progress) slots() int {
 	if n := atomic.LoadUint64(&m.words[1]); 0 < n && n < MaxSlots {
 		return int(n)
 	}
@@ -58,21 +58,21 @@ func (m *Marks) slots() int {
 }
 
 // End publishes that slot has finished.
-func (m *Marks) End(slot int) { atomic.StoreUint64(&m.words[slotWords+slot], 0) }
+func (m *Progress) End(slot int) { atomic.StoreUint64(&m.words[slotWords+slot], 0) }
 
 // SetBegun publishes a position that no slot is busy with: a message skipped,
 // or one that a peer without a page reported.
-func (m *Marks) SetBegun(position uint64) {
+func (m *Progress) SetBegun(position uint64) {
 	if position > atomic.LoadUint64(&m.words[0]) {
 		atomic.StoreUint64(&m.words[0], position)
 	}
 }
 
 // Begun is the position of the last message begun.
-func (m *Marks) Begun() uint64 { return atomic.LoadUint64(&m.words[0]) }
+func (m *Progress) Begun() uint64 { return atomic.LoadUint64(&m.words[0]) }
 
 // Busy reports whether some slot is busy with position.
-func (m *Marks) Busy(position uint64) bool {
+func (m *Progress) Busy(position uint64) bool {
 	for i := range m.slots() {
 		if atomic.LoadUint64(&m.words[slotWords+i]) == position {
 			return true
@@ -82,7 +82,7 @@ func (m *Marks) Busy(position uint64) bool {
 }
 
 // InHand returns the positions that some slot is busy with.
-func (m *Marks) InHand() map[uint64]bool {
+func (m *Progress) InHand() map[uint64]bool {
 	busy := make(map[uint64]bool)
 	for i := range m.slots() {
 		if p := atomic.LoadUint64(&m.words[slotWords+i]); p != 0 {
@@ -93,7 +93,7 @@ func (m *Marks) InHand() map[uint64]bool {
 }
 
 // Close gives the memory back. No other method may follow.
-func (m *Marks) Close() {
+func (m *Progress) Close() {
 	if m.free != nil {
 		m.free()
 		m.free = nil

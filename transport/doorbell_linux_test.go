@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newBell(t testing.TB) *Bell {
+func newBell(t testing.TB) *Doorbell {
 	t.Helper()
-	b, err := NewBell()
+	b, err := NewDoorbell()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,13 +24,13 @@ func newBell(t testing.TB) *Bell {
 }
 
 // ringer opens a bell as another process would.
-func ringer(t testing.TB, b *Bell) *PeerBell {
+func ringer(t testing.TB, b *Doorbell) *PeerDoorbell {
 	t.Helper()
 	fd, err := duplicateFD(b.File())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := OpenBell(os.NewFile(uintptr(fd), "bell"))
+	p, err := OpenDoorbell(os.NewFile(uintptr(fd), "bell"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,8 +149,8 @@ func TestOpenBellRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, f := range map[string]*os.File{"a pipe": w, "one that blocks": eventfd(0), "a device": null} {
-		b, err := OpenBell(f)
-		if !errors.Is(err, ErrScribbled) {
+		b, err := OpenDoorbell(f)
+		if !errors.Is(err, ErrCorruptRing) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b != nil {
@@ -162,7 +162,7 @@ func TestOpenBellRefuses(t *testing.T) {
 	}
 	closed := eventfd(unix.EFD_NONBLOCK)
 	closed.Close()
-	if _, err := OpenBell(closed); err == nil || errors.Is(err, ErrScribbled) {
+	if _, err := OpenDoorbell(closed); err == nil || errors.Is(err, ErrCorruptRing) {
 		t.Errorf("a file that is closed is not the peer's fault: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ func (l *streamLane) Close() error  { l.closed = true; return nil }
 
 // fuzzHandler takes everything and keeps nothing.
 type fuzzHandler struct {
-	p      *Peer
+	p      *Conn
 	closed int
 }
 
@@ -136,7 +136,7 @@ func FuzzPeer(f *testing.F) {
 		runtime.ReadMemStats(&start)
 		lane := &streamLane{data: data, scanner: wire.Scanner{Limits: wire.Limits{Bytes: 1 << 20}}, file: func() *os.File { return fuzzFile(which) }}
 		h := &fuzzHandler{}
-		p := NewPeer(lane, h, PeerOptions{Max: 1 << 20})
+		p := New(lane, h, Options{Max: 1 << 20})
 		h.p = p
 		asked := 0
 		p.Request("$/ping", codec.Params(), func(r Reply) { asked++; r.Drop() })

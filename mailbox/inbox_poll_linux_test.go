@@ -22,15 +22,15 @@ import (
 // linkEnd is one end of a connection; its handler counts on nothing but what it is told.
 type linkEnd struct {
 	t      testing.TB
-	peer   *conn.Peer
-	bell   *transport.Bell
+	peer   *conn.Conn
+	bell   *transport.Doorbell
 	ringed chan struct{}
 	closed chan error
 }
 
 func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
-	bell, err := transport.NewBell()
+	bell, err := transport.NewDoorbell()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,14 +42,14 @@ func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	if h == nil {
 		h = e
 	}
-	e.peer = conn.NewPeer(lane, h, conn.PeerOptions{})
+	e.peer = conn.New(lane, h, conn.Options{})
 	return e
 }
 
 // offer makes rings; it returns when this side has them.
 func (e *linkEnd) offer() error {
 	stands := make(chan error, 1)
-	e.peer.OfferRings(e.bell, func(err error) { stands <- err })
+	e.peer.Upgrade(e.bell, func(err error) { stands <- err })
 	return <-stands
 }
 
@@ -60,25 +60,25 @@ func (e *linkEnd) end() error {
 	return err
 }
 
-func (e *linkEnd) Bell() (*transport.Bell, error) { return e.bell, nil }
-func (e *linkEnd) Ringed(*conn.Peer)              { e.ringed <- struct{}{} }
-func (e *linkEnd) Message(m *conn.Incoming)       { m.Drop() }
-func (e *linkEnd) Control(*conn.Incoming)         {}
-func (e *linkEnd) Reply(_ uint32, r conn.Reply)   { r.Drop() }
-func (e *linkEnd) Closed(err error)               { e.closed <- err }
+func (e *linkEnd) Doorbell() (*transport.Doorbell, error) { return e.bell, nil }
+func (e *linkEnd) Upgraded(*conn.Conn)                    { e.ringed <- struct{}{} }
+func (e *linkEnd) Message(m *conn.Incoming)               { m.Drop() }
+func (e *linkEnd) Control(*conn.Incoming)                 {}
+func (e *linkEnd) Reply(_ uint32, r conn.Reply)           { r.Drop() }
+func (e *linkEnd) Closed(err error)                       { e.closed <- err }
 
 // feeder is the receiving end of a link, which feeds an inbox.
 type feeder struct {
 	*linkEnd
 	in    *Inbox
 	queue *Queue
-	marks *Marks
+	marks *Progress
 	from  int
 }
 
-func (f *feeder) Bell() (*transport.Bell, error) { return f.in.Bell() }
-func (f *feeder) Ringed(p *conn.Peer)            { f.queue.Watch(p); f.ringed <- struct{}{} }
-func (f *feeder) Closed(err error)               { f.queue.Close(); f.closed <- err }
+func (f *feeder) Doorbell() (*transport.Doorbell, error) { return f.in.Doorbell() }
+func (f *feeder) Upgraded(p *conn.Conn)                  { f.queue.AddRings(p); f.ringed <- struct{}{} }
+func (f *feeder) Closed(err error)                       { f.queue.Close(); f.closed <- err }
 
 func (f *feeder) Message(m *conn.Incoming) {
 	m.From = f
@@ -94,7 +94,7 @@ func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *linkEnd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &feeder{in: in, marks: NewMarks(), from: from}
+	f := &feeder{in: in, marks: NewProgress(), from: from}
 	f.linkEnd = newLinkEnd(t, fds[0], f)
 	f.queue = in.NewQueue(f.marks, capacity, 1<<30, func(uint64) {})
 	sender := newLinkEnd(t, fds[1], nil)
@@ -120,7 +120,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 	}
 	<-f.ringed
 	// An actor whose every message brings the next one.
-	self := in.NewQueue(NewMarks(), 10, 1<<30, func(uint64) {})
+	self := in.NewQueue(NewProgress(), 10, 1<<30, func(uint64) {})
 	again := func() {
 		if err := self.Push(&conn.Incoming{Method: "tick"}); err != nil {
 			t.Error(err)
@@ -132,7 +132,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 	}
 	for n := 1; ; n++ {
 		q, m, ok := in.Next(0, nil)
-		if !ok || n > 3*conn.PullAtOnce {
+		if !ok || n > 3*conn.PullBatch {
 			t.Fatalf("%d messages were begun, and none of the ring", n)
 		}
 		method := m.Method
@@ -146,7 +146,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 	in.Close()
 	self.Close()
 	_, _ = sender.end(), f.end()
-	in.CloseBell()
+	in.CloseDoorbell()
 }
 
 // Who waits for an inbox to be empty hears that a link has taken along what
@@ -175,7 +175,7 @@ func TestWaitEmptyWithoutTheLink(t *testing.T) {
 	_, _ = sender.end(), f.end()
 	<-empty
 	in.Close()
-	in.CloseBell()
+	in.CloseDoorbell()
 }
 
 // A slot that sleeps lets the memory of a link go that has ended.
@@ -209,7 +209,7 @@ func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	in.mu.Unlock()
 	in.Close()
 	<-slept
-	in.CloseBell()
+	in.CloseDoorbell()
 }
 
 // ringMappings counts the rings that this process has in its memory.
@@ -260,7 +260,7 @@ func TestWatcherLooksBeforeItSleeps(t *testing.T) {
 			in.Close()
 			slot.Wait()
 			_, _ = sender.end(), f.end()
-			in.CloseBell()
+			in.CloseDoorbell()
 		})
 	}
 }
@@ -335,7 +335,7 @@ func watchManyLinks(t *testing.T, slots int, in *Inbox) {
 	sending.Wait()
 	in.Close()
 	working.Wait()
-	in.CloseBell()
+	in.CloseDoorbell()
 }
 
 // The last look comes behind the wish for the bell, and sees all that there is
@@ -351,7 +351,7 @@ func TestSlotLooksLast(t *testing.T) {
 	r := f.peer.RingIn.Load()
 	r.T.Enter()
 	defer r.T.Leave()
-	slot := slotWatch{in: in, rings: []*conn.Ringed{r}, peers: []*conn.Peer{f.peer}, stirred: in.stirred.Load()}
+	slot := slotCheck{in: in, rings: []*conn.RingPair{r}, peers: []*conn.Conn{f.peer}, stirred: in.wakes.Load()}
 	if slot.asleep() || !in.parked.Load() {
 		t.Error("not asleep beside an empty ring")
 	}
@@ -369,7 +369,7 @@ func TestSlotLooksLast(t *testing.T) {
 	}
 	_, _ = sender.end(), f.end()
 	in.Close()
-	in.CloseBell()
+	in.CloseDoorbell()
 }
 
 // A slot that waits in the place of one link begins what comes by another.
@@ -447,5 +447,5 @@ func TestInboxWithAGuest(t *testing.T) {
 	for i := range feeders {
 		_, _ = senders[i].end(), feeders[i].end()
 	}
-	in.CloseBell()
+	in.CloseDoorbell()
 }

@@ -15,14 +15,14 @@ import (
 // who asked. Until both have said so, the socket alone carries what they send.
 
 // RingHandler is a [Handler] whose peer may have rings made.
-type RingHandler interface {
+type UpgradeHandler interface {
 	Handler
 
 	// Bell is the bell of whoever will read the ring. An error refuses.
-	Bell() (*transport.Bell, error)
+	Doorbell() (*transport.Doorbell, error)
 
 	// Ringed says that p has rings from now on.
-	Ringed(p *Peer)
+	Upgraded(p *Conn)
 }
 
 const (
@@ -35,7 +35,7 @@ func init() { wire.Intern(methodRing, methodRinged) }
 // OfferRings asks the peer for rings; bell is to be rung when there is something
 // for our callers to read. done is told, once, whether they stand. OfferRings
 // makes system calls and does not wait.
-func (p *Peer) OfferRings(bell *transport.Bell, done func(error)) {
+func (p *Conn) Upgrade(bell *transport.Doorbell, done func(error)) {
 	t, err := transport.NewRings()
 	if err != nil {
 		done(err)
@@ -49,7 +49,7 @@ func (p *Peer) OfferRings(bell *transport.Bell, done func(error)) {
 	}
 	p.Request(methodRing, params, func(r Reply) {
 		defer r.Drop()
-		if err := p.takeAnswer(t, r, done); err != nil {
+		if err := p.takeUpgradeAnswer(t, r, done); err != nil {
 			t.Close()
 			done(err)
 		}
@@ -59,7 +59,7 @@ func (p *Peer) OfferRings(bell *transport.Bell, done func(error)) {
 // takeAnswer makes the offered rings stand if the peer wants them. A peer that
 // has said yes does not number before it has heard that we could take its half:
 // what it sends meanwhile we would not see.
-func (p *Peer) takeAnswer(t *transport.Rings, a Reply, done func(error)) error {
+func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) error {
 	if a.Fault != nil {
 		return a.Fault
 	}
@@ -73,7 +73,7 @@ func (p *Peer) takeAnswer(t *transport.Rings, a Reply, done func(error)) error {
 	case p.offered != nil:
 		return fmt.Errorf("the peer has offered rings itself: %w", errors.ErrUnsupported)
 	}
-	r := p.newRinged(t)
+	r := p.newRingPair(t)
 	mem, bell, err := p.takeHalf(a.Result)
 	if err == nil {
 		err = t.Join(mem, bell)
@@ -93,10 +93,10 @@ func (p *Peer) takeAnswer(t *transport.Rings, a Reply, done func(error)) error {
 }
 
 // sendRings sends our half and its reader's bell, and returns the tokens.
-func (p *Peer) sendRings(t *transport.Rings, bell *transport.Bell) (params []byte, err error) {
+func (p *Conn) sendRings(t *transport.Rings, bell *transport.Doorbell) (params []byte, err error) {
 	var tokens [2]uint64
 	for i, f := range []*os.File{t.File(), bell.File()} {
-		if tokens[i], err = p.sendFile(p.lane.Send, f); err != nil {
+		if tokens[i], err = p.sendFile(p.t.Send, f); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +104,7 @@ func (p *Peer) sendRings(t *transport.Rings, bell *transport.Bell) (params []byt
 }
 
 // takeHalf takes the peer's half, which it has sent: the caller's to close.
-func (p *Peer) takeHalf(params []byte) (mem, bell *os.File, err error) {
+func (p *Conn) takeHalf(params []byte) (mem, bell *os.File, err error) {
 	var tokens [2]uint64
 	if err := codec.DecodeParams(params, &tokens[0], &tokens[1]); err != nil {
 		return nil, nil, err
@@ -122,23 +122,23 @@ func (p *Peer) takeHalf(params []byte) (mem, bell *os.File, err error) {
 // lied reports whether err says that the peer's half is not what it must be.
 // Otherwise it is we who lack something, and go on without rings.
 func lied(err error) bool {
-	return errors.Is(err, transport.ErrScribbled) || errors.Is(err, wire.ErrProtocol)
+	return errors.Is(err, transport.ErrCorruptRing) || errors.Is(err, wire.ErrProtocol)
 }
 
 // takeRings serves the peer's wish for rings.
-func (p *Peer) takeRings(m *Incoming) error {
+func (p *Conn) serveUpgrade(m *Incoming) error {
 	if p.offered != nil {
 		return fmt.Errorf("second pair of rings: %w", wire.ErrProtocol)
 	}
 	mem, bell, err := p.takeHalf(m.Params)
 	if err != nil {
-		return p.refuse(m.ID, err)
+		return p.decline(m.ID, err)
 	}
-	h, ok := p.handler.(RingHandler)
+	h, ok := p.handler.(UpgradeHandler)
 	err = errors.ErrUnsupported
-	var ours *transport.Bell
+	var ours *transport.Doorbell
 	if ok {
-		ours, err = h.Bell()
+		ours, err = h.Doorbell()
 	}
 	var t *transport.Rings
 	if err == nil {
@@ -147,13 +147,13 @@ func (p *Peer) takeRings(m *Incoming) error {
 	if err != nil {
 		mem.Close()
 		bell.Close()
-		return p.refuse(m.ID, err)
+		return p.decline(m.ID, err)
 	}
 	params, err := p.sendRings(t, ours) // first: Join lets our file go
 	if err != nil {
 		mem.Close()
 		bell.Close()
-		if _, over := h.Bell(); over != nil {
+		if _, over := h.Doorbell(); over != nil {
 			err = over // it ended meanwhile, and its bell with it
 		}
 	} else {
@@ -161,17 +161,17 @@ func (p *Peer) takeRings(m *Incoming) error {
 	}
 	if err != nil {
 		t.Close()
-		return p.refuse(m.ID, err)
+		return p.decline(m.ID, err)
 	}
-	p.offered = p.newRinged(t)
-	return p.lane.Send(transport.Message{Body: wire.AppendResponse(nil, m.ID, nil, params, nil)})
+	p.offered = p.newRingPair(t)
+	return p.t.Send(transport.Message{Body: wire.AppendResponse(nil, m.ID, nil, params, nil)})
 }
 
 // number says that our numbers begin, and begins.
-func (p *Peer) number(r *Ringed) error {
+func (p *Conn) number(r *RingPair) error {
 	p.gate.Lock()
 	defer p.gate.Unlock()
-	if err := p.lane.Send(transport.Message{Body: wire.AppendNotify(nil, methodRinged, nil, nil)}); err != nil {
+	if err := p.t.Send(transport.Message{Body: wire.AppendNotify(nil, methodRinged, nil, nil)}); err != nil {
 		return err
 	}
 	p.ringOut.Store(r)
@@ -180,27 +180,27 @@ func (p *Peer) number(r *Ringed) error {
 
 // refuse does without rings, or without the peer if that is what err says. Who is
 // ending has nothing against rings, and answers nil.
-func (p *Peer) refuse(id uint64, err error) error {
+func (p *Conn) decline(id uint64, err error) error {
 	if lied(err) {
 		return fmt.Errorf("%w: %w", err, wire.ErrProtocol)
 	}
 	if errors.Is(err, transport.ErrClosed) {
-		_ = p.lane.Send(transport.Message{Body: wire.AppendResponse(nil, id, nil, nil, nil)})
+		_ = p.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, nil, nil, nil)})
 		return nil
 	}
-	_ = p.lane.Send(transport.Message{Body: wire.AppendResponse(nil, id, wire.AppendString(nil, err.Error()), nil, nil)})
+	_ = p.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, wire.AppendString(nil, err.Error()), nil, nil)})
 	return nil
 }
 
-func (p *Peer) newRinged(t *transport.Rings) *Ringed {
-	r := &Ringed{T: t, next: 1}
+func (p *Conn) newRingPair(t *transport.Rings) *RingPair {
+	r := &RingPair{T: t, next: 1}
 	r.scan.Limits.Bytes = transport.MaxRecord
 	return r
 }
 
 // ringedNow takes the peer's word that its numbers begin. Ours follow, if it was
 // the peer who offered.
-func (p *Peer) ringedNow() error {
+func (p *Conn) numbersBegin() error {
 	if p.offered == nil || p.RingIn.Load() != nil {
 		return fmt.Errorf("%s without rings: %w", methodRinged, wire.ErrProtocol)
 	}
@@ -209,7 +209,7 @@ func (p *Peer) ringedNow() error {
 			return err
 		}
 		p.RingIn.Store(p.offered)
-		p.handler.(RingHandler).Ringed(p)
+		p.handler.(UpgradeHandler).Upgraded(p)
 	} else {
 		p.RingIn.Store(p.offered)
 		p.standing(nil)
@@ -221,7 +221,7 @@ func (p *Peer) ringedNow() error {
 
 // unlend ends the lending of the socket reader's place: where there are rings,
 // those who wait read them.
-func (p *Peer) unlend() {
+func (p *Conn) unlend() {
 	p.place.forbid()
 	p.Interrupt()
 }
