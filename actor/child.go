@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -202,7 +203,7 @@ func (c *child) start(m *mailbox.Incoming) {
 	if err == nil {
 		inc, err = uuid.Parse(o.Incarnation)
 	}
-	var segments []*shm.Segment
+	var segments []*segment.Segment
 	if err == nil {
 		segments, err = c.peer.Announced(o.Segments)
 	}
@@ -246,7 +247,7 @@ func (c *child) start(m *mailbox.Incoming) {
 }
 
 // life runs the actor and ends the process.
-func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*shm.Segment) {
+func (c *child) life(h *host, src *mailbox.Source, id uint64, segments []*segment.Segment) {
 	go func() {
 		<-h.ending
 		// Ended by itself, it gives running handlers its stop timeout; asked

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // errCallerGone is the cause of a handler's ctx when its caller gave up or is gone.
@@ -18,6 +18,6 @@ func newScanner(inline int) *mailbox.Scanner {
 	return &mailbox.Scanner{Limits: mailbox.Limits{Bytes: inline + 64<<10}}
 }
 
-func newSource(raw []byte, segments []*shm.Segment, sys *System) *mailbox.Source {
+func newSource(raw []byte, segments []*segment.Segment, sys *System) *mailbox.Source {
 	return &mailbox.Source{B: raw, Segments: segments, Context: sys}
 }

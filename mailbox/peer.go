@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -147,12 +147,12 @@ func (p *Peer) Notify(method string, params []byte) error {
 
 // Send sends an encoded user message with its segments. The segments stay the
 // caller's.
-func (p *Peer) Send(body []byte, segments []*shm.Segment) error {
+func (p *Peer) Send(body []byte, segments []*segment.Segment) error {
 	return p.sendBy(body, segments, true)
 }
 
 // sendBy is Send for messages that may be control, which goes by the socket.
-func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
+func (p *Peer) sendBy(body []byte, segments []*segment.Segment, byRing bool) error {
 	if len(segments) == 0 && len(body) <= p.opts.Inline {
 		return p.transmit(transport.Message{Body: body}, byRing)
 	}
@@ -160,7 +160,7 @@ func (p *Peer) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 }
 
 // Respond answers request id with an error or a result, raw.
-func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
+func (p *Peer) Respond(id uint64, errRaw, result []byte, segments []*segment.Segment) error {
 	var meta []byte
 	if len(segments) > 0 {
 		m := Meta{Segments: SegmentIDs(nil, segments)}
@@ -176,7 +176,7 @@ func AppendResultHead(b []byte, id uint64) []byte {
 }
 
 // SegmentIDs appends the ids by which a message's metadata names its segments.
-func SegmentIDs(ids []uint64, segments []*shm.Segment) []uint64 {
+func SegmentIDs(ids []uint64, segments []*segment.Segment) []uint64 {
 	for _, s := range segments {
 		ids = append(ids, s.ID())
 	}
@@ -339,8 +339,8 @@ func (p *Peer) blob(m *Incoming) error {
 	return p.incoming(env, nil, nil, release)
 }
 
-func (p *Peer) openBlob(body []byte, size uint64, mode shm.Mode) (Envelope, error) {
-	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+func (p *Peer) openBlob(body []byte, size uint64, mode segment.Mode) (Envelope, error) {
+	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
 		return Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, ErrProtocol)
 	}
 	body = body[:size]
