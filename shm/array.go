@@ -29,11 +29,11 @@ type Array[T Number] struct {
 }
 
 // New makes an array of zeros with the given shape. Its maker writes to it until it is frozen, which [Array.Freeze]
-// does, or sending it for the first time; after that nobody can, here or elsewhere.
+// does, or sending it for the first time; after that no process can.
 //
 // All memory is allocated now: shortage is an *AllocError here and not a crash later. A shape with a negative
 // dimension, too many dimensions, or none, is a *ShapeError; a dimension of 0 is fine and needs no memory.
-// The array takes one file descriptor and must be released, once, by whoever holds it.
+// The array takes one file descriptor and must be released once in every process that has it.
 func New[T Number](shape ...int) (Array[T], error) { return create[T](shape, segment.Frozen) }
 
 // NewShared makes an array of zeros that every process it is sent to can write to. There is no locking in it: let
@@ -41,12 +41,11 @@ func New[T Number](shape ...int) (Array[T], error) { return create[T](shape, seg
 func NewShared[T Number](shape ...int) (Array[T], error) { return create[T](shape, segment.Shared) }
 
 func create[T Number](shape []int, mode segment.Mode) (Array[T], error) {
-	shape = slices.Clone(shape)
 	n, size, err := segment.Measure(shape, kindOf[T]())
 	if err != nil {
-		return Array[T]{}, &ShapeError{Shape: shape, Reason: err.Error()}
+		return Array[T]{}, &ShapeError{Shape: slices.Clone(shape), Reason: err.Error()}
 	}
-	a := Array[T]{view: segment.View{Len: n, Shape: shape}}
+	a := Array[T]{view: segment.View{Len: n, Shape: slices.Clone(shape)}}
 	if n == 0 {
 		return a, nil
 	}
@@ -117,7 +116,7 @@ func (a Array[T]) View(lo, hi int) Array[T] {
 }
 
 // Freeze makes an array made by [New] read-only for good. Slices taken before stay valid, at the same address.
-// Nobody may be writing to it at the time. To freeze again is no error. A shared array answers ErrShared; and where a
+// No goroutine may write to it at the time. To freeze again is no error. A shared array answers ErrShared; and where a
 // writable mapping of the memory lives elsewhere in the process, the kernel refuses and the array stays as it was.
 func (a Array[T]) Freeze() error {
 	if a.view.Handle == nil {
@@ -126,7 +125,7 @@ func (a Array[T]) Freeze() error {
 	return a.view.Handle.Freeze()
 }
 
-// Frozen reports whether nobody can write to the array any more, which is true of one without elements.
+// Frozen reports whether no process can write to the array any more, which is true of one without elements.
 func (a Array[T]) Frozen() bool { return a.view.Handle == nil || a.view.Handle.Segment().Frozen() }
 
 // IsShared reports whether the array was made by [NewShared].
@@ -134,8 +133,8 @@ func (a Array[T]) IsShared() bool {
 	return a.view.Handle != nil && a.view.Handle.Segment().Mode() == segment.Shared
 }
 
-// Release ends the handle, with every copy, view and slice of it. It may be called any number of times. What has been
-// sent is not touched by it: the message holds the memory itself.
+// Release ends the handle, with every copy, view and slice of it. It may be called any number of times. It does not
+// touch what has been sent: a message has its own reference to the memory.
 func (a Array[T]) Release() {
 	if a.view.Handle != nil {
 		a.view.Handle.Release()

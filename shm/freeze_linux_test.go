@@ -66,7 +66,7 @@ func TestFreeze(t *testing.T) {
 				t.Errorf("write to frozen array: faulted %v, at %#x", faulted, addr)
 			}
 		}
-		// Nobody gets it writable again, or can change it in another way.
+		// No process gets it writable again, or can change it in another way.
 		fd := int(segmentOf(a).File().Fd())
 		if _, err := unix.MmapPtr(fd, 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); !errors.Is(err, unix.EPERM) {
 			t.Errorf("writable mapping of frozen array: %v", err)
@@ -100,7 +100,7 @@ func TestFreezeShared(t *testing.T) {
 	})
 }
 
-// Any holder could otherwise take the right to write from all others.
+// Any process that has it could otherwise take the right to write from all others.
 func TestSharedCannotBeSealed(t *testing.T) {
 	noLeaks(t)
 	a := must(NewShared[uint8](10))

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaks describes what this process holds of arrays, by its own table and by the kernel's.
+// leaks describes the arrays of this process, by its own table and by the kernel's.
 func leaks() string {
 	var b strings.Builder
 	if s := Stats(); s.Segments|s.Handles != 0 || s.Bytes|s.Charged|s.Mapped != 0 {

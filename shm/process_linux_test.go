@@ -121,7 +121,7 @@ func TestFrozenAcrossProcesses(t *testing.T) {
 	p.hear(t, "read")
 	a.Release()
 	if s := Stats(); s.Segments != 0 {
-		t.Errorf("%+v while only the other process holds it", s)
+		t.Errorf("%+v while only the other process has it", s)
 	}
 	p.say("released")
 	p.exited(t)
@@ -177,7 +177,7 @@ func TestSharedAcrossProcesses(t *testing.T) {
 	q.say("0")
 	q.hear(t, "done 0")
 	if a.Data()[0] != 10 {
-		t.Error("the death of one holder harmed the others")
+		t.Error("the death of one process harmed the others")
 	}
 	must(0, q.in.Close())
 	q.exited(t)

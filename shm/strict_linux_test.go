@@ -22,7 +22,7 @@ func TestStrictFaults(t *testing.T) {
 	m.Write(encodeAgain(t, m, a))
 	m.decode(t, &c)
 	m.begun()
-	for _, x := range []Array[uint8]{b, a, c} { // the others still hold the segment
+	for _, x := range []Array[uint8]{b, a, c} { // the others still have the segment
 		stale := x.Data()
 		x.Release()
 		for _, i := range []int{0, 8191} {

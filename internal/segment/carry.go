@@ -39,7 +39,7 @@ type Received interface {
 	AutoRelease()
 }
 
-// SegmentOf returns a frozen segment that holds a copy of data, which is not empty, with one reference for the caller.
+// SegmentOf returns a frozen segment with a copy of data, which is not empty, with one reference for the caller.
 // The error wraps what that of New does.
 func SegmentOf(data []byte) (*Segment, error) {
 	h, left, err := New(int64(len(data)), Frozen)
