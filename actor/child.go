@@ -13,6 +13,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -204,7 +205,7 @@ func (c *child) start(m *conn.Incoming) {
 	if err == nil {
 		inc, err = uuid.Parse(o.Incarnation)
 	}
-	var segments []*shm.Segment
+	var segments []*segment.Segment
 	if err == nil {
 		segments, err = c.peer.Announced(o.Segments)
 	}
@@ -248,7 +249,7 @@ func (c *child) start(m *conn.Incoming) {
 }
 
 // life runs the actor and ends the process.
-func (c *child) life(h *host, src *codec.Source, id uint64, segments []*shm.Segment) {
+func (c *child) life(h *host, src *codec.Source, id uint64, segments []*segment.Segment) {
 	go func() {
 		<-h.ending
 		// Ended by itself, it gives running handlers its stop timeout; asked

@@ -5,8 +5,8 @@ import (
 	"io"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // errCallerGone is the cause of a handler's ctx when its caller gave up or is gone.
@@ -19,6 +19,6 @@ func newScanner(inline int) *wire.Scanner {
 	return &wire.Scanner{Limits: wire.Limits{Bytes: inline + 64<<10}}
 }
 
-func newSource(raw []byte, segments []*shm.Segment, sys *System) *codec.Source {
+func newSource(raw []byte, segments []*segment.Segment, sys *System) *codec.Source {
 	return &codec.Source{B: raw, Segments: segments, Context: sys}
 }

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/codec"
-	"github.com/understudy-go/understudy/shm"
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // Message is one encoded user message in its sender's hands.
@@ -12,13 +12,13 @@ type Message struct {
 	ID       uint32 // request id; meaningless in a cast
 	Call     bool
 	Method   string
-	Body     []byte         // the whole envelope; does not depend on the link
-	Meta     int            // how many bytes at the end of Body are metadata
-	Segments []*shm.Segment // attached arrays, retained until the message is begun
-	Pin      string         // the only incarnation that may begin it; "" is any
+	Body     []byte             // the whole envelope; does not depend on the link
+	Meta     int                // how many bytes at the end of Body are metadata
+	Segments []*segment.Segment // attached arrays, retained until the message is begun
+	Pin      string             // the only incarnation that may begin it; "" is any
 
-	small     [96]byte        // of a small Body
-	few       [2]*shm.Segment // of few Segments
+	small     [96]byte            // of a small Body
+	few       [2]*segment.Segment // of few Segments
 	sent      bool
 	cancelled bool
 	position  uint64 // on the current link, if sent

@@ -7,8 +7,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // MaxSegments is how many different segments one message can carry.
@@ -23,23 +23,23 @@ const MaxSegments = 64
 //
 // The zero value is ready; a Buffer serves one goroutine.
 type Buffer struct {
-	B        []byte         // the message so far
-	Segments []*shm.Segment // carried by it; each is retained once
-	Limits   wire.Limits    // of the receiver's scanner; see Encode
-	Context  any            // for the EncodeMsgpack methods of the runtime's own types
+	B        []byte             // the message so far
+	Segments []*segment.Segment // carried by it; each is retained once
+	Limits   wire.Limits        // of the receiver's scanner; see Encode
+	Context  any                // for the EncodeMsgpack methods of the runtime's own types
 
 	start   int // where the value under way begins
 	check   int // how long B may grow before it is looked at again; 0: no value is under way
 	scanner wire.Scanner
-	sent    []shm.Received
+	sent    []segment.Received
 	enc     *msgpack.Encoder // one that never failed; nil until it is needed
 }
 
 var (
-	_ io.Writer        = (*Buffer)(nil)
-	_ io.ByteWriter    = (*Buffer)(nil)
-	_ shm.Carrier      = (*Buffer)(nil)
-	_ shm.SentNotifier = (*Buffer)(nil)
+	_ io.Writer            = (*Buffer)(nil)
+	_ io.ByteWriter        = (*Buffer)(nil)
+	_ segment.Carrier      = (*Buffer)(nil)
+	_ segment.SentNotifier = (*Buffer)(nil)
 )
 
 // stride is how many bytes are written between two looks at the limits. It also
@@ -83,7 +83,7 @@ func (b *Buffer) Reset() {
 
 // TakeSegments hands the carried segments over, each with one hold: it appends
 // them to to.
-func (b *Buffer) TakeSegments(to []*shm.Segment) []*shm.Segment {
+func (b *Buffer) TakeSegments(to []*segment.Segment) []*segment.Segment {
 	to = append(to, b.Segments...)
 	clear(b.Segments)
 	b.Segments = b.Segments[:0]
@@ -157,8 +157,8 @@ func (b *Buffer) end() error {
 	return wire.Whole(n, len(b.B)-b.start)
 }
 
-// Carry implements [shm.Carrier].
-func (b *Buffer) Carry(s *shm.Segment) (int, error) {
+// Carry implements [segment.Carrier].
+func (b *Buffer) Carry(s *segment.Segment) (int, error) {
 	for i, have := range b.Segments {
 		if have == s {
 			return i, nil
@@ -172,5 +172,5 @@ func (b *Buffer) Carry(s *shm.Segment) (int, error) {
 	return len(b.Segments) - 1, nil
 }
 
-// Sent implements [shm.SentNotifier]: it lists the handle for AutoRelease.
-func (b *Buffer) Sent(h shm.Received) { b.sent = append(b.sent, h) }
+// Sent implements [segment.SentNotifier]: it lists the handle for AutoRelease.
+func (b *Buffer) Sent(h segment.Received) { b.sent = append(b.sent, h) }

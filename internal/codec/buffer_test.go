@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
@@ -121,7 +122,7 @@ func TestArrayReferencesAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got shm.Array[uint8]
-	var bad *shm.ReferenceError
+	var bad *segment.ReferenceError
 	if err := Decode(&Source{B: buf.B}, &got); !errors.As(err, &bad) {
 		t.Errorf("without its segment: %v", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // shape is how to encode and decode a type of the simplest and most frequent
@@ -25,7 +25,7 @@ type shape struct {
 type shapeField struct {
 	offset uintptr
 	kind   reflect.Kind // reflect.Slice is []byte, reflect.Struct an array
-	array  shm.Kind     // of an array
+	array  segment.Kind // of an array
 	key    string       // the field's name as it is encoded
 }
 
@@ -86,7 +86,7 @@ func plainName(tag string) bool {
 }
 
 func fieldOf(t reflect.Type) (shapeField, bool) {
-	if k := shm.KindOf(t); k != 0 {
+	if k := segment.KindOf(t); k != 0 {
 		return shapeField{kind: reflect.Struct, array: k}, true
 	}
 	if hasMethods(t) {
@@ -156,7 +156,7 @@ func (s *shape) fill(v reflect.Value) {
 		case f.Kind() == reflect.Slice:
 			f.SetBytes([]byte{byte(n)})
 		case f.Kind() == reflect.Struct: // one without elements has no memory
-			shm.ReadReference([]byte{wire.FixArray | 6, wire.CodeNil, 0, 0, byte(shm.KindOf(f.Type())), byte(n), 0}, f.Addr().UnsafePointer(), shm.KindOf(f.Type()), nil)
+			segment.ReadReference([]byte{wire.FixArray | 6, wire.CodeNil, 0, 0, byte(segment.KindOf(f.Type())), byte(n), 0}, f.Addr().UnsafePointer(), segment.KindOf(f.Type()), nil)
 		case f.CanInt():
 			f.SetInt(int64(-32 - n))
 		case f.CanUint():

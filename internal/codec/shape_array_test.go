@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )
@@ -98,7 +99,7 @@ func sameReferences[T any](t *testing.T, v T) {
 	}
 }
 
-func sameReading[T any](t *testing.T, raw []byte, segments []*shm.Segment, args bool) {
+func sameReading[T any](t *testing.T, raw []byte, segments []*segment.Segment, args bool) {
 	t.Helper()
 	var c Codec[T]
 	var ours, theirs T

@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"unsafe"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // A shape's code is two loops over its fields, and nothing in them is called
@@ -45,7 +45,7 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 			b = append(b, f.key...)
 		}
 		if f.array != 0 {
-			b = shm.AppendReference(b, unsafe.Add(p, f.offset), f.array, buf)
+			b = segment.AppendReference(b, unsafe.Add(p, f.offset), f.array, buf)
 		} else {
 			b = f.append(b, unsafe.Add(p, f.offset), most)
 		}
@@ -62,7 +62,7 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 
 // fewElements is more than what a shape can need twice over: see
 // [Buffer.begin] for the half that may be missing.
-const fewElements = 4 + 2*15*(1+shm.MaxDirect)
+const fewElements = 4 + 2*15*(1+segment.MaxDirect)
 
 // append appends one value that is no array; nil stands for no.
 func (f *shapeField) append(b []byte, p unsafe.Pointer, most int) []byte {
@@ -158,7 +158,7 @@ func (s *shape) decode(src *Source, p unsafe.Pointer, args bool) bool {
 		src.retract(received)
 		for i := range s.fields[:filled] {
 			if f := &s.fields[i]; f.array != 0 {
-				shm.Forget(unsafe.Add(p, f.offset))
+				segment.Forget(unsafe.Add(p, f.offset))
 			}
 		}
 	}
@@ -202,7 +202,7 @@ func (s *shape) decodeFields(src *Source, p unsafe.Pointer, args bool) (filled i
 		}
 		n := 0
 		if f.array != 0 {
-			n = shm.ReadReference(raw, unsafe.Add(p, f.offset), f.array, src)
+			n = segment.ReadReference(raw, unsafe.Add(p, f.offset), f.array, src)
 		} else {
 			n = f.read(raw, unsafe.Add(p, f.offset))
 		}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // Source is what a value is decoded from: raw bytes that a [Scanner] has let
@@ -22,9 +22,9 @@ import (
 // that no scanner has judged. ReadByte, by which the library reads the first
 // byte of a value, refuses to read one from inside another.
 type Source struct {
-	B        []byte         // raw MessagePack
-	Segments []*shm.Segment // attached to the message; held by the caller while it decodes
-	Context  any            // for the DecodeMsgpack methods of the runtime's own types
+	B        []byte             // raw MessagePack
+	Segments []*segment.Segment // attached to the message; held by the caller while it decodes
+	Context  any                // for the DecodeMsgpack methods of the runtime's own types
 
 	pos      int
 	value    int  // where the value under pos begins
@@ -32,7 +32,7 @@ type Source struct {
 	next     int  // where the value ends, and the next one begins
 	interned bool // the type that is decoded has interned strings
 	guarded  bool // the value is an interned string of one byte, which must not be taken for the header of another
-	received []shm.Received
+	received []segment.Received
 	pooled   bool             // it keeps
 	dec      *msgpack.Decoder // one that never failed; nil until it is needed
 }
@@ -40,7 +40,7 @@ type Source struct {
 var (
 	_ io.Reader      = (*Source)(nil)
 	_ io.ByteScanner = (*Source)(nil)
-	_ shm.Source     = (*Source)(nil)
+	_ segment.Source = (*Source)(nil)
 )
 
 // ErrLostPlace is why a decoder is stopped that reads the inside of a string,
@@ -153,16 +153,16 @@ func (s *Source) lost() error {
 	return fmt.Errorf("reading at byte %d, inside the value at byte %d: %w", s.pos, s.value, ErrLostPlace)
 }
 
-// Segment implements [shm.Source].
-func (s *Source) Segment(index int) (*shm.Segment, error) {
+// Segment implements [segment.Source].
+func (s *Source) Segment(index int) (*segment.Segment, error) {
 	if index < 0 || index >= len(s.Segments) {
 		return nil, fmt.Errorf("%d segments came with the message", len(s.Segments))
 	}
 	return s.Segments[index], nil
 }
 
-// Received implements [shm.Source]: it lists the handle for AutoRelease.
-func (s *Source) Received(h shm.Received) { s.received = append(s.received, h) }
+// Received implements [segment.Source]: it lists the handle for AutoRelease.
+func (s *Source) Received(h segment.Received) { s.received = append(s.received, h) }
 
 // AutoRelease releases every array that was decoded from s and not kept.
 func (s *Source) AutoRelease() { s.retract(0) }

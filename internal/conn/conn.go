@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -143,12 +143,12 @@ func (p *Conn) Notify(method string, params []byte) error {
 
 // Send sends an encoded user message with its segments. The segments stay the
 // caller's.
-func (p *Conn) Send(body []byte, segments []*shm.Segment) error {
+func (p *Conn) Send(body []byte, segments []*segment.Segment) error {
 	return p.sendBy(body, segments, true)
 }
 
 // sendBy is Send for messages that may be control, which goes by the socket.
-func (p *Conn) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
+func (p *Conn) sendBy(body []byte, segments []*segment.Segment, byRing bool) error {
 	if len(segments) == 0 && len(body) <= p.opts.Inline {
 		return p.transmit(transport.Message{Body: body}, byRing)
 	}
@@ -156,7 +156,7 @@ func (p *Conn) sendBy(body []byte, segments []*shm.Segment, byRing bool) error {
 }
 
 // Respond answers request id with an error or a result, raw.
-func (p *Conn) Respond(id uint64, errRaw, result []byte, segments []*shm.Segment) error {
+func (p *Conn) Respond(id uint64, errRaw, result []byte, segments []*segment.Segment) error {
 	var meta []byte
 	if len(segments) > 0 {
 		m := wire.Meta{Segments: SegmentIDs(nil, segments)}
@@ -172,7 +172,7 @@ func AppendResultHead(b []byte, id uint64) []byte {
 }
 
 // SegmentIDs appends the ids by which a message's metadata names its segments.
-func SegmentIDs(ids []uint64, segments []*shm.Segment) []uint64 {
+func SegmentIDs(ids []uint64, segments []*segment.Segment) []uint64 {
 	for _, s := range segments {
 		ids = append(ids, s.ID())
 	}
@@ -335,8 +335,8 @@ func (p *Conn) blob(m *Incoming) error {
 	return p.incoming(env, nil, nil, release)
 }
 
-func (p *Conn) openBlob(body []byte, size uint64, mode shm.Mode) (wire.Envelope, error) {
-	if mode != shm.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+func (p *Conn) openBlob(body []byte, size uint64, mode segment.Mode) (wire.Envelope, error) {
+	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
 		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, wire.ErrProtocol)
 	}
 	body = body[:size]

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 )
 
 // Incoming is one request or notification from the peer. Whoever takes it
@@ -16,12 +16,12 @@ type Incoming struct {
 	Method   string
 	Params   []byte
 	Meta     wire.Meta
-	Segments []*shm.Segment // retained for us, in the order of Meta.Segments
-	Err      error          // ErrLost, or a malformed part: the call cannot be served
+	Segments []*segment.Segment // retained for us, in the order of Meta.Segments
+	Err      error              // ErrLost, or a malformed part: the call cannot be served
 
 	From any // set by the handler: the link it came by
 
-	few       [2]*shm.Segment // of few Segments
+	few       [2]*segment.Segment // of few Segments
 	body      int
 	blob      func()  // releases the memory that Params lie in, if it is not ours
 	mem       *memory // where Params lie, if it is to be used again
@@ -71,7 +71,7 @@ func (m *Incoming) Recycle() {
 type Reply struct {
 	Err      []byte // raw; nil when there is none
 	Result   []byte // raw
-	Segments []*shm.Segment
+	Segments []*segment.Segment
 	Fault    error // the answer arrived and cannot be used: ErrLost, or the connection ended
 
 	blob func()

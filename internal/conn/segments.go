@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -19,7 +19,7 @@ import (
 
 // localSegments travel by reference between two sides in one process. The list
 // is the message's own.
-type localSegments struct{ segments []*shm.Segment }
+type localSegments struct{ segments []*segment.Segment }
 
 // Discard is called by the in-memory lane for a message that nobody receives.
 func (l *localSegments) Discard() {
@@ -38,12 +38,12 @@ type outSegments struct {
 	// last is a segment that the peer knows: what is sent again and again is
 	// mostly the same. Set under mu, behind the announcement; a message that finds
 	// it here comes after that.
-	last atomic.Pointer[shm.Segment]
+	last atomic.Pointer[segment.Segment]
 }
 
 func (o *outSegments) init(p *Conn) { o.p, o.known = p, make(map[uint64]func()) }
 
-func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) error {
+func (o *outSegments) send(body []byte, segments []*segment.Segment, byRing bool) error {
 	if len(body) > o.p.opts.Max {
 		return fmt.Errorf("%d bytes, limit %d: %w", len(body), o.p.opts.Max, wire.ErrTooLarge)
 	}
@@ -72,7 +72,7 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) er
 	if len(body) <= o.p.opts.Inline {
 		return o.p.transmit(transport.Message{Body: body}, byRing)
 	}
-	s, err := shm.SegmentOf(body)
+	s, err := segment.SegmentOf(body)
 	if err != nil {
 		return fmt.Errorf("a segment for a message of %d bytes: %w", len(body), err)
 	}
@@ -86,11 +86,11 @@ func (o *outSegments) send(body []byte, segments []*shm.Segment, byRing bool) er
 
 // release lets a message's own segment go. The end of the segment calls
 // forgotten, which wants the lock that send holds: so it goes the long way.
-func (o *outSegments) release(s *shm.Segment) { go s.Release() }
+func (o *outSegments) release(s *segment.Segment) { go s.Release() }
 
 // Announce makes a segment known to the peer ahead of a control message that
 // names it. The segment stays the caller's.
-func (p *Conn) Announce(s *shm.Segment) error {
+func (p *Conn) Announce(s *segment.Segment) error {
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
 	return p.out.announce(s)
@@ -98,9 +98,11 @@ func (p *Conn) Announce(s *shm.Segment) error {
 
 // Announced returns segments that the peer has announced, retained for the
 // caller.
-func (p *Conn) Announced(ids []uint64) ([]*shm.Segment, error) { return p.in.resolve(nil, ids, nil) }
+func (p *Conn) Announced(ids []uint64) ([]*segment.Segment, error) {
+	return p.in.resolve(nil, ids, nil)
+}
 
-func (o *outSegments) announce(s *shm.Segment) error {
+func (o *outSegments) announce(s *segment.Segment) error {
 	if _, ok := o.known[s.ID()]; ok {
 		return nil
 	}
@@ -169,7 +171,7 @@ func (o *outSegments) close() {
 // inSegments are the segments that the peer has announced to us.
 type inSegments struct {
 	mu    sync.Mutex
-	known map[uint64]*shm.Segment // nil: its descriptor was lost
+	known map[uint64]*segment.Segment // nil: its descriptor was lost
 }
 
 // noMode is no mode of a segment: what a peer sends does not wrap around to one.
@@ -178,7 +180,7 @@ const noMode = 255
 // maxAnnounced bounds the segments that a peer can make us hold open.
 const maxAnnounced = 1 << 14
 
-func (t *inSegments) init() { t.known = make(map[uint64]*shm.Segment) }
+func (t *inSegments) init() { t.known = make(map[uint64]*segment.Segment) }
 
 func (t *inSegments) announce(params []byte, p *Conn) error {
 	var id, size, mode, token uint64
@@ -192,9 +194,9 @@ func (t *inSegments) announce(params []byte, p *Conn) error {
 	if err == ErrLost {
 		_ = p.Notify(methodLost, codec.Params(id))
 	}
-	var s *shm.Segment
+	var s *segment.Segment
 	if err == nil {
-		if s, err = shm.OpenSegment(f, int64(size), shm.Mode(min(mode, noMode))); err != nil {
+		if s, err = segment.OpenSegment(f, int64(size), segment.Mode(min(mode, noMode))); err != nil {
 			return fmt.Errorf("announced segment %d: %w: %w", id, err, wire.ErrProtocol)
 		}
 	}
@@ -231,7 +233,7 @@ func (t *inSegments) forget(params []byte) error {
 // resolve retains the segments that a message names and appends them to
 // segments, which is empty. The error says why one of them cannot be had; it is
 // the message's fault alone.
-func (t *inSegments) resolve(segments []*shm.Segment, ids []uint64, local *localSegments) ([]*shm.Segment, error) {
+func (t *inSegments) resolve(segments []*segment.Segment, ids []uint64, local *localSegments) ([]*segment.Segment, error) {
 	if local != nil {
 		return local.segments, nil
 	}

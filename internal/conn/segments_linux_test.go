@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -50,15 +51,15 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
 	p := New(lane, nil, Options{})
-	segment := func() *shm.Segment {
-		s, err := shm.SegmentOf([]byte("data"))
+	newSegment := func() *segment.Segment {
+		s, err := segment.SegmentOf([]byte("data"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	a, b := segment(), segment()
-	send := func(want []string, segments ...*shm.Segment) {
+	a, b := newSegment(), newSegment()
+	send := func(want []string, segments ...*segment.Segment) {
 		t.Helper()
 		if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {
 			t.Fatal(err)
@@ -100,7 +101,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	}
 	send(again, a)
 	p.out.close()
-	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*shm.Segment{a}); !errors.Is(err, transport.ErrClosed) {
+	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*segment.Segment{a}); !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	a.Release()

@@ -1,4 +1,4 @@
-package shm
+package segment
 
 import (
 	"os"
@@ -6,14 +6,14 @@ import (
 	"unsafe"
 )
 
-// forceHeap lets the tests put arrays on the heap where there are memfds.
-var forceHeap atomic.Bool
+// ForceHeap lets the tests put arrays on the heap where there are memfds.
+var ForceHeap atomic.Bool
 
 // onHeap reports whether arrays live on the heap: then they pass between actors in one process only, nothing keeps
 // a frozen one from being written to, and released ones do not fault.
-func onHeap() bool { return !memfds || forceHeap.Load() }
+func onHeap() bool { return !memfds || ForceHeap.Load() }
 
-// heapAlloc returns zeroed memory, aligned for every Number. The garbage collector takes it back.
+// heapAlloc returns zeroed memory, aligned for every element type. The garbage collector takes it back.
 func heapAlloc(size int64) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(make([]complex128, (size+15)/16)))
 }

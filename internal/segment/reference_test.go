@@ -1,4 +1,4 @@
-package shm
+package segment
 
 import (
 	"errors"
@@ -29,9 +29,9 @@ func raw(t testing.TB, fields ...any) *message {
 
 func TestBadReferences(t *testing.T) {
 	noLeaks(t)
-	a := must(New[float64](16)) // 128 bytes
-	defer a.Release()
-	const f64 = int(codeFloat64)
+	a := must(newArray[float64](16)) // 128 bytes
+	defer a.release()
+	const f64 = int(kindFloat64)
 	dims := func(n, d int) []any {
 		f := []any{0, 0, 1, f64}
 		for range n {
@@ -59,8 +59,8 @@ func TestBadReferences(t *testing.T) {
 		{"if and only if", []any{nil, 0, 16, f64, 16}},
 		{"if and only if", []any{0, 0, 0, f64, 0}},
 		{"offset 8", []any{nil, 8, 0, f64, 0}},
-		{"elements are float32, want float64", []any{0, 0, 16, int(codeFloat32), 16}},
-		{"elements are int64, want float64", []any{0, 0, 16, int(codeInt64), 16}},
+		{"elements are float32, want float64", []any{0, 0, 16, int(kindFloat32), 16}},
+		{"elements are int64, want float64", []any{0, 0, 16, int(kindInt64), 16}},
 		{"unknown type 0", []any{0, 0, 16, 0, 16}},
 		{"unknown type 13", []any{0, 0, 16, 13, 16}},
 		{"unknown type -1", []any{0, 0, 16, -1, 16}},
@@ -89,14 +89,14 @@ func TestBadReferences(t *testing.T) {
 			m.Reset()
 			m.WriteString("\xa5hello")
 		}
-		m.segments = []*Segment{a.h.seg}
-		var got Array[float64]
+		m.segments = []*Segment{a.view.Handle.seg}
+		var got array[float64]
 		err := msgpack.NewDecoder(m).Decode(&got)
 		var bad *ReferenceError
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%v: error %v, want a *ReferenceError with %q", c.fields, err, c.why)
 		}
-		if len(m.received) != 0 || got.h != nil || Stats().Handles != 1 {
+		if len(m.received) != 0 || got.view.Handle != nil || Stats().Handles != 1 {
 			t.Errorf("%v: a handle was made", c.fields)
 		}
 	}
@@ -104,38 +104,38 @@ func TestBadReferences(t *testing.T) {
 
 func TestReferenceToTheLastElement(t *testing.T) {
 	noLeaks(t)
-	a := must(New[float64](16))
-	a.Data()[15] = 2.5
-	m := raw(t, int64(0), uint16(120), 1, uint64(codeFloat64), 1, 1, 1) // integers of any width
-	m.segments = []*Segment{a.h.seg}
-	var got Array[float64]
+	a := must(newArray[float64](16))
+	a.data()[15] = 2.5
+	m := raw(t, int64(0), uint16(120), 1, uint64(kindFloat64), 1, 1, 1) // integers of any width
+	m.segments = []*Segment{a.view.Handle.seg}
+	var got array[float64]
 	m.decode(t, &got)
-	if got.Data()[0] != 2.5 || len(got.Shape()) != 3 {
-		t.Errorf("%v %v", got, got.Data())
+	if got.data()[0] != 2.5 || len(got.view.Shape) != 3 {
+		t.Errorf("%v %v", got, got.data())
 	}
-	got.Release()
-	a.Release()
+	got.release()
+	a.release()
 }
 
 func TestCutReferences(t *testing.T) {
 	noLeaks(t)
-	a := must(New[uint8](300, 2))
+	a := must(newArray[uint8](600))
 	whole := encode(t, a)
 	for n := range whole.Len() {
 		m := &message{segments: whole.segments}
 		m.Write(whole.Bytes()[:n])
-		var got Array[uint8]
+		var got array[uint8]
 		if err := msgpack.NewDecoder(m).Decode(&got); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("cut after %d bytes: %v", n, err)
 		}
 	}
 	whole.begun()
-	a.Release()
+	a.release()
 }
 
 func TestDecodeNeedsASource(t *testing.T) {
-	var got Array[uint8]
-	err := msgpack.Unmarshal([]byte{0x95, 0, 0, 1, byte(codeUint8), 1}, &got)
+	var got array[uint8]
+	err := msgpack.Unmarshal([]byte{0x95, 0, 0, 1, byte(kindUint8), 1}, &got)
 	var bad *ReferenceError
 	if !errors.As(err, &bad) {
 		t.Errorf("%v", err)
@@ -144,31 +144,31 @@ func TestDecodeNeedsASource(t *testing.T) {
 
 // FuzzReference feeds bytes to the decoder of references: they are refused, or denote memory within the segment.
 func FuzzReference(f *testing.F) {
-	f.Add([]byte{0x95, 0, 0, 16, byte(codeFloat64), 16})
-	f.Add([]byte{0x96, 0, 8, 4, byte(codeFloat64), 2, 2})
-	f.Add([]byte{0x95, 1, 0, 1, byte(codeFloat64), 1})
-	f.Add([]byte{0x95, 0xc0, 0, 0, byte(codeFloat64), 0})
+	f.Add([]byte{0x95, 0, 0, 16, byte(kindFloat64), 16})
+	f.Add([]byte{0x96, 0, 8, 4, byte(kindFloat64), 2, 2})
+	f.Add([]byte{0x95, 1, 0, 1, byte(kindFloat64), 1})
+	f.Add([]byte{0x95, 0xc0, 0, 0, byte(kindFloat64), 0})
 	f.Add([]byte{0xc0})
 	f.Add([]byte{0xdd, 0xff, 0xff, 0xff, 0xff, 0})
-	f.Add([]byte{0x95, 0, 0xcf, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf8, 1, byte(codeFloat64), 1})
-	f.Add([]byte{0x96, 0, 0, 0, byte(codeFloat64), 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0})
-	f.Add([]byte{0x95, 0, 0, 0xd3, 0x20, 0, 0, 0, 0, 0, 0, 0, byte(codeFloat64), 0xd3, 0x20, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{0x95, 0, 4, 8, byte(codeFloat64), 8})
-	f.Add([]byte{0x95, 0, 0xe0, 1, byte(codeFloat64), 1})
+	f.Add([]byte{0x95, 0, 0xcf, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf8, 1, byte(kindFloat64), 1})
+	f.Add([]byte{0x96, 0, 0, 0, byte(kindFloat64), 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0})
+	f.Add([]byte{0x95, 0, 0, 0xd3, 0x20, 0, 0, 0, 0, 0, 0, 0, byte(kindFloat64), 0xd3, 0x20, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0x95, 0, 4, 8, byte(kindFloat64), 8})
+	f.Add([]byte{0x95, 0, 0xe0, 1, byte(kindFloat64), 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a := must(New[float64](16))
-		base := must(a.h.base())
-		must(0, a.Freeze())
-		m := &message{segments: []*Segment{a.h.seg}}
+		a := must(newArray[float64](16))
+		base := must(a.view.Handle.Base())
+		must(0, a.view.Handle.Freeze())
+		m := &message{segments: []*Segment{a.view.Handle.seg}}
 		m.Write(data)
-		var got Array[float64]
+		var got array[float64]
 		if err := msgpack.NewDecoder(m).Decode(&got); err == nil {
 			within(t, got, base, 128)
-		} else if got.h != nil || len(m.received) != 0 {
+		} else if got.view.Handle != nil || len(m.received) != 0 {
 			t.Errorf("a handle came of a bad reference: %v", err)
 		}
-		got.Release()
-		a.Release()
+		got.release()
+		a.release()
 		if s := Stats(); s.Handles != 0 || s.Segments != 0 || s.Mapped != 0 {
 			t.Errorf("leaked %+v", s)
 		}
@@ -176,24 +176,24 @@ func FuzzReference(f *testing.F) {
 }
 
 // within tests that an array that was decoded consists of nothing but the memory of its segment.
-func within(t *testing.T, a Array[float64], base unsafe.Pointer, size uintptr) {
+func within(t *testing.T, a array[float64], base unsafe.Pointer, size uintptr) {
 	t.Helper()
 	product := 1
-	for _, d := range a.Shape() {
+	for _, d := range a.view.Shape {
 		product *= d
 	}
-	if a.Shape() != nil && product != a.Len() || len(a.Data()) != a.Len() {
-		t.Errorf("%v has %d elements, slice %d", a, a.Len(), len(a.Data()))
+	if a.view.Shape != nil && product != a.view.Len || len(a.data()) != a.view.Len {
+		t.Errorf("%v has %d elements, slice %d", a, a.view.Len, len(a.data()))
 	}
-	if a.Len() == 0 {
+	if a.view.Len == 0 {
 		return
 	}
-	lo := uintptr(unsafe.Pointer(unsafe.SliceData(a.Data()))) - uintptr(base)
-	if hi := lo + uintptr(a.Len())*8; lo > size || hi > size || hi < lo || lo%8 != 0 {
+	lo := uintptr(unsafe.Pointer(unsafe.SliceData(a.data()))) - uintptr(base)
+	if hi := lo + uintptr(a.view.Len)*8; lo > size || hi > size || hi < lo || lo%8 != 0 {
 		t.Errorf("%v reaches from byte %d to %d of %d", a, lo, hi, size)
 	}
 	var sum float64
-	for _, v := range a.Data() {
+	for _, v := range a.data() {
 		sum += v
 	}
 	sink = sum

@@ -1,71 +1,45 @@
-package shm
+package segment
 
 import (
 	"encoding/binary"
 	"math"
-	"reflect"
 	"slices"
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// References without the msgpack library, whose way to a field that encodes itself costs more than a call. What is here
-// writes the very bytes that the library writes, and does only what it is sure of: the rest, and every error's wording,
-// is left to EncodeMsgpack and DecodeMsgpack.
+// This file encodes and decodes references without the msgpack library, whose way to a field that encodes itself costs
+// more than a call. AppendReference writes the very bytes that View.Encode writes. Both functions do only the common
+// cases and leave the others, and the wording of every error, to View.Encode and View.Decode.
 
-// fewDims is how many dimensions are dealt with here.
+// fewDims is how many dimensions these functions take.
 const fewDims = 4
 
 // MaxDirect is how many MessagePack values [AppendReference] writes at most, the list of them included.
 const MaxDirect = 1 + fixedFields + fewDims
 
-// A Kind stands for a type Array[T]; 0 for none.
-type Kind uint8
-
-// KindOf returns the kind of t if it is an Array of anything.
-func KindOf(t reflect.Type) Kind {
-	if t.Kind() != reflect.Struct {
-		return 0
-	}
-	// A type with an embedded array has its methods, too.
-	if a, ok := reflect.Zero(t).Interface().(interface{ kind() (reflect.Type, Kind) }); ok {
-		if of, k := a.kind(); of == t {
-			return k
-		}
-	}
-	return 0
-}
-
-func (a Array[T]) kind() (reflect.Type, Kind) { return reflect.TypeFor[Array[T]](), Kind(codeOf[T]()) }
-
-// Outgoing is the message that is being encoded.
-type Outgoing interface {
-	Carrier
-	SentNotifier
-}
-
-// AppendReference appends what EncodeMsgpack writes for the array of kind k at p. It returns nil where that has to
-// decide: then what it carried stays carried, and what it has told of is to be told of again.
+// AppendReference appends what View.Encode writes for the shm.Array of kind k at p. It returns nil where the caller must
+// use View.Encode instead; then a segment that it carried stays carried, and Sent may be called again.
 func AppendReference(b []byte, p unsafe.Pointer, k Kind, to Outgoing) []byte {
-	a := (*array)(p)
-	if a.h == nil && a.shape == nil {
+	v := (*View)(p)
+	if v.Handle == nil && v.Shape == nil {
 		return append(b, msgpcode.Nil)
 	}
-	if len(a.shape) > fewDims {
+	if len(v.Shape) > fewDims {
 		return nil
 	}
-	b = append(b, msgpcode.FixedArrayLow|byte(fixedFields+len(a.shape)))
-	if a.h == nil {
+	b = append(b, msgpcode.FixedArrayLow|byte(fixedFields+len(v.Shape)))
+	if v.Handle == nil {
 		b = append(b, msgpcode.Nil)
 	} else {
-		s, err := a.h.send()
+		s, err := v.Handle.send()
 		if err != nil {
 			return nil
 		}
 		index, err := to.Carry(s)
 		if err == nil && s.mode == Frozen {
-			to.Sent(a.h)
+			to.Sent(v.Handle)
 		}
 		s.Release()
 		if err != nil {
@@ -73,10 +47,10 @@ func AppendReference(b []byte, p unsafe.Pointer, k Kind, to Outgoing) []byte {
 		}
 		b = appendNumber(b, uint64(index))
 	}
-	b = appendNumber(b, uint64(a.off))
-	b = appendNumber(b, uint64(a.n))
+	b = appendNumber(b, uint64(v.Offset))
+	b = appendNumber(b, uint64(v.Len))
 	b = append(b, byte(k))
-	for _, n := range a.shape {
+	for _, n := range v.Shape {
 		b = appendNumber(b, uint64(n))
 	}
 	return b
@@ -96,12 +70,13 @@ func appendNumber(b []byte, v uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, msgpcode.Uint64), v)
 }
 
-// ReadReference does what DecodeMsgpack does, with the array of kind k at p and the reference that raw begins with,
-// and returns how long that is. It returns 0 where DecodeMsgpack has to decide; then nothing has happened.
+// ReadReference does what View.Decode does, with the shm.Array of kind k at p and the reference that raw begins with,
+// and returns the length of that reference. It returns 0 where the caller must use View.Decode instead; then nothing has
+// changed.
 func ReadReference(raw []byte, p unsafe.Pointer, k Kind, from Source) int {
-	a := (*array)(p)
+	v := (*View)(p)
 	if len(raw) > 0 && raw[0] == msgpcode.Nil {
-		*a = array{}
+		*v = View{}
 		return 1
 	}
 	if len(raw) < 2 {
@@ -118,24 +93,24 @@ func ReadReference(raw []byte, p unsafe.Pointer, k Kind, from Source) int {
 		pos, i = 2, 1
 	}
 	for ; i < fixedFields+dims; i++ {
-		v, n := readNumber(raw[pos:])
+		number, n := readNumber(raw[pos:])
 		if n == 0 {
 			return 0
 		}
-		numbers[i] = int64(v)
+		numbers[i] = int64(number)
 		pos += n
 	}
 	var shape [fewDims]int
 	for i := range dims {
 		shape[i] = int(numbers[fixedFields+i])
 	}
-	ref.index, ref.offset, ref.length, ref.code = int(numbers[0]), numbers[1], numbers[2], numbers[3]
+	ref.index, ref.offset, ref.length, ref.kind = int(numbers[0]), numbers[1], numbers[2], numbers[3]
 	ref.shape = shape[:dims]
-	if ref.check(typeCode(k)) != nil {
+	if ref.check(k) != nil {
 		return 0
 	}
 	if ref.empty {
-		*a = array{shape: slices.Clone(ref.shape)}
+		*v = View{Shape: slices.Clone(ref.shape)}
 		return pos
 	}
 	s, err := from.Segment(ref.index)
@@ -144,11 +119,11 @@ func ReadReference(raw []byte, p unsafe.Pointer, k Kind, from Source) int {
 	}
 	h := newHandle(s)
 	from.Received(h)
-	*a = array{h: h, off: ref.offset, n: int(ref.length), shape: append(h.dims[:0], ref.shape...)}
+	*v = View{Handle: h, Offset: ref.offset, Len: int(ref.length), Shape: append(h.dims[:0], ref.shape...)}
 	return pos
 }
 
-// readNumber reads a number that is not negative and fits into an int everywhere or is refused.
+// readNumber reads a number that is not negative. It refuses one that does not fit into an int, with size 0.
 func readNumber(raw []byte) (v uint64, size int) {
 	if len(raw) == 0 {
 		return 0, 0
@@ -171,5 +146,5 @@ func readNumber(raw []byte) (v uint64, size int) {
 	return v, size
 }
 
-// Forget makes the array at p the zero value, without releasing it.
-func Forget(p unsafe.Pointer) { *(*array)(p) = array{} }
+// Forget makes the shm.Array at p the zero value, without releasing it.
+func Forget(p unsafe.Pointer) { *(*View)(p) = View{} }

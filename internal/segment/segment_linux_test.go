@@ -1,4 +1,4 @@
-package shm
+package segment
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -124,20 +123,19 @@ func TestOpenSegmentOfAPeer(t *testing.T) {
 	third := reopen(t, os.NewFile(uintptr(must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))), ""), unix.O_RDONLY)
 	s := must(OpenSegment(f, 10000, Frozen))
 	if got := Stats(); got.Mapped != 0 || got.Bytes != 10000 || got.Charged != 0 {
-		t.Errorf("before anybody looked: %+v", got)
+		t.Errorf("before the first look: %+v", got)
 	}
-	h := newHandle(s)
-	a := Array[uint8]{array{h: h, n: 10000, shape: []int{10000}}}
-	if a.Data()[9999] != 5 {
-		t.Errorf("last byte %d", a.Data()[9999])
+	a := bytesOf(s)
+	if a.data()[9999] != 5 {
+		t.Errorf("last byte %d", a.data()[9999])
 	}
-	if _, faulted := faults(func() { a.Data()[0] = 1 }); !faulted {
+	if _, faulted := faults(func() { a.data()[0] = 1 }); !faulted {
 		t.Error("wrote to a frozen segment")
 	}
-	if !a.Frozen() || a.Freeze() != nil {
+	if !s.Frozen() || a.view.Handle.Freeze() != nil {
 		t.Error("a received frozen segment is not frozen")
 	}
-	// The same memory over another link, or the same one again: one segment, one mapping, one descriptor.
+	// The same memory over another connection, or the same one again: one segment, one mapping, one descriptor.
 	for _, f := range []*os.File{again, third} {
 		if s2 := must(OpenSegment(f, 10000, Frozen)); s2 != s {
 			t.Error("a second segment for the same memory")
@@ -155,27 +153,27 @@ func TestOpenSegmentOfAPeer(t *testing.T) {
 		t.Error("a frozen segment was opened as a shared one")
 	}
 	s.Release()
-	if a.Data()[9999] != 5 {
+	if a.data()[9999] != 5 {
 		t.Error("gone while a handle lives")
 	}
-	a.Release()
+	a.release()
 }
 
 // An array that comes back to its maker is the maker's.
 func TestSegmentComesHome(t *testing.T) {
 	noLeaks(t)
-	a := must(New[uint8](100))
-	must(0, a.Freeze())
-	f := os.NewFile(uintptr(must(unix.FcntlInt(a.h.seg.File().Fd(), unix.F_DUPFD_CLOEXEC, 0))), "")
+	a := must(newArray[uint8](100))
+	must(0, a.view.Handle.Freeze())
+	f := os.NewFile(uintptr(must(unix.FcntlInt(a.view.Handle.seg.File().Fd(), unix.F_DUPFD_CLOEXEC, 0))), "")
 	s := must(OpenSegment(f, 100, Frozen))
-	if s != a.h.seg {
+	if s != a.view.Handle.seg {
 		t.Error("two segments for one memory")
 	}
 	s.Release()
-	a.Release()
+	a.release()
 }
 
-// A peer that changes its mind about a segment that we hold is refused.
+// A peer that changes its mind about a segment that we have is refused.
 func TestModeIsForLife(t *testing.T) {
 	noLeaks(t)
 	f := memfile(t, 4096, true, sealSize)
@@ -191,14 +189,14 @@ func TestModeIsForLife(t *testing.T) {
 	if !errors.Is(again.Close(), os.ErrClosed) {
 		t.Error("the descriptor was not closed")
 	}
-	a := Array[uint8]{array{h: newHandle(s), n: 4096, shape: []int{4096}}}
-	if _, err := a.Slice(); !errors.Is(err, unix.EPERM) { // an error, not a fault
+	a := bytesOf(s)
+	if _, err := a.slice(); !errors.Is(err, unix.EPERM) { // an error, not a fault
 		t.Errorf("mapping what can no longer be written: %v", err)
 	}
-	a.Release()
+	a.release()
 }
 
-// What all have let go of can come again, as a new segment.
+// Memory whose segment has ended can come again, as a new segment.
 func TestSegmentComesAgain(t *testing.T) {
 	noLeaks(t)
 	f := memfile(t, 4096, true, sealFrozen)
@@ -212,22 +210,22 @@ func TestSegmentComesAgain(t *testing.T) {
 		last = s.ID()
 		h := newHandle(s)
 		s.Release()
-		sink = *(*byte)(must(h.base()))
+		sink = *(*byte)(must(h.Base()))
 		h.Release()
 	}
-	if n := len(ledger.byInode); n != 0 {
-		t.Errorf("the ledger knows %d more", n)
+	if n := len(table.byInode); n != 0 {
+		t.Errorf("the table knows %d more", n)
 	}
 }
 
 func TestSharedSegmentCannotShrink(t *testing.T) {
 	noLeaks(t)
-	a := must(NewShared[uint8](8192))
-	defer a.Release()
-	if err := unix.Ftruncate(int(a.h.seg.File().Fd()), 4096); !errors.Is(err, unix.EPERM) {
+	a := must(newShared[uint8](8192))
+	defer a.release()
+	if err := unix.Ftruncate(int(a.view.Handle.seg.File().Fd()), 4096); !errors.Is(err, unix.EPERM) {
 		t.Errorf("shrink: %v", err)
 	}
-	if err := unix.Ftruncate(int(a.h.seg.File().Fd()), 1<<20); !errors.Is(err, unix.EPERM) {
+	if err := unix.Ftruncate(int(a.view.Handle.seg.File().Fd()), 1<<20); !errors.Is(err, unix.EPERM) {
 		t.Errorf("grow: %v", err)
 	}
 }
@@ -240,19 +238,19 @@ func mapped(addr unsafe.Pointer) bool {
 func TestLifetime(t *testing.T) {
 	noLeaks(t)
 	setStrict(t, false)
-	a := must(New[uint8](4096))
-	a.Data()[0] = 9
+	a := must(newArray[uint8](4096))
+	a.data()[0] = 9
 	m := encode(t, a)
-	first := unsafe.Pointer(unsafe.SliceData(a.Data()))
-	a.Release() // the message holds it
+	first := unsafe.Pointer(unsafe.SliceData(a.data()))
+	a.release() // the message has a reference
 	if got := Stats(); got.Segments != 1 || got.Handles != 0 || got.Mapped != 4096 {
 		t.Errorf("under way: %+v", got)
 	}
-	// While a link retains the segment, its mapping serves all handles.
+	// While a connection retains the segment, its mapping serves all handles.
 	s := m.segments[0]
 	for range 3 {
 		h := newHandle(s)
-		if p := must(h.base()); p != first {
+		if p := must(h.Base()); p != first {
 			t.Error("mapped again")
 		}
 		h.Release()
@@ -260,14 +258,14 @@ func TestLifetime(t *testing.T) {
 	fd := int(s.File().Fd())
 	m.begun()
 	if mapped(first) {
-		t.Error("still mapped after the last hold")
+		t.Error("still mapped after the last Release")
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
-		t.Errorf("descriptor after the last hold: %v", err)
+		t.Errorf("descriptor after the last Release: %v", err)
 	}
 	for _, misuse := range []func(){s.Retain, s.Release} {
 		if recovered(misuse) == nil {
-			t.Error("use of a segment that nobody holds went unnoticed")
+			t.Error("use of a segment without references went unnoticed")
 		}
 	}
 }
@@ -276,25 +274,25 @@ func TestDescriptorsCloseOnExec(t *testing.T) {
 	noLeaks(t)
 	for _, plain := range []bool{false, true} { // the second: as on kernels before 6.3
 		before := plainFlags.Swap(plain)
-		a := must(New[uint8](10))
-		if flags := must(unix.FcntlInt(a.h.seg.File().Fd(), unix.F_GETFD, 0)); flags&unix.FD_CLOEXEC == 0 {
+		a := must(newArray[uint8](10))
+		if flags := must(unix.FcntlInt(a.view.Handle.seg.File().Fd(), unix.F_GETFD, 0)); flags&unix.FD_CLOEXEC == 0 {
 			t.Error("inherited by children")
 		}
-		a.Release()
+		a.release()
 		plainFlags.Store(before)
 	}
 }
 
 func TestNoName(t *testing.T) {
 	noLeaks(t)
-	a := must(New[uint8](10))
-	defer a.Release()
-	to := must(os.Readlink(fmt.Sprintf("/proc/self/fd/%d", a.h.seg.File().Fd())))
+	a := must(newArray[uint8](10))
+	defer a.release()
+	to := must(os.Readlink(fmt.Sprintf("/proc/self/fd/%d", a.view.Handle.seg.File().Fd())))
 	if to != "/memfd:"+memoryName+" (deleted)" {
 		t.Errorf("the memory is %q", to)
 	}
 	var st unix.Stat_t
-	must(0, unix.Fstat(int(a.h.seg.File().Fd()), &st))
+	must(0, unix.Fstat(int(a.view.Handle.seg.File().Fd()), &st))
 	if st.Nlink != 0 {
 		t.Errorf("%d names in directories", st.Nlink)
 	}
@@ -303,24 +301,11 @@ func TestNoName(t *testing.T) {
 	}
 }
 
-func TestOutOfDescriptors(t *testing.T) {
-	noLeaks(t)
-	var old unix.Rlimit
-	must(0, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
-	must(0, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: old.Max}))
-	_, err := New[uint8](10)
-	must(0, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
-	var failed *AllocError
-	if !errors.As(err, &failed) || !errors.Is(err, syscall.EMFILE) {
-		t.Errorf("%v, want an *AllocError with EMFILE", err)
-	}
-}
-
 // A mapping that the kernel refuses is an error of Slice, and may succeed later.
 func TestMappingRefused(t *testing.T) {
 	noLeaks(t)
 	s := must(OpenSegment(memfile(t, 64<<20, true, sealFrozen), 64<<20, Frozen))
-	a := Array[uint8]{array{h: newHandle(s), n: 64 << 20, shape: []int{64 << 20}}}
+	a := bytesOf(s)
 	s.Release()
 	var old unix.Rlimit
 	must(0, unix.Getrlimit(unix.RLIMIT_AS, &old))
@@ -328,13 +313,13 @@ func TestMappingRefused(t *testing.T) {
 	data := must(os.ReadFile("/proc/self/statm"))
 	must(fmt.Sscan(string(data), &use))
 	must(0, unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: uint64(use*pageSize) + 32<<20, Max: old.Max}))
-	_, err := a.Slice()
+	_, err := a.slice()
 	must(0, unix.Setrlimit(unix.RLIMIT_AS, &old))
 	if !errors.Is(err, unix.ENOMEM) {
 		t.Errorf("Slice: %v, want ENOMEM", err)
 	}
-	if a.Data()[64<<20-1] != 0 {
+	if a.data()[64<<20-1] != 0 {
 		t.Error("unreadable afterwards")
 	}
-	a.Release()
+	a.release()
 }

@@ -1,4 +1,4 @@
-package shm
+package segment
 
 import (
 	"errors"
@@ -94,7 +94,7 @@ func mapAt(f *os.File, addr unsafe.Pointer, size int64, prot, flags int) (p unsa
 		p, err = unix.MmapPtr(fd, 0, addr, uintptr(size), prot, flags)
 	})
 	if err = errors.Join(cerr, err); err != nil {
-		return nil, fmt.Errorf("shm: map %s: %w", bytesText(size), err)
+		return nil, fmt.Errorf("shm: map %s: %w", FormatBytes(size), err)
 	}
 	return p, nil
 }

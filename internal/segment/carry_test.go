@@ -1,4 +1,4 @@
-package shm
+package segment
 
 import (
 	"sync"
@@ -57,7 +57,7 @@ func TestOnEnd(t *testing.T) {
 	})
 }
 
-// The end comes once, whoever was the last of many.
+// The end comes once, whichever Release is the last.
 func TestOnEndOnce(t *testing.T) {
 	noLeaks(t)
 	for range 200 {
