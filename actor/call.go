@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -108,7 +108,7 @@ func deadlineOf(ctx context.Context) int64 {
 	if !ok {
 		return 0
 	}
-	return process.MonotonicNow() + int64(time.Until(d))
+	return sys.MonotonicNow() + int64(time.Until(d))
 }
 
 // appendChain lists the invocations that would wait for a call made under ctx.

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmihailenco/msgpack/v5"
 
-	"github.com/understudy-go/understudy/internal/process"
+	clock "github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -159,7 +159,7 @@ func BenchmarkHandle(b *testing.B) {
 				b.Fatal(err)
 			}
 			if deadline != 0 {
-				meta := mailbox.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
+				meta := mailbox.Meta{Deadline: clock.MonotonicNow() + int64(deadline)}
 				buf.B = mailbox.AppendMetaTo(buf.B, 0, &meta)
 			}
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -27,7 +29,7 @@ var mainCalled atomic.Bool
 // Package initialization of everything the program imports runs in each child
 // before Main does: keep it cheap, and start nothing there.
 func Main() {
-	process.RunGuardianIfAsked()
+	orphans.RunSweeperIfAsked()
 	if err := unbound(); err != nil {
 		panic("actor.Main: " + err.Error())
 	}
@@ -177,7 +179,7 @@ func (c *child) hello(m *mailbox.Incoming) {
 		c.server.refuse(m.ID, err)
 		return
 	}
-	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
+	c.link.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	c.mu.Lock()
 	if c.h != nil && c.link.queue == nil {
 		c.link.open()

@@ -15,7 +15,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -59,7 +60,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = process.Memfd("fuzz", mailbox.MarksSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = memfd.Create("fuzz", mailbox.MarksSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err
@@ -100,7 +101,7 @@ func (w *withoutEnd) Closed(err error) {
 // FuzzHello feeds a child, and the parent of one, with whatever a peer may say
 // in its hello, its control messages, its requests and its answers.
 func FuzzHello(f *testing.F) {
-	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
+	good := hello{Min: 1, Max: 1, Build: sys.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
 	file := mailbox.AppendNotify(nil, "$/file", mailbox.Params(1), nil)
 	greet := mailbox.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
 	notify := func(method string, v any) []byte {

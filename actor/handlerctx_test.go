@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -35,7 +35,7 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	ctx, cancel := context.WithCancelCause(context.WithValue(actor, ctxKey{}, inv))
 	w.cancel = cancel
 	if timeout != 0 {
-		w.lazy.deadline = process.MonotonicNow() + int64(timeout)
+		w.lazy.deadline = sys.MonotonicNow() + int64(timeout)
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, timeout)
 		w.cancel = func(cause error) { cancel(cause); stop() }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -72,7 +72,7 @@ func (l *inLink) welcome(m *mailbox.Incoming) {
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
 		return
 	}
-	l.same.Store(h.Build != "" && h.Build == process.BuildID())
+	l.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	l.open()
 	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }

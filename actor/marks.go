@@ -4,27 +4,27 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
 // makeMarks makes a receiver's mark page: memory that only we can write. The
 // file is for the sender.
 func makeMarks() (*mailbox.Marks, *os.File, error) {
-	mem, f, err := process.NewPage("understudy-marks", mailbox.MarksSize)
+	mem, f, err := memfd.NewPage("understudy-marks", mailbox.MarksSize)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mark page: %w", err)
 	}
-	m, err := mailbox.MarksOver(mem, func() { _ = process.Unmap(mem) })
+	m, err := mailbox.MarksOver(mem, func() { _ = memfd.Unmap(mem) })
 	return m, f, err
 }
 
 // openMarks maps a receiver's mark page for reading. It takes f over.
 func openMarks(f *os.File) (*mailbox.Marks, error) {
 	defer f.Close()
-	mem, err := process.OpenPage(f, mailbox.MarksSize)
+	mem, err := memfd.OpenPage(f, mailbox.MarksSize)
 	if err != nil {
 		return nil, fmt.Errorf("mark page: %w: %w", err, mailbox.ErrProtocol)
 	}
-	return mailbox.MarksOver(mem, func() { _ = process.Unmap(mem) })
+	return mailbox.MarksOver(mem, func() { _ = memfd.Unmap(mem) })
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -129,7 +129,7 @@ func note(n uint64) []byte { return AppendNotify(nil, "note", numbered(0, n, 0, 
 // leaves nothing behind. Another connection with the same bell goes on.
 func TestRingsOfALiar(t *testing.T) {
 	memfd := func(size int64, seals ...int) *os.File {
-		f, err := process.Memfd("half", size, seals...)
+		f, err := memfd.Create("half", size, seals...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,10 @@
 package shm
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 )
 
@@ -154,15 +152,9 @@ func (s *Segment) allocate() error {
 		s.heap = heapAlloc(s.size)
 		return nil
 	}
-	if left, err := roomFor(s.owned); err != nil {
-		return &AllocError{Bytes: s.size, Limit: left, Err: err}
-	}
 	f, key, err := createMemory(s.size, s.mode)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM) {
-		err = fmt.Errorf("%w: %w", ErrNoMemory, err)
-	}
 	if err != nil {
-		return &AllocError{Bytes: s.size, Limit: -1, Err: err}
+		return err
 	}
 	view, err := mapMemory(f, s.size, true)
 	if err != nil {
