@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/shm"
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 // A parcel is the least that carries arrays: a buffer that keeps the segments.

@@ -11,10 +11,8 @@ import (
 // memfds reports whether this system has sealed memory that passes between processes.
 const memfds = false
 
-func roomFor(int64) (int64, error) { return -1, nil }
-
-func createMemory(int64, Mode) (*os.File, inode, error) {
-	return nil, inode{}, errors.ErrUnsupported
+func createMemory(size int64, _ Mode) (*os.File, inode, error) {
+	return nil, inode{}, &AllocError{Bytes: size, Limit: -1, Err: errors.ErrUnsupported}
 }
 
 func mapMemory(*os.File, int64, bool) (unsafe.Pointer, error) { return nil, errors.ErrUnsupported }
@@ -28,3 +26,5 @@ func inspect(_ *os.File, size int64, mode Mode) (inode, error) {
 func fence(unsafe.Pointer, int64) bool { return false }
 
 func unmapMemory(unsafe.Pointer, int64) {}
+
+func shortage(err error) (int64, error) { return -1, err }

@@ -1,12 +1,10 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 )
 
@@ -156,15 +154,9 @@ func (s *Segment) allocate() (left int64, err error) {
 		s.heap = heapAlloc(s.size)
 		return -1, nil
 	}
-	if left, err := roomFor(s.owned); err != nil {
-		return left, err
-	}
 	f, key, err := createMemory(s.size, s.mode)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM) {
-		err = fmt.Errorf("%w: %w", ErrNoMemory, err)
-	}
 	if err != nil {
-		return -1, err
+		return shortage(err)
 	}
 	view, err := mapMemory(f, s.size, true)
 	if err != nil {
