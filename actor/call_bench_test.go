@@ -14,8 +14,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/understudy-go/understudy/internal/codec"
-	clock "github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/conn"
+	clock "github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"

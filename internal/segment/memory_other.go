@@ -11,8 +11,8 @@ import (
 // memfds reports whether this system has sealed memory that passes between processes.
 const memfds = false
 
-func createMemory(size int64, _ Mode) (*os.File, inode, error) {
-	return nil, inode{}, &AllocError{Bytes: size, Limit: -1, Err: errors.ErrUnsupported}
+func createMemory(int64, Mode) (*os.File, inode, error) {
+	return nil, inode{}, errors.ErrUnsupported
 }
 
 func mapMemory(*os.File, int64, bool) (unsafe.Pointer, error) { return nil, errors.ErrUnsupported }
