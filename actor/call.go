@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -109,7 +109,7 @@ func deadlineOf(ctx context.Context) int64 {
 	if !ok {
 		return 0
 	}
-	return process.MonotonicNow() + int64(time.Until(d))
+	return sys.MonotonicNow() + int64(time.Until(d))
 }
 
 // appendChain lists the invocations that would wait for a call made under ctx.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	clock "github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -161,7 +161,7 @@ func BenchmarkHandle(b *testing.B) {
 				b.Fatal(err)
 			}
 			if deadline != 0 {
-				meta := wire.Meta{Deadline: process.MonotonicNow() + int64(deadline)}
+				meta := wire.Meta{Deadline: clock.MonotonicNow() + int64(deadline)}
 				buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 			}
 			side := &atOnce{&inLink{h: h, from: "bench"}, make(chan struct{})}

@@ -1,12 +1,14 @@
 package actor
 
-import "github.com/understudy-go/understudy/internal/process"
+import (
+	"github.com/understudy-go/understudy/internal/cgroup"
+)
 
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, whatever the actor starts ends
 // with it, also what left its session and cleaned its environment; and where
 // the memory controller is to be had, [Limits].Memory bounds what the actor and
-// its descendants hold together. Without, process groups, the guardian and
+// its descendants hold together. Without, process groups, the orphan sweeper and
 // the limits of single processes do what they can.
 type Cgroups int
 
@@ -22,15 +24,15 @@ const (
 	// A group that holds processes cannot give controllers to groups below it.
 	// So memory limits by group want a program that is in a group of its own below
 	// the delegated one: DelegateSubgroup= in a systemd unit.
-	CgroupsAuto = Cgroups(process.CgroupsAuto)
+	CgroupsAuto = Cgroups(cgroup.Auto)
 	// CgroupsNever does without.
-	CgroupsNever = Cgroups(process.CgroupsNever)
+	CgroupsNever = Cgroups(cgroup.Never)
 	// CgroupsRequired uses them wherever permissions allow. If they do not,
 	// there is no system, if a process cannot be put into its group, or its memory
 	// cannot be limited there, it is not started, and the error is an [ErrNoCgroup].
-	CgroupsRequired = Cgroups(process.CgroupsRequired)
+	CgroupsRequired = Cgroups(cgroup.Required)
 )
 
 // ErrNoCgroup means that control groups are required and cannot be had; the
 // text says where and why.
-var ErrNoCgroup = process.ErrNoCgroup
+var ErrNoCgroup = cgroup.ErrNone

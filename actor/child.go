@@ -12,7 +12,10 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/segment"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -29,7 +32,7 @@ var mainCalled atomic.Bool
 // Package initialization of everything the program imports runs in each child
 // before Main does: keep it cheap, and start nothing there.
 func Main() {
-	process.RunGuardianIfAsked()
+	orphans.RunSweeperIfAsked()
 	if err := unbound(); err != nil {
 		panic("actor.Main: " + err.Error())
 	}
@@ -179,7 +182,7 @@ func (c *child) hello(m *conn.Incoming) {
 		c.server.refuse(m.ID, err)
 		return
 	}
-	c.link.same.Store(h.Build != "" && h.Build == process.BuildID())
+	c.link.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	c.mu.Lock()
 	if c.h != nil && c.link.queue == nil {
 		c.link.open()

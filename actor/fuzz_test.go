@@ -17,7 +17,8 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/shm"
@@ -62,7 +63,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = process.Memfd("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = memfd.Create("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err
@@ -103,7 +104,7 @@ func (w *withoutEnd) Closed(err error) {
 // FuzzHello feeds a child, and the parent of one, with whatever a peer may say
 // in its hello, its control messages, its requests and its answers.
 func FuzzHello(f *testing.F) {
-	good := hello{Min: 1, Max: 1, Build: process.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
+	good := hello{Min: 1, Max: 1, Build: sys.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
 	file := wire.AppendNotify(nil, "$/file", codec.Params(1), nil)
 	greet := wire.AppendRequest(nil, 1<<31|9, ctlHello, good.fields().Params(), nil)
 	notify := func(method string, v any) []byte {

@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/orphans"
 )
 
 // guard is what outlives a system's processes, or ends them: their control
-// groups and, in the root, the guardian. Both begin with the first process.
+// groups and, in the root, the orphan sweeper. Both begin with the first process.
 type guard struct {
 	mu     sync.Mutex
-	g      *process.Guardian
-	groups *process.Cgroups
+	g      *orphans.Sweeper
+	groups *cgroup.Groups
 	opened bool
 	closed bool
 }
@@ -29,9 +30,9 @@ func (g *guard) openLocked(s *System) (err error) {
 		return nil
 	}
 	if s.parent != nil {
-		g.groups, err = process.GivenCgroups()
+		g.groups, err = cgroup.Inherited()
 	} else {
-		g.groups, err = process.OpenCgroups(s.id, process.CgroupMode(s.opts.Cgroups))
+		g.groups, err = cgroup.Open(s.id, cgroup.Mode(s.opts.Cgroups))
 	}
 	if err != nil && s.parent == nil && s.opts.Cgroups != CgroupsRequired {
 		s.Logger().Debug("actors have no control groups", "reason", err)
@@ -43,7 +44,7 @@ func (g *guard) openLocked(s *System) (err error) {
 
 // start makes what a process needs before it is started, and returns its
 // control groups.
-func (g *guard) start(s *System) (*process.Cgroups, error) {
+func (g *guard) start(s *System) (*cgroup.Groups, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.openLocked(s); err != nil {
@@ -53,8 +54,8 @@ func (g *guard) start(s *System) (*process.Cgroups, error) {
 		return g.groups, nil
 	}
 	var err error
-	if g.g, err = process.StartGuardian(s.id, g.groups); err != nil {
-		return nil, fmt.Errorf("guardian: %w", err)
+	if g.g, err = orphans.StartSweeper(s.id, g.groups); err != nil {
+		return nil, fmt.Errorf("orphan sweeper: %w", err)
 	}
 	return g.groups, nil
 }

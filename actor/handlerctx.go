@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // handlerContext is the context of one message. To whoever uses it, it is what
@@ -49,7 +49,7 @@ func (c *handlerContext) look() *contextState {
 	switch err := c.inv.h.ctx.Err(); {
 	case err != nil:
 		s = &contextState{err: err, cause: context.Cause(c.inv.h.ctx)}
-	case c.deadline != 0 && process.MonotonicNow() >= c.deadline:
+	case c.deadline != 0 && sys.MonotonicNow() >= c.deadline:
 		s = contextLate
 	default:
 		return nil
@@ -131,7 +131,7 @@ func (c *handlerContext) Deadline() (time.Time, bool) {
 	}
 	at := c.at.Load()
 	if at == nil { // the clocks are compared once, so that the answer is always the same
-		t := time.Now().Add(time.Duration(c.deadline - process.MonotonicNow()))
+		t := time.Now().Add(time.Duration(c.deadline - sys.MonotonicNow()))
 		c.at.CompareAndSwap(nil, &t)
 		at = c.at.Load()
 	}

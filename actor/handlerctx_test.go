@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // twin is a handlerContext beside what it stands for.
@@ -35,7 +35,7 @@ func newTwin(t *testing.T, timeout time.Duration) *twin {
 	ctx, cancel := context.WithCancelCause(context.WithValue(actor, ctxKey{}, inv))
 	w.cancel = cancel
 	if timeout != 0 {
-		w.lazy.deadline = process.MonotonicNow() + int64(timeout)
+		w.lazy.deadline = sys.MonotonicNow() + int64(timeout)
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, timeout)
 		w.cancel = func(cause error) { cancel(cause); stop() }

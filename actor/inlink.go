@@ -7,7 +7,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -75,7 +75,7 @@ func (l *inLink) welcome(m *conn.Incoming) {
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, err), nil, nil)
 		return
 	}
-	l.same.Store(h.Build != "" && h.Build == process.BuildID())
+	l.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	l.open()
 	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }

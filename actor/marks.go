@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -12,20 +12,20 @@ import (
 // makeMarks makes a receiver's mark page: memory that only we can write. The
 // file is for the sender.
 func makeMarks() (*mailbox.Progress, *os.File, error) {
-	mem, f, err := process.NewPage("understudy-marks", mailbox.ProgressSize)
+	mem, f, err := memfd.NewPage("understudy-marks", mailbox.ProgressSize)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mark page: %w", err)
 	}
-	m, err := mailbox.OpenProgress(mem, func() { _ = process.Unmap(mem) })
+	m, err := mailbox.OpenProgress(mem, func() { _ = memfd.Unmap(mem) })
 	return m, f, err
 }
 
 // openMarks maps a receiver's mark page for reading. It takes f over.
 func openMarks(f *os.File) (*mailbox.Progress, error) {
 	defer f.Close()
-	mem, err := process.OpenPage(f, mailbox.ProgressSize)
+	mem, err := memfd.OpenPage(f, mailbox.ProgressSize)
 	if err != nil {
 		return nil, fmt.Errorf("mark page: %w: %w", err, wire.ErrProtocol)
 	}
-	return mailbox.OpenProgress(mem, func() { _ = process.Unmap(mem) })
+	return mailbox.OpenProgress(mem, func() { _ = memfd.Unmap(mem) })
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/transport"
 )
 
@@ -95,10 +97,10 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 		if len(c.Args) > 0 {
 			cmd.Title = c.Args[0]
 		}
-		cmd.Env = append(append([]string{process.Cookie(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
+		cmd.Env = append(append([]string{orphans.SystemTag(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
 		return cmd, nil
 	}
-	cmd.Env = append(append([]string{process.Cookie(i.sys.id), envActor + "=" + i.sys.id, process.EnvBuild + "=" + process.BuildID()}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
+	cmd.Env = append(append([]string{orphans.SystemTag(i.sys.id), envActor + "=" + i.sys.id, sys.EnvBuild + "=" + sys.BuildID()}, lastWins(i.settings.Env)...), process.WithQuickExit(env)...)
 	return cmd, nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -107,8 +107,8 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *client) (*li
 }
 
 func (s *System) hello() hello {
-	h := hello{Min: protocolVersion, Max: protocolVersion, Build: process.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: process.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
+	h := hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
+		Clock: sys.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
 	if s.opts.Lane != SocketLane {
 		h.Caps = append(h.Caps, capRings)
 	}
@@ -137,7 +137,7 @@ func (s *System) greet(l *link, r conn.Reply) error {
 	if h.Min > protocolVersion || h.Max < protocolVersion {
 		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
-	l.same = h.Build != "" && h.Build == process.BuildID()
+	l.same = h.Build != "" && h.Build == sys.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
 	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
 		l.rings = ringsAfter

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -31,7 +31,7 @@ func lives(size int) int { return max(1, min(15, (16<<20)/size)) }
 const spare = 256 << 20
 
 func (b *bed) reference(ctx context.Context, size int, serial uint64) (map[string]reading, error) {
-	if room, err := process.AvailableMemory(); err == nil && room < int64(size)+spare {
+	if room, err := memfd.Available(); err == nil && room < int64(size)+spare {
 		return nil, skip("%s are available", bytes.text(float64(room)))
 	}
 	var allocate, freeze, first, rawAllocate, rawSeal latencies

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
 )
 
 // RunOption changes what [Run] does with the process that it runs in.
@@ -15,7 +15,7 @@ type RunOption func(*runSettings)
 // runSettings are what Run changes in its process, until the tree has ended.
 type runSettings struct {
 	subreap bool
-	reaper  *process.Reaper
+	reaper  *orphans.Reaper
 }
 
 // Subreaper makes the process the parent of orphans, in init's place, while Run
@@ -39,7 +39,7 @@ func Subreaper(r *runSettings) { r.subreap = true }
 // prepare changes the process.
 func (r *runSettings) prepare(sys *actor.System) (err error) {
 	if r.subreap {
-		r.reaper, err = process.StartReaper(sys.ID())
+		r.reaper, err = orphans.StartReaper(sys.ID())
 	}
 	return err
 }

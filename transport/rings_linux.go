@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 )
 
 // NewRings makes our half of a pair of rings. The error says what the kernel
 // lacks: F_SEAL_FUTURE_WRITE is there since Linux 5.1.
 func NewRings() (*Rings, error) {
-	mem, f, err := process.NewPage("understudy-ring", ringMemory)
+	mem, f, err := memfd.NewPage("understudy-ring", ringMemory)
 	if err != nil {
 		return nil, fmt.Errorf("transport: rings: %w", err)
 	}
-	r := &Rings{ours: mem, file: f, free: func(mem []byte) { _ = process.Unmap(mem) }}
+	r := &Rings{ours: mem, file: f, free: func(mem []byte) { _ = memfd.Unmap(mem) }}
 	r.users.Store(1)
 	return r, nil
 }
@@ -30,17 +30,17 @@ func (r *Rings) Join(theirs, bell *os.File) error {
 	if err != nil {
 		return err
 	}
-	mem, err := process.OpenPage(theirs, ringMemory)
+	mem, err := memfd.OpenPage(theirs, ringMemory)
 	if err != nil {
 		b.Close()
-		if errors.Is(err, process.ErrUnsealed) {
+		if errors.Is(err, memfd.ErrRefused) {
 			err = fmt.Errorf("%w: %w", err, ErrCorruptRing)
 		}
 		return fmt.Errorf("transport: rings: %w", err)
 	}
 	if err := r.join(mem, b); err != nil {
 		b.Close()
-		_ = process.Unmap(mem)
+		_ = memfd.Unmap(mem)
 		return err
 	}
 	r.file.Close()

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 )
 
 // newRingPair joins two halves over real memory, with the bells that their
@@ -100,7 +100,7 @@ func TestRingsClose(t *testing.T) {
 		t.Errorf("writing: %v, %v", ok, err)
 	}
 	freed := false
-	a.free = func(mem []byte) { freed = true; _ = process.Unmap(mem) }
+	a.free = func(mem []byte) { freed = true; _ = memfd.Unmap(mem) }
 	a.Leave()
 	if !freed || a.Enter() {
 		t.Error("the memory is there still")
@@ -109,19 +109,27 @@ func TestRingsClose(t *testing.T) {
 
 // A peer's half that is not what it must be is refused, and nothing of it stays.
 func TestRingsJoinRefuses(t *testing.T) {
-	memfd := func(size int64, seals ...int) *os.File {
-		f, err := process.Memfd("half", size, seals...)
+	half := func(size int64, seals ...int) *os.File {
+		f, err := memfd.Create("half", size, seals...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f
 	}
 	for name, mem := range map[string]func() *os.File{
-		"unsealed":     func() *os.File { return memfd(ringMemory) },
-		"may shrink":   func() *os.File { return memfd(ringMemory, unix.F_SEAL_GROW) },
-		"too small":    func() *os.File { return memfd(ringMemory-1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"unsealed":   func() *os.File { return half(ringMemory) },
+		"may shrink": func() *os.File { return half(ringMemory, unix.F_SEAL_GROW) },
+		"too small":  func() *os.File { return half(ringMemory-1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"too large":  func() *os.File { return half(ringMemory+1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"a hole": func() *os.File {
+			fd, err := memfd.CreateSparse("half", ringMemory, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return os.NewFile(uintptr(fd), "half")
+		},
 		"no memory":    func() *os.File { f, _ := os.Open(os.DevNull); return f },
-		"nothing much": func() *os.File { return memfd(0, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"nothing much": func() *os.File { return half(0, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
 	} {
 		r := newRings(t)
 		bell := newBell(t)

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // A reader that has nothing to read can sleep, which costs it and the writer a
@@ -98,7 +98,7 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 	cpus := min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	budget := s.Budget()
 	if budget == 0 || cpus == 1 {
-		return false, process.MonotonicNow()
+		return false, sys.MonotonicNow()
 	}
 	for range glance {
 		pause(1)
@@ -107,9 +107,9 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 			return true, 0
 		}
 	}
-	since = process.MonotonicNow()
+	since = sys.MonotonicNow()
 	// Where more is to be done than there are CPUs, somebody else could.
-	if int(spinners.Load()) >= max(1, cpus/2) || process.Saturated() {
+	if int(spinners.Load()) >= max(1, cpus/2) || sys.Saturated() {
 		return false, since
 	}
 	spinners.Add(1)
@@ -117,13 +117,13 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 	for i, end := 1, since+int64(budget); ; i++ {
 		pause(1)
 		if w.Ready() {
-			s.Waited(time.Duration(process.MonotonicNow() - since))
+			s.Waited(time.Duration(sys.MonotonicNow() - since))
 			return true, since
 		}
 		if i%glance != 0 {
 			continue
 		}
-		if process.MonotonicNow() > end {
+		if sys.MonotonicNow() > end {
 			return false, since
 		}
 		if i%(4*glance) == 0 {
@@ -133,4 +133,4 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 }
 
 // Slept says that the reader which gave up looking has slept and is awake.
-func (s *Spinner) Slept(since int64) { s.Waited(time.Duration(process.MonotonicNow() - since)) }
+func (s *Spinner) Slept(since int64) { s.Waited(time.Duration(sys.MonotonicNow() - since)) }

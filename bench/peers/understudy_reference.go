@@ -8,7 +8,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/shm"
 )
 
@@ -24,7 +24,7 @@ const spare = 256 << 20
 
 func referenceAvailable(size int) func() error {
 	return func() error {
-		room, err := process.AvailableMemory()
+		room, err := memfd.Available()
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/supervisor"
 )
 
@@ -42,7 +42,7 @@ func (th *theater) signal(r uint16, sig syscall.Signal) bool {
 	}
 	defer p.Release()
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil || !bytes.Contains(env, []byte(process.Cookie(th.tree.System().ID()))) {
+	if err != nil || !bytes.Contains(env, []byte(orphans.SystemTag(th.tree.System().ID()))) {
 		return false
 	}
 	return p.Signal(sig) == nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // TypeError says why the values of a type cannot travel.

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/codec"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -164,7 +164,7 @@ func FuzzPeer(f *testing.F) {
 func fuzzFile(which byte) *os.File {
 	switch which % 3 {
 	case 0:
-		f, _ := process.Memfd("fuzz", 4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW, unix.F_SEAL_WRITE)
+		f, _ := memfd.Create("fuzz", 4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW, unix.F_SEAL_WRITE)
 		return f
 	case 1:
 		f, _ := os.Open(os.DevNull)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/internal/process"
+	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -131,7 +131,7 @@ func noteOf(n uint64) []byte { return wire.AppendNotify(nil, "note", numbered(0,
 // leaves nothing behind. Another connection with the same bell goes on.
 func TestRingsOfALiar(t *testing.T) {
 	memfd := func(size int64, seals ...int) *os.File {
-		f, err := process.Memfd("half", size, seals...)
+		f, err := memfd.Create("half", size, seals...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )

@@ -9,6 +9,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 var childSetup sync.Once
@@ -24,22 +27,20 @@ var childSetup sync.Once
 func ChildSetup() {
 	childSetup.Do(func() {
 		adoptCrashFile()
-		givenBuildID = os.Getenv(EnvBuild)
-		givenCgroups = os.Getenv(envCgroup)
-		_ = os.Unsetenv(EnvBuild)
-		_ = os.Unsetenv(envCgroup)
+		sys.AdoptBuildID()
+		cgroup.Adopt()
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
-		closeInheritedOnExec()
-		_ = setShortName(strings.TrimRight(os.Args[0], " ")) // for people only
+		CloseInheritedOnExec()
+		_ = SetShortName(strings.TrimRight(os.Args[0], " ")) // for people only
 	})
 }
 
-// closeInheritedOnExec marks every descriptor from 3 on.
-func closeInheritedOnExec() {
+// CloseInheritedOnExec marks every descriptor from 3 on.
+func CloseInheritedOnExec() {
 	if unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return
 	}
-	for _, fd := range openDescriptors() { // kernels before 5.11
+	for _, fd := range sys.OpenDescriptors() { // kernels before 5.11
 		if fd >= 3 {
 			unix.CloseOnExec(fd)
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 func init() {
@@ -77,7 +78,7 @@ func TestChildHasOnlyWhatItWasGiven(t *testing.T) {
 	}
 	// Passing an end on must not have touched its mode: ours in the netpoller, the child's blocking.
 	for file, nonblocking := range map[*os.File]bool{parent: true, child: false} {
-		_ = borrow(file, func(fd int) error {
+		_ = sys.Borrow(file, func(fd int) error {
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 			if err != nil || (flags&unix.O_NONBLOCK != 0) != nonblocking {
 				t.Errorf("%s: flags %#x, %v", file.Name(), flags, err)
@@ -206,26 +207,3 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("another program: %q", env)
 	}
 }
-
-func TestBuildID(t *testing.T) {
-	leaktest.Check(t)
-	if BuildID() == "" || strings.HasPrefix(BuildID(), "pid-") {
-		t.Fatalf("build id %q", BuildID())
-	}
-	if got := serve(t, nil).ask("build-id"); got != BuildID() {
-		t.Errorf("the same program says %q and %q", BuildID(), got)
-	}
-	// The tool chain's own idea of it; test binaries have one unless somebody asked for none.
-	if goTool, err := exec.LookPath("go"); err == nil {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(goTool, "tool", "buildid", exe).Output()
-		if id := strings.TrimSpace(string(out)); err == nil && id != "" && id != BuildID() {
-			t.Errorf("build id %q, want %q", BuildID(), id)
-		}
-	}
-}
-
-func init() { orders["build-id"] = func(string) string { return BuildID() } }

@@ -3,6 +3,8 @@ package process
 import (
 	"os"
 	"syscall"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
 )
 
 // Stream says which of a child's output streams a line came from.
@@ -49,7 +51,7 @@ type Command struct {
 	Limits Limits
 	// Cgroups, if not nil, is where the child gets a control group of its own, named Group. What is left in it when
 	// the child has ended is killed. Unless groups are required, a child that cannot have one does without.
-	Cgroups *Cgroups
+	Cgroups *cgroup.Groups
 	Group   string
 	// Output is called with each line the child prints, without the newline, by one goroutine per child, in
 	// order within a stream. The line is valid during the call. A line longer than MaxLine comes in pieces, and
@@ -57,8 +59,9 @@ type Command struct {
 	// (Process.OutputDropped): the child never blocks on its output. Nil means only the tail is kept.
 	Output func(stream Stream, line []byte, cut bool)
 
-	// guardian marks the one child that must outlive us: own session, no parent-death signal, no output.
-	guardian bool
+	// Detached is for the one child that must outlive us: it gets no parent-death signal, no pipes for its output, and no
+	// file for a crash text.
+	Detached bool
 }
 
 // MaxLine is how many bytes of a line of output are handed over in one piece.
@@ -83,20 +86,5 @@ type Limits struct {
 	Nice int
 }
 
-// Names of the environment entries this package gives a meaning.
-const (
-	// EnvSystem carries the system id: whatever has it in its environment belongs to that system, and the
-	// system's guardian ends it when the system's root is gone.
-	EnvSystem = "UNDERSTUDY_SYSTEM"
-	// envCrash is the number of the descriptor that takes the child's crash text.
-	envCrash = "UNDERSTUDY_CRASH_FD"
-	// envCgroup tells a child that is this program that it is in a control group of its system.
-	envCgroup = "UNDERSTUDY_CGROUP"
-	// envGuardianCgroup is the control group that a guardian ends.
-	envGuardianCgroup = "UNDERSTUDY_GUARDIAN_CGROUP"
-	// envGuardian turns this program into the guardian of the system it names.
-	envGuardian = "UNDERSTUDY_GUARDIAN"
-)
-
-// Cookie returns the environment entry that marks a process as belonging to system.
-func Cookie(system string) string { return EnvSystem + "=" + system }
+// envCrash names the environment entry with the number of the descriptor that takes the child's crash text.
+const envCrash = "UNDERSTUDY_CRASH_FD"

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 func init() {
@@ -25,7 +26,7 @@ func init() {
 	orders["cpus"] = func(string) string { return fmt.Sprint(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 	orders["nice"] = func(string) string {
 		var all []string
-		tasks, _ := numericEntries("/proc/self/task")
+		tasks, _ := sys.NumericEntries("/proc/self/task")
 		for _, tid := range tasks {
 			raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 const (
@@ -108,7 +110,7 @@ func (o *output) read(f *os.File, stream Stream) {
 func readSome(fd, limit int, lines *splitter, emit func([]byte, bool)) (n int, again bool, err error) {
 	buf := readBuffers.Get().(*[readSize]byte)
 	defer readBuffers.Put(buf)
-	err = ignoringEINTR(func() (err error) {
+	err = sys.Retry(func() (err error) {
 		n, err = unix.Read(fd, buf[:min(limit, readSize)])
 		return err
 	})

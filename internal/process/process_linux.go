@@ -8,16 +8,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // Process is a child. Its methods may be called at any time from any goroutine, also after its end: they act on the
 // child by handle, never on a stranger that got its number.
 type Process struct {
 	pid    int
-	pidfd  *os.File // in the netpoller: waiting for a death costs no thread
-	output *output  // nil for the guardian
-	group  *cgroup  // nil if it has none
-	crash  int      // memory file with the crash text, -1 if none
+	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
+	output *output       // nil if it is detached
+	group  *cgroup.Group // nil if it has none
+	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
 
@@ -55,7 +58,7 @@ func (p *Process) PID() int { return p.pid }
 
 // Done is closed when the child is dead and reaped, what was left of its process group was killed, and its output is
 // delivered. A descendant that left the process group is gone as well if the child had a control group; otherwise it
-// may still run, and is the guardian's.
+// may still run, and is the orphan sweeper's.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Status waits for Done and says how the child ended. Its slices are shared.
@@ -93,7 +96,7 @@ func (p *Process) wait() {
 	// The leader is a zombie, so its number still names this group and no other.
 	_ = unix.Kill(-p.pid, unix.SIGKILL)
 	if p.group != nil {
-		_ = killGroup(p.group.dir)
+		_ = p.group.Kill()
 	}
 	st := ownChildren.reap(p.pid)
 	p.reaped = true
@@ -103,9 +106,9 @@ func (p *Process) wait() {
 	_ = p.pidfd.Close()
 	kills, counted := int64(0), false
 	if p.group != nil {
-		kills, counted = p.group.oomKills()
+		kills, counted = p.group.OOMKills()
 		// What hangs in the kernel does not keep us: its directory ends with the system's.
-		_ = endGroup(p.group.dir, groupPatience)
+		_ = p.group.End(groupPatience)
 	}
 
 	if p.output != nil {
@@ -153,14 +156,14 @@ func awaitZombie(pid int, pidfd *os.File) {
 	if err == nil {
 		err = rc.Read(func(fd uintptr) bool {
 			var info unix.Siginfo
-			err := ignoringEINTR(func() error {
+			err := sys.Retry(func() error {
 				return unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 			})
 			return err != nil || info.Signo != 0
 		})
 	}
 	if err != nil { // a kernel whose pidfd cannot be polled: a thread then
-		_ = ignoringEINTR(func() error {
+		_ = sys.Retry(func() error {
 			return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		})
 	}
@@ -171,7 +174,7 @@ func reap(pid int) Status {
 	var ws unix.WaitStatus
 	var usage unix.Rusage
 	var got int
-	err := ignoringEINTR(func() (err error) {
+	err := sys.Retry(func() (err error) {
 		got, err = unix.Wait4(pid, &ws, 0, &usage)
 		return err
 	})

@@ -9,15 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-)
 
-// selfImage is what a re-exec'ed child executes. The link leads to the image of the process that follows it, and
-// between vfork and exec the child still is that image: no file name is looked up, so a replaced or deleted
-// executable restarts as what is running now.
-const selfImage = "/proc/self/exe"
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
+)
 
 // titleRoom is the length to which a re-exec'ed child's argv[0] is padded, so that SetTitle can rewrite it.
 const titleRoom = 128
@@ -26,12 +25,12 @@ const titleRoom = 128
 func Supported() error { return supported() }
 
 var supported = sync.OnceValue(func() error {
-	if _, err := os.Readlink(selfImage); err != nil {
-		return &StartError{Path: selfImage, Op: "/proc must be mounted", Err: err}
+	if _, err := os.Readlink(sys.SelfImage); err != nil {
+		return &StartError{Path: sys.SelfImage, Op: "/proc must be mounted", Err: err}
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
-		return &StartError{Path: selfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+		return &StartError{Path: sys.SelfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
 	}
 	return unix.Close(fd)
 })
@@ -49,7 +48,7 @@ var supported = sync.OnceValue(func() error {
 func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s := &spawn{path: cmd.Path, limits: cmd.Limits}
 	if s.path == "" {
-		s.path = selfImage
+		s.path = sys.SelfImage
 	}
 	fail := func(op string, err error) (*Process, error) {
 		return nil, &StartError{Title: strings.TrimSpace(cmd.Title), Path: s.path, Op: op, Err: err}
@@ -70,37 +69,40 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err != nil {
 		return fail(op, err)
 	}
-	if s.group, err = cmd.Cgroups.newGroup(cmd.Group, cmd.Limits); err != nil {
+	if s.group, err = cmd.Cgroups.New(cmd.Group, cmd.Limits.Memory); err != nil {
+		if e := new(cgroup.Error); errors.As(err, &e) && e.Memory > 0 {
+			err = &LimitError{"memory", e.Memory, err}
+		}
 		w.closeChildEnds()
 		w.closeOwnEnds()
 		return fail("control group", err)
 	}
 	s.mayDo = !cmd.Cgroups.Required()
 	if s.group != nil {
-		s.sys.UseCgroupFD, s.sys.CgroupFD = true, int(s.group.leaf.Fd())
+		s.sys.UseCgroupFD, s.sys.CgroupFD = true, s.group.Descriptor()
 	}
 	s.argv = cmd.argv()
 	s.attr.Env = cmd.environ(w.crashNumber)
 	s.attr.Dir = cmd.Dir
 	s.attr.Files = w.child
 	s.sys.Credential = cmd.Credential
-	if cmd.guardian {
+	if cmd.Detached {
 		s.sys.Setsid = true
 	} else {
 		s.sys.Setpgid = true
 		s.sys.Pdeathsig = syscall.SIGKILL
 	}
 
-	if r := theReaper.Load(); r != nil && slices.Contains(s.attr.Env, string(r.cookie)) {
-		s.mark = r.mark
+	if m := theMark.Load(); m != nil && slices.Contains(s.attr.Env, m.entry) {
+		s.mark = m.score
 	}
 
 	err = theSpawner().do(ctx, s)
 	w.closeChildEnds()
 	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
-	s.group.born()
+	s.group.Born()
 	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
-		s.group.discard()
+		s.group.Discard()
 		s.group = nil
 	}
 	if err != nil {
@@ -117,9 +119,24 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 		return fail(s.op, s.err)
 	}
 	if cmd.Cgroups != nil && s.group == nil {
-		cmd.Cgroups.unusable.Store(true) // it will not be better next time
+		cmd.Cgroups.GiveUp() // it will not be better next time
 	}
 	return adopt(s, w, cmd.Output), nil
+}
+
+// mark is what children that have an entry in their environment are marked by.
+type mark struct{ entry, score string }
+
+var theMark atomic.Pointer[mark]
+
+// MarkChildren sets the oom_score_adj of every child begun from now on that has entry in its environment: unlike the
+// environment it can still be seen when the child is a zombie. An empty entry ends that.
+func MarkChildren(entry, score string) {
+	if entry == "" {
+		theMark.Store(nil)
+		return
+	}
+	theMark.Store(&mark{entry, score})
 }
 
 // argv is the child's argument vector.
@@ -156,7 +173,7 @@ func (cmd *Command) environ(crashNumber int) []string {
 	for _, e := range base {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
-		case envCrash, envCgroup:
+		case envCrash, cgroup.Env:
 			continue // of another child: it would write its last words into a stranger's descriptor
 		case "GOMAXPROCS":
 			processors = true
@@ -174,8 +191,8 @@ func (cmd *Command) environ(crashNumber int) []string {
 		env = append(env, goMemoryLimit(cmd.Limits.Memory))
 	}
 	if cmd.Cgroups != nil {
-		env = append(env, cmd.Cgroups.given())
-		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.quota && !processors {
+		env = append(env, cmd.Cgroups.Environ())
+		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.Quota() && !processors {
 			if cmd.Limits.CPUs > 0 {
 				n = min(n, cmd.Limits.CPUs)
 			}

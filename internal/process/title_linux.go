@@ -33,7 +33,7 @@ func SetTitle(title string) error {
 	titleMu.Lock()
 	defer titleMu.Unlock()
 	space := titleSpace()
-	err := setShortName(title)
+	err := SetShortName(title)
 	if space == nil {
 		return errors.Join(err, errors.New("process: argv[0] is not where the kernel put it, the title stays"))
 	}
@@ -80,8 +80,8 @@ func shortName(title string) string {
 	return title[:min(len(title), 15)] // TASK_COMM_LEN less its NUL
 }
 
-// setShortName names the main thread and thereby the process, whichever thread calls: PR_SET_NAME would name
+// SetShortName names the main thread and thereby the process, whichever thread calls: PR_SET_NAME would name
 // the caller's thread alone.
-func setShortName(title string) error {
+func SetShortName(title string) error {
 	return os.WriteFile("/proc/self/comm", []byte(shortName(title)), 0)
 }

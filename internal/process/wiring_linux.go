@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // wiring holds the descriptors between us and one child while it is being started. Bare numbers, because the
@@ -31,12 +33,12 @@ func newWiring(cmd *Command) (w *wiring, op string, err error) {
 		return w, "stdin", err
 	}
 	nullFD := int(-1)
-	if err := borrow(null, func(fd int) error { nullFD = fd; return nil }); err != nil {
+	if err := sys.Borrow(null, func(fd int) error { nullFD = fd; return nil }); err != nil {
 		return w, "stdin", err
 	}
 	w.child = make([]uintptr, 3, 4+len(cmd.Files))
 	w.child[0] = uintptr(nullFD)
-	if cmd.guardian {
+	if cmd.Detached {
 		w.child[1], w.child[2] = uintptr(nullFD), uintptr(nullFD)
 	} else {
 		if w.stdout, w.child[1], err = w.pipe(); err != nil {
@@ -47,11 +49,11 @@ func newWiring(cmd *Command) (w *wiring, op string, err error) {
 		}
 	}
 	for _, f := range cmd.Files {
-		if err := borrow(f, func(fd int) error { w.child = append(w.child, uintptr(fd)); return nil }); err != nil {
+		if err := sys.Borrow(f, func(fd int) error { w.child = append(w.child, uintptr(fd)); return nil }); err != nil {
 			return w, "file " + f.Name(), err
 		}
 	}
-	if cmd.Path == "" && !cmd.guardian {
+	if cmd.Path == "" && !cmd.Detached {
 		if w.crash, err = newCrashFile(); err != nil {
 			return w, "file for the crash text", err
 		}
