@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"reflect"
 	"runtime"
 	"strings"
@@ -107,6 +108,23 @@ func pack(o cargo) (b bag, err error) {
 	return b, nil
 }
 
+// Later answers after it has returned; Given says what it was told.
+func (p *porter) Later(ctx context.Context, o cargo) (any, error) {
+	later := actor.Later[any](ctx)
+	p.given = fmt.Sprint(later.Reply(o.make(), nil))
+	return later.Pending()
+}
+
+// Tell logs what is deeper or longer than a message can be.
+func (p *porter) Tell(ctx context.Context, o cargo) (actor.None, error) {
+	log := actor.Logger(ctx)
+	for range o.N {
+		log = log.WithGroup("g")
+	}
+	log.Info("told", "k", o.make())
+	return actor.None{}, nil
+}
+
 func (p *porter) Held(context.Context, actor.None) (int, error) {
 	runtime.GC()
 	return shm.Stats().Handles, nil
@@ -120,6 +138,8 @@ var (
 	PorterHand  = actor.HandleStream(Porters, "hand", (*porter).Hand)
 	PorterPack  = actor.Handle(Porters, "pack", (*porter).Pack)
 	PorterItem  = actor.HandleStream(Porters, "pack item", (*porter).PackItem)
+	PorterLater = actor.Handle(Porters, "later", (*porter).Later)
+	PorterTell  = actor.Handle(Porters, "tell", (*porter).Tell)
 	PorterHeld  = actor.Handle(Porters, "held", (*porter).Held)
 )
 
@@ -215,7 +235,10 @@ func TestUnsendableValues(t *testing.T) {
 			_, err1 := PorterGive.Call(b.ctx, p, cargo{What: what})
 			_, err2 := b.item(p, cargo{What: what})
 			_, err3 := PorterEcho.Call(b.ctx, p, cargo{What: what}.make())
-			for i, err := range []error{err1, err2, err3} {
+			_, err4 := PorterLater.Call(b.ctx, p, cargo{What: what})
+			given, err := PorterGiven.Call(b.ctx, p, actor.None{})
+			b.must(err)
+			for i, err := range []error{err1, err2, err3, err4, errors.New(given.(string))} {
 				if err == nil || !strings.Contains(err.Error(), name) {
 					b.Errorf("%s, way %d: %v", what, i, err)
 				}
@@ -226,6 +249,45 @@ func TestUnsendableValues(t *testing.T) {
 		}
 	})
 }
+
+// A log record, a trace context: what goes beside values has limits of its own,
+// and breaking them ends neither an actor nor a connection.
+func TestWhatGoesBesideValues(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		var mu sync.Mutex
+		var out strings.Builder
+		b.startSpec(supervisor.Spec{Logger: slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return out.Write(p)
+		}), nil))})
+		p := b.porter("p", nil)
+		for _, n := range []int{1, 30, 31, 32, 100} {
+			check(b, actor.None{})(PorterTell.Call(b.ctx, p, cargo{N: n, V: "v"}))
+		}
+		b.must(b.tree.StopChild(b.ctx, "p")) // its records are here
+		mu.Lock()
+		if n := strings.Count(out.String(), "told"); n != 5 {
+			b.Errorf("%d records: %s", n, out.String())
+		}
+		mu.Unlock()
+		b.must(b.tree.RestartChild(b.ctx, "p"))
+		trace := make(map[string]string)
+		for i := range 2000 {
+			trace[fmt.Sprint(i)] = ""
+		}
+		_, err := PorterEcho.Call(actor.WithTrace(b.ctx, trace), p, 1)
+		b.is(err, actor.ErrTooManyElements)
+		sameAs(b, int64(1))(PorterEcho.Call(b.ctx, p, 1))
+		if c := b.list()[0]; c.Restarts != 1 { // ours
+			b.Errorf("the actor was restarted %d times: %v", c.Restarts, c.LastExit)
+		}
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // A struct in an interface arrives the same every time and every way.
 func TestOneShapeOfStructs(t *testing.T) {

@@ -171,6 +171,10 @@ func (f *Future[Resp]) Result() (Resp, error) {
 	return f.resp, f.err
 }
 
+// maxTrace is how many entries a trace context may have: the metadata has its
+// own small part of a message's elements.
+const maxTrace = 128
+
 // encode makes the message: the same bytes whichever link carries it.
 func encode[Req any](ctx context.Context, c *client, method string, coding *codec.Codec[Req], req *Req, call *call, pin Incarnation) (*mailbox.Message, error) {
 	buf := c.sys.buffer()
@@ -197,7 +201,10 @@ func encode[Req any](ctx context.Context, c *client, method string, coding *code
 	if call != nil {
 		meta.Deadline = deadlineOf(ctx)
 		meta.Chain = appendChain(chain[:0], ctx)
-		meta.Trace = Trace(ctx)
+		if meta.Trace = Trace(ctx); len(meta.Trace) > maxTrace {
+			msg.Drop()
+			return nil, fmt.Errorf("a trace context of %d entries, limit %d: %w", len(meta.Trace), maxTrace, ErrTooManyElements)
+		}
 		meta.Stream, meta.Window = call.items != nil, streamWindow
 	}
 	if len(msg.Segments) > 0 {

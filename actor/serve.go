@@ -220,8 +220,9 @@ func (inv *invocation) fail(err error) {
 }
 
 // answer sends the answer. What a result carries moves to the caller. A cast
-// has nobody to tell: its error is an event.
-func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) {
+// has nobody to tell: its error is an event. unsent is why a result could not be
+// encoded.
+func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) (unsent error) {
 	defer inv.set(invAnswered)
 	s := inv.h.sys
 	if !inv.isCall {
@@ -231,7 +232,7 @@ func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) 
 		if !coding.Plain() {
 			discard(*resp)
 		}
-		return
+		return nil
 	}
 	buf := s.buffer()
 	defer codec.PutBuffer(buf)
@@ -239,6 +240,7 @@ func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) 
 		buf.B = wire.AppendResultHead(buf.B, inv.request)
 		if err = coding.Encode(buf, resp, inv.link.arrays()); err != nil {
 			err = fmt.Errorf("response of %s: %w", inv.method, err)
+			unsent = err
 		}
 	}
 	if err != nil {
@@ -250,6 +252,7 @@ func answer[T any](inv *invocation, coding *codec.Codec[T], resp *T, err error) 
 		inv.link.result(inv.request, buf)
 	}
 	buf.AutoRelease()
+	return unsent
 }
 
 // take is true for the one reply that a request may have.
@@ -334,18 +337,19 @@ func (p *Pending[Resp]) Pending() (Resp, error) {
 	return zero, errPending
 }
 
-// Reply answers the request. A second reply is [ErrDuplicate].
+// Reply answers the request. A second reply is [ErrDuplicate]. If v cannot travel
+// the caller gets the error that Reply returns.
 func (p *Pending[Resp]) Reply(v Resp, err error) error {
 	inv := p.inv
 	if !inv.take() {
 		return ErrDuplicate
 	}
 	var coding codec.Codec[Resp]
-	answer(inv, &coding, &v, err)
+	unsent := answer(inv, &coding, &v, err)
 	if inv.state.Load()&invReturned != 0 {
 		inv.done()
 	}
-	return nil
+	return unsent
 }
 
 func isNilPointer(v any) bool {

@@ -62,7 +62,7 @@ func (c *checker) check(t reflect.Type, at string) *TypeError {
 	fault := func(format string, args ...any) *TypeError {
 		return &TypeError{Field: strings.TrimPrefix(at, "."), Part: t, Reason: fmt.Sprintf(format, args...)}
 	}
-	if c.seen[t] || t == timeType || segment.KindOf(t) != 0 {
+	if t.PkgPath() == "" && flat(t.Kind()) || c.seen[t] || t == timeType || segment.KindOf(t) != 0 {
 		return nil
 	}
 	c.seen[t] = true
@@ -141,6 +141,9 @@ func (c *checker) fields(t reflect.Type, fields *wireFields, at string, fault fu
 // bytes or text must, unless the type is a string or bytes by itself.
 func ownMethods(t reflect.Type) (both bool, missing string) {
 	p := reflect.PointerTo(t)
+	if p.NumMethod() == 0 {
+		return false, ""
+	}
 	encodes := slices.IndexFunc(encoderTypes, p.Implements)
 	decodes := slices.IndexFunc(decoderTypes, p.Implements)
 	if encodes >= 0 && decodes >= 0 {
@@ -161,7 +164,7 @@ func ownMethods(t reflect.Type) (both bool, missing string) {
 // borrowed is the name of the method by which a struct encodes itself, if that
 // is the method of an embedded field and there are others.
 func borrowed(t reflect.Type) string {
-	if t.Kind() != reflect.Struct || t.NumField() < 2 {
+	if t.Kind() != reflect.Struct || t.NumField() < 2 || reflect.PointerTo(t).NumMethod() == 0 {
 		return ""
 	}
 	for i, encodes := range encoderTypes {

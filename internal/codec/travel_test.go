@@ -261,6 +261,9 @@ var travelRows = map[string]func(t *testing.T){
 		}
 	},
 	"error in a field": func(t *testing.T) {
+		if got := arrives[error](t, io.EOF); got.Error() != "EOF" {
+			t.Error(got)
+		}
 		got := arrives(t, []error{io.EOF, nil, errors.New("")})
 		if got[0].Error() != "EOF" || errors.Is(got[0], io.EOF) || got[1] != nil || got[2].Error() != "" {
 			t.Errorf("%#v", got)
