@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/process"
 )
 
 // A goroutine that sleeps on a futex blocks its thread in the kernel: the
@@ -57,11 +59,7 @@ func lowHalf(word *uint64) *uint32 {
 // futexSleep blocks until one of the words is woken or differs, a signal
 // arrives, or the time is over, which it reports.
 func futexSleep(words []futexWait, most time.Duration) (timedOut bool) {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return true
-	}
-	ts = unix.NsecToTimespec(ts.Nano() + int64(most))
+	ts := unix.NsecToTimespec(process.MonotonicNow() + int64(most))
 	_, _, errno := unix.Syscall6(unix.SYS_FUTEX_WAITV, uintptr(unsafe.Pointer(unsafe.SliceData(words))), uintptr(len(words)), 0,
 		uintptr(unsafe.Pointer(&ts)), unix.CLOCK_MONOTONIC, 0)
 	switch errno {
