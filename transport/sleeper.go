@@ -196,6 +196,9 @@ func (s *Sleeper) Reading(socket *Pollable) {
 // Awake says that the goroutine has received.
 func (s *Sleeper) Awake() { s.mode.Store(awake) }
 
+// Asleep reports whether the goroutine sleeps and was not woken.
+func (s *Sleeper) Asleep() bool { return s.mode.Load() != awake }
+
 // OnChannel reports whether the goroutine sleeps in [Sleeper.Wait] and was not woken.
 func (s *Sleeper) OnChannel() bool { return s.mode.Load() == onChannel }
 
