@@ -74,9 +74,11 @@ func futexWakePrivate(word *atomic.Uint32) {
 	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakeOp|futexPrivate, math.MaxInt32, 0, 0, 0)
 }
 
-// futexWakeShared wakes who sleeps on a word of shared memory, in whatever process.
-func futexWakeShared(word *uint64) {
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(lowHalf(word))), futexWakeOp, math.MaxInt32, 0, 0, 0)
+// futexWakeShared wakes who sleeps on a word of shared memory, in whatever
+// process, and reports whether there was one.
+func futexWakeShared(word *uint64) bool {
+	n, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(lowHalf(word))), futexWakeOp, math.MaxInt32, 0, 0, 0)
+	return errno == 0 && n > 0
 }
 
 // hasFutexes reports whether the kernel can wait for several words: since

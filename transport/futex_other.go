@@ -17,5 +17,5 @@ func waitForPrivate(*atomic.Uint32, uint32) futexWait   { return futexWait{} }
 func waitForShared(*uint64, uint64) futexWait           { return futexWait{} }
 func futexSleep([]futexWait, time.Duration) (over bool) { return true }
 func futexWakePrivate(*atomic.Uint32)                   {}
-func futexWakeShared(*uint64)                           {}
+func futexWakeShared(*uint64) bool                      { return false }
 func hasFutexes() bool                                  { return false }

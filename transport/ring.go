@@ -145,21 +145,27 @@ const (
 	wakeBySocket        // send a message by the socket
 )
 
-// wanted says how the reader wants to be woken, once for each of its sleeps:
-// waking up takes a while, in which much can be written. It is asked after
-// write: a reader that parks before it has seen the record is seen parked.
-func (w *ringWriter) wanted() wakeUp {
+// wanted says how the reader wants to be woken, and from which sleep. It is asked
+// after write: a reader that parks before it has seen the record is seen parked.
+// Each sleep is ended once: waking up takes a while, in which much can be written.
+// The one that ends it calls ended.
+func (w *ringWriter) wanted() (how wakeUp, sleep uint64) {
 	p := atomic.LoadUint64(w.parked)
 	w.step(stepAsleep)
-	if p == 0 || p == w.woken {
-		return wakeNone
+	switch {
+	case p == 0 || p == w.woken:
+		return wakeNone, p
+	case p&parkedInKernel != 0:
+		return wakeKernel, p
+	default:
+		return wakeBySocket, p
 	}
-	w.woken = p
-	if p&parkedInKernel != 0 {
-		return wakeKernel
-	}
-	return wakeBySocket
 }
+
+// ended says that the reader was woken from a sleep. A futex that woke no thread
+// has ended none: the reader had parked and did not sleep yet. It has seen what
+// was written before, but this may be known here only later.
+func (w *ringWriter) ended(sleep uint64) { w.woken = sleep }
 
 func recordSize(body int) uint64 { return recordHead + uint64(body+15)&^15 }
 

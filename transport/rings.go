@@ -107,10 +107,13 @@ func (r *Rings) Write(number uint64, body []byte) (ok, notify bool, err error) {
 	if !ok {
 		return false, false, nil
 	}
-	switch r.out.wanted() {
+	switch how, sleep := r.out.wanted(); how {
 	case wakeKernel:
-		futexWakeShared(r.out.tail)
+		if futexWakeShared(r.out.tail) {
+			r.out.ended(sleep)
+		}
 	case wakeBySocket:
+		r.out.ended(sleep)
 		notify = true
 	}
 	return true, notify, nil

@@ -173,7 +173,9 @@ func (s *Sleeper) Again(r *Rings) bool {
 	case onChannel:
 		r.in.parking.Lock()
 		defer r.in.parking.Unlock()
-		if s.mode.Load() != onChannel {
+		mode := s.mode.Load()
+		s.step(stepWokeBy)
+		if mode != onChannel {
 			return false
 		}
 		r.in.park(false)

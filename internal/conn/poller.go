@@ -131,6 +131,9 @@ func (g *Poller) Wait(ctx context.Context, w *Waiter, stuck func()) {
 // Wake has the leader look whether its wait is over. It follows what made it so.
 func (g *Poller) Wake() { g.sleep.Wake() }
 
+// Asleep reports whether a leader sleeps and was not woken: for tests.
+func (g *Poller) Asleep() bool { return g.sleep.Asleep() }
+
 // Done wakes w, whose wait is over. It follows what made it so.
 func (g *Poller) Done(w *Waiter) {
 	if !w.following.Load() {
