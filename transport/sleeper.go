@@ -96,10 +96,10 @@ func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
 		}
 		defer blocked.Add(-1)
 	}
+	words := append(s.waits[:0], waitForPrivate(&s.word, s.word.Load())) // before any waker can see that it sleeps
+	s.step(stepWord)
 	s.mode.Store(inKernel)
 	s.step(stepMode)
-	words := append(s.waits[:0], waitForPrivate(&s.word, s.word.Load()))
-	s.step(stepWord)
 	for _, r := range rings {
 		if r.in.park(len(words) < maxFutexes); len(words) < maxFutexes {
 			words = append(words, waitForShared(r.in.tail, atomic.LoadUint64(r.in.tail)))
