@@ -18,14 +18,10 @@ type call struct {
 	begun bool             // likewise
 	items *itemQueue       // of a stream
 
-	wait  conn.Waiter
-	over  atomic.Bool   // res is there
-	done  chan struct{} // has a token from then on
-	res   callResult
-	guest *conn.Poller // its client's
-
-	peer    *conn.Conn  // that it was first sent by, if it was sent at once
-	reading atomic.Bool // the caller reads the connection itself
+	wait   conn.Waiter
+	over   atomic.Bool // res is there
+	res    callResult
+	poller *conn.Poller // its client's; nil until it is put in the outbox
 }
 
 type callResult struct {
@@ -34,71 +30,46 @@ type callResult struct {
 }
 
 var calls = sync.Pool{New: func() any {
-	c := &call{done: make(chan struct{}, 1)}
-	c.wait = conn.Waiter{For: c, Changed: c.done}
+	c := &call{}
+	c.wait.For, c.wait.Changed = c, make(chan struct{}, 1)
 	return c
 }}
 
 func newCall() *call { return calls.Get().(*call) }
 
 // recycle gives up a call that has ended and whose caller is the only one who
-// still knows it. Whoever ended it touches nothing of it any more but done,
-// where a token too many does no harm: who finds one looks at over.
+// still knows it. The goroutine that ended it touches nothing of it any more but
+// wait, and a wake-up too many does no harm.
 func (c *call) recycle() {
 	if !c.over.Load() {
 		return // its caller has given up: it may yet end
 	}
-	c.id, c.msg, c.begun, c.items, c.res, c.guest, c.peer = 0, nil, false, nil, callResult{}, nil, nil
+	c.id, c.msg, c.begun, c.items, c.res, c.poller = 0, nil, false, nil, callResult{}, nil
 	c.over.Store(false)
-	select {
-	case <-c.done:
-	default:
-	}
 	calls.Put(c)
 }
 
-// Over reports whether the call has ended: see [mailbox.Waiter].
+// Over reports whether the call has ended: see [conn.Waiter].
 func (c *call) Over() bool { return c.over.Load() }
 
 // end is called once, by whoever took the call out of its client's table.
 func (c *call) end(r callResult) {
-	peer := c.peer
-	c.answer(r)
-	if peer != nil && c.reading.Load() {
-		peer.Interrupt()
-	}
-}
-
-// answer is end for the goroutine that reads the connection.
-func (c *call) answer(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
 	}
-	items, guest := c.items, c.guest
+	items, poller := c.items, c.poller
 	c.res = r
-	c.over.Store(true)
-	c.token() // from here on its caller may have recycled it
+	c.over.Store(true) // from here on its caller may have recycled it
 	if items != nil {
 		items.end()
+		poller.Done(&items.wait)
 	}
-	if guest != nil {
-		guest.Wake()
-	}
-}
-
-func (c *call) token() {
-	select {
-	case c.done <- struct{}{}:
-	default:
-	}
+	poller.Done(&c.wait)
 }
 
 // result waits for the end of a call that is known to come.
 func (c *call) result() callResult {
-	for !c.over.Load() {
-		<-c.done
-	}
-	c.token()
+	c.poller.Wait(context.Background(), &c.wait, nil)
 	return c.res
 }
 

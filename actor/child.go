@@ -108,16 +108,13 @@ func (c *child) host() *host {
 	return c.h
 }
 
-// Bell implements [mailbox.RingHandler].
-func (c *child) Doorbell() (*transport.Doorbell, error) {
+// AcceptUpgrade implements [conn.UpgradeHandler].
+func (c *child) AcceptUpgrade() error {
 	if c.host() == nil {
-		return nil, ErrNotRunning
+		return ErrNotRunning
 	}
-	return c.link.Doorbell()
+	return c.link.AcceptUpgrade()
 }
-
-// Ringed implements [mailbox.RingHandler].
-func (c *child) Upgraded(p *conn.Conn) { c.link.Upgraded(p) }
 
 func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // client is this process's end towards one actor, whoever plays the role: it
@@ -38,8 +37,8 @@ type client struct {
 	waiters []chan struct{}   // senders that wait for room, first come first served
 	closed  error
 
-	guests conn.Poller // callers that wait for replies
-	knocks func()      // knock
+	poller conn.Poller // callers that wait for replies
+	look   func()      // askToLook
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -60,12 +59,9 @@ type link struct {
 	kept   bool      // the connection is the instance's own and outlives the client
 	dead   bool      // it ended before it stood; guarded by the client's lock
 	unused bool      // it came too late: its end is all that is awaited; likewise
-	rings  int       // messages until the peer is offered rings; 0: never, or it was
-	early  bool      // it is offered rings before it stands
+	rings  int       // messages until the peer is asked for rings; 0: never, or it was
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the client's lock
-
-	bell *transport.Doorbell // of rings that are there before the link stands; likewise
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
@@ -199,24 +195,17 @@ func (c *client) want() bool {
 		return false
 	}
 	_ = c.link.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
-	c.link.peer.Recall()
 	return true
 }
 
 func (c *client) push(msg *mailbox.Message, call *call) {
 	if call != nil {
 		c.calls[msg.ID] = call
-		call.guest = &c.guests
+		call.poller = &c.poller
 	}
 	c.out.Push(msg)
 	if c.link == nil {
 		return
-	}
-	if call != nil {
-		call.peer = c.link.peer
-		if call.items != nil {
-			call.peer.Recall() // nobody will read for the items
-		}
 	}
 	c.flush()
 	if c.link != nil && c.link.rings > 0 {
@@ -364,38 +353,17 @@ func (c *client) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 			c.passOn(true)
 		}
 	}
-	alone := len(c.calls)+len(c.waiters) == 0
 	c.mu.Unlock()
-	if alone {
-		peer.Lend() // who calls one by one may as well read
-	} else {
-		peer.Recall()
-	}
 	if call == nil {
 		r.Drop() // its caller has given up
 		return
 	}
-	call.answer(callResult{reply: r, err: r.Fault})
-}
-
-// read waits for the end of a call in the reader's place, if that is to be had.
-func (c *client) read(ctx context.Context, call *call) {
-	if call.peer == nil || !call.peer.Lent() {
-		return
-	}
-	call.reading.Store(true)
-	defer call.reading.Store(false)
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, call.peer.Interrupt)()
-	}
-	for !call.Over() && ctx.Err() == nil && call.peer.Assist(call) {
-	}
+	call.end(callResult{reply: r, err: r.Fault})
 }
 
 // await waits for the end of a call.
 func (c *client) await(ctx context.Context, call *call) (conn.Reply, error) {
-	c.read(ctx, call)
-	c.guests.Wait(ctx, &call.wait, c.stuck(ctx))
+	c.poller.Wait(ctx, &call.wait, c.stuck(ctx))
 	if call.Over() {
 		return call.res.reply, call.res.err
 	}

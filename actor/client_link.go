@@ -61,8 +61,8 @@ func (c *client) connect() *attempt {
 func (c *client) introduce(at *attempt) {
 	l, err := c.sys.introduce(c.sys.ctx, c)
 	if err == nil && l.rings == 1 {
-		l.rings, l.early = 0, true
-		c.equip(l)
+		l.rings = 0
+		c.upgrade(l)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +74,6 @@ func (c *client) introduce(at *attempt) {
 			l.release()
 		} else {
 			l.unused = true
-			l.deafen()
 			l.close()
 		}
 	}
@@ -121,10 +120,7 @@ func (c *client) up(l *link) {
 	c.arrays.Store(l.same)
 	c.foreign.Store(l.plain)
 	clear(c.casts)
-	if l.bell != nil {
-		c.guests.Open(l.peer, l.bell)
-		l.bell = nil
-	}
+	c.poller.AddSource(l.peer)
 	c.flush()
 	c.passOn(true)
 }
@@ -138,41 +134,18 @@ func (c *client) busy(l *link) {
 	if l.rings--; l.rings > 0 {
 		return
 	}
-	c.sys.spawn(func() { c.equip(l) })
+	c.sys.spawn(func() { c.upgrade(l) })
 }
 
-// equip offers the peer rings, and waits until they stand or it is known that
+// upgrade asks the peer for rings, and waits until they stand or it is known that
 // they will not.
-func (c *client) equip(l *link) {
-	bell, err := transport.NewDoorbell()
-	if err != nil {
-		c.socketOnly(l, err)
-		return
-	}
+func (c *client) upgrade(l *link) {
 	settled := make(chan struct{})
-	l.peer.Upgrade(bell, func(err error) {
-		defer close(settled)
-		if err != nil || !c.ringed(l, bell) {
-			bell.Close()
-			c.socketOnly(l, err)
-		}
+	l.peer.Upgrade(func(err error) {
+		c.socketOnly(l, err)
+		close(settled)
 	})
 	<-settled
-}
-
-// ringed has callers read the link's ring from now on, or as soon as it stands.
-func (c *client) ringed(l *link, bell *transport.Doorbell) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.link == l:
-		c.guests.Open(l.peer, bell)
-	case l.early && !l.dead && !l.unused:
-		l.bell = bell
-	default:
-		return false
-	}
-	return true
 }
 
 // socketOnly reports that a link that should have rings cannot.
@@ -188,14 +161,14 @@ func (c *client) stuck(ctx context.Context) func() {
 	if invocationOf(ctx) == nil {
 		return nil
 	}
-	return c.knocks
+	return c.look
 }
 
-// knock has the receiver look at what waits in its ring: our call may be one
+// askToLook has the receiver look at what waits in its ring: our call may be one
 // that nobody can ever take up. There is no need to if all we sent is begun, or
 // if a slot of the receiver's sleeps: it is woken, and takes it up. In each circle
 // of calls that wait there is a last one, and that one finds its receiver busy.
-func (c *client) knock() {
+func (c *client) askToLook() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.UnseenByPeer() {
@@ -206,18 +179,9 @@ func (c *client) knock() {
 // release gives the mark page back. A link that is kept leaves it to its
 // instance.
 func (l *link) release() {
-	l.deafen()
 	if !l.kept && l.marks != nil {
 		l.marks.Close()
 		l.marks = nil
-	}
-}
-
-// deafen closes the bell of rings that nobody will read.
-func (l *link) deafen() {
-	if l.bell != nil {
-		l.bell.Close()
-		l.bell = nil
 	}
 }
 
@@ -239,7 +203,7 @@ func (c *client) down(l *link, cause error) {
 		}
 		return
 	}
-	c.guests.Shut(l.peer)
+	c.poller.RemoveSource(l.peer)
 	c.prune()
 	if l.fault != nil {
 		cause = l.fault

@@ -215,7 +215,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	l.peer = b.conn
 	b.link, b.client = l, c
 	calls := []*call{newCall(), newCall()}
-	calls[1].items = &itemQueue{changed: make(chan struct{}, 1)}
+	calls[1].items = &itemQueue{}
 	c.mu.Lock()
 	c.up(l)
 	for k, call := range calls {

@@ -79,7 +79,6 @@ func newHost(sys *System, kind *kindCore, path string, inc Incarnation, capacity
 // still stand, so that whoever called run can say the last word over them.
 func (h *host) run(args *codec.Source, ready func(error)) {
 	defer close(h.ended)
-	defer h.inbox.CloseDoorbell()
 	defer args.AutoRelease() // what the constructor was given lives as long as the actor
 	state, err := h.construct(args)
 	if err == nil && h.stopping() {

@@ -53,9 +53,7 @@ func (l *inLink) open() {
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
 		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
 	})
-	if l.h.kind.concurrent == 1 {
-		l.queue.ReadBy(l.peer)
-	}
+	l.queue.ReadFrom(l.peer)
 }
 
 // welcome answers a sender's hello.
@@ -80,16 +78,16 @@ func (l *inLink) welcome(m *conn.Incoming) {
 	_ = l.peer.Respond(m.ID, nil, mine.fields().Map(), nil)
 }
 
-// Bell implements [mailbox.RingHandler].
-func (l *inLink) Doorbell() (*transport.Doorbell, error) {
+// AcceptUpgrade implements [conn.UpgradeHandler].
+func (l *inLink) AcceptUpgrade() error {
 	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
-		return nil, errors.ErrUnsupported
+		return errors.ErrUnsupported
 	}
-	return l.h.inbox.Doorbell()
+	if l.h.inbox.Closed() {
+		return transport.ErrClosed
+	}
+	return nil
 }
-
-// Ringed implements [mailbox.RingHandler].
-func (l *inLink) Upgraded(p *conn.Conn) { l.queue.AddRings(p) }
 
 func (l *inLink) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -149,12 +147,14 @@ func (l *inLink) Message(m *conn.Incoming) {
 		m.Skip() // its turn would never come
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, ErrCallCycle)), nil, nil)
 	}
-	isCall := m.Call
-	if err := l.queue.Push(m); err != nil {
+	// A slot that found the call in the ring has just been idle.
+	mayStall := m.Call && m.By == nil
+	waits, err := l.queue.Push(m)
+	if err != nil {
 		l.violation(err)
 		return
 	}
-	if isCall && l.h.active[0].Load() != nil {
+	if waits && mayStall && l.h.active[0].Load() != nil {
 		l.h.stalled()
 	}
 }

@@ -81,7 +81,7 @@ func (b *processBody) run(bp Blueprint) {
 		b.start(bp)
 	}
 	<-b.proc.Done()
-	b.conn.Recall() // its last words are in the connection
+	b.conn.Resume() // its last words are in the connection
 	// Death is the pidfd's word. What it had sent is in the socket and comes
 	// first; a descendant that holds the other end does not keep us.
 	select {
@@ -161,7 +161,6 @@ func (b *processBody) askStop(timeout time.Duration) {
 		_ = proc.Signal(sigTerm)
 		return
 	}
-	conn.Recall()
 	_ = conn.Notify(ctlStop, codec.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
 }
 

@@ -63,8 +63,9 @@ func (h *host) work(slot int) {
 	begin := func(m *conn.Incoming) {
 		inv = h.begin(slot, m)
 	}
+	s := h.inbox.Slot(slot, begin)
 	for {
-		q, m, ok := h.inbox.Next(slot, begin)
+		q, m, ok := s.Next()
 		if !ok {
 			returned = true
 			return

@@ -41,8 +41,8 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		call := newCall()
-		call.items = &itemQueue{changed: make(chan struct{}, 1)}
-		call.items.wait = conn.Waiter{For: call.items, Changed: call.items.changed}
+		call.items = &itemQueue{}
+		call.items.wait.For, call.items.wait.Changed = call.items, make(chan struct{}, 1)
 		c, err := s.as.open(ctx, ref, req, call)
 		if err != nil {
 			yield(zero, sendError("stream", s.name, ref.to.path, err))
@@ -131,7 +131,7 @@ func (c *client) item(m *conn.Incoming) {
 	c.mu.Unlock()
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())
-		c.guests.Wake()
+		c.poller.Done(&call.items.wait)
 	}
 }
 
@@ -150,7 +150,6 @@ type itemQueue struct {
 	items   []*conn.Incoming
 	ended   bool
 	dropped bool
-	changed chan struct{}
 	wait    conn.Waiter
 }
 
@@ -169,21 +168,12 @@ func (q *itemQueue) put(m *conn.Incoming) {
 		q.items = append(q.items, m)
 	}
 	q.mu.Unlock()
-	q.wake()
-}
-
-func (q *itemQueue) wake() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
-	}
 }
 
 func (q *itemQueue) end() {
 	q.mu.Lock()
 	q.ended = true
 	q.mu.Unlock()
-	q.wake()
 }
 
 // next returns the next item; nil at the end.
@@ -205,7 +195,7 @@ func (q *itemQueue) next(ctx context.Context, c *client) (*conn.Incoming, error)
 		if ctx.Err() != nil {
 			return nil, contextError(ctx)
 		}
-		c.guests.Wait(ctx, &q.wait, c.stuck(ctx))
+		c.poller.Wait(ctx, &q.wait, c.stuck(ctx))
 	}
 }
 

@@ -159,7 +159,7 @@ func (s *System) buffer() *codec.Buffer {
 }
 
 func (s *System) peerOptions() conn.Options {
-	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
+	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
 
 // client returns this process's client for the path.
@@ -174,7 +174,7 @@ func (s *System) client(to address) *client {
 	}
 	if c == nil {
 		c = &client{sys: s, path: to.path, kind: to.kind, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
-		c.knocks = c.knock
+		c.look, c.poller.Spin = c.askToLook, s.opts.Spin
 		c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 		if s.closed {
 			c.closed = fmt.Errorf("system closed: %w", ErrStopped)

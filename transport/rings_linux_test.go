@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"os"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,20 +10,18 @@ import (
 	"github.com/understudy-go/understudy/internal/memfd"
 )
 
-// newRingPair joins two halves over real memory, with the bells that their
-// readers listen to.
-func newRingPair(t testing.TB) (a, b *Rings, bellA, bellB *Doorbell) {
+// newRingPair joins two halves over real memory.
+func newRingPair(t testing.TB) (a, b *Rings) {
 	t.Helper()
 	a, b = newRings(t), newRings(t)
-	bellA, bellB = newBell(t), newBell(t)
 	ofA := shared(t, a.File())
-	if err := a.Join(shared(t, b.File()), shared(t, bellB.File())); err != nil {
+	if err := a.Join(shared(t, b.File())); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Join(ofA, shared(t, bellA.File())); err != nil {
+	if err := b.Join(ofA); err != nil {
 		t.Fatal(err)
 	}
-	return a, b, bellA, bellB
+	return a, b
 }
 
 func newRings(t testing.TB) *Rings {
@@ -47,44 +44,9 @@ func shared(t testing.TB, f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), f.Name())
 }
 
-// Two ends that answer each other and sleep between: nobody sleeps for ever.
-func TestRingsSleepAndWake(t *testing.T) {
-	a, b, bellA, bellB := newRingPair(t)
-	const n = 5000
-	var ends sync.WaitGroup
-	end := func(r *Rings, bell *Doorbell, first uint64) {
-		defer ends.Done()
-		asleep := func() bool { r.Park(); return r.Pending() }
-		for i := first; i <= n; i += 2 {
-			if i > 1 {
-				for !r.Pending() {
-					if err := bell.Wait(asleep); err != nil {
-						t.Error(err)
-						return
-					}
-					r.Unpark()
-				}
-				number, ok, err := r.Front()
-				if _, terr := r.Take(nil); !ok || number != i-1 || err != nil || terr != nil {
-					t.Errorf("record %d came where %d was due (%v, %v, %v)", number, i-1, ok, err, terr)
-					return
-				}
-			}
-			if ok, err := r.Write(i, []byte("ping")); !ok || err != nil {
-				t.Errorf("writing: %v, %v", ok, err)
-				return
-			}
-		}
-	}
-	ends.Add(2)
-	go end(a, bellA, 1)
-	go end(b, bellB, 2)
-	ends.Wait()
-}
-
 // The memory goes with the last who is inside, whoever closes when.
 func TestRingsClose(t *testing.T) {
-	a, _, _, _ := newRingPair(t)
+	a, _ := newRingPair(t)
 	for range 2 {
 		if !a.Enter() {
 			t.Fatal("nobody gets in")
@@ -96,7 +58,7 @@ func TestRingsClose(t *testing.T) {
 		t.Error("somebody got in after Close")
 	}
 	a.Leave()
-	if ok, err := a.Write(1, nil); !ok || err != nil { // the other one is in still
+	if ok, _, err := a.Write(1, nil); !ok || err != nil { // the other one is in still
 		t.Errorf("writing: %v, %v", ok, err)
 	}
 	freed := false
@@ -132,9 +94,8 @@ func TestRingsJoinRefuses(t *testing.T) {
 		"nothing much": func() *os.File { return half(0, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
 	} {
 		r := newRings(t)
-		bell := newBell(t)
 		f := mem()
-		if err := r.Join(f, shared(t, bell.File())); !errors.Is(err, ErrCorruptRing) {
+		if err := r.Join(f); !errors.Is(err, ErrCorruptRing) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if f.Close() == nil {

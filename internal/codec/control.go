@@ -67,7 +67,7 @@ func TryControlParams(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte{fixArray | 1}, raw...), nil
+	return append([]byte{wire.FixArray | 1}, raw...), nil
 }
 
 func encodeControl(v any) ([]byte, error) {
