@@ -117,10 +117,10 @@ func TestRingsJoinRefuses(t *testing.T) {
 		return f
 	}
 	for name, mem := range map[string]func() *os.File{
-		"unsealed":     func() *os.File { return half(ringMemory) },
-		"may shrink":   func() *os.File { return half(ringMemory, unix.F_SEAL_GROW) },
-		"too small":    func() *os.File { return half(ringMemory-1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
-		"too large":    func() *os.File { return half(ringMemory+1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"unsealed":   func() *os.File { return half(ringMemory) },
+		"may shrink": func() *os.File { return half(ringMemory, unix.F_SEAL_GROW) },
+		"too small":  func() *os.File { return half(ringMemory-1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
+		"too large":  func() *os.File { return half(ringMemory+1, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK) },
 		"a hole": func() *os.File {
 			fd, err := memfd.CreateSparse("half", ringMemory, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK)
 			if err != nil {

@@ -60,6 +60,7 @@ func newWiring(cmd *Command) (w *wiring, op string, err error) {
 		w.crashNumber = len(w.child)
 		w.child = append(w.child, uintptr(w.crash))
 	}
+	w.child = withoutInherited(w.child)
 	return w, "", nil
 }
 
