@@ -1,6 +1,7 @@
 package process
 
 import (
+	"os"
 	"strconv"
 	"sync/atomic"
 
@@ -80,6 +81,10 @@ func (s *spawn) applyLimits() error {
 		if err := unix.Setpriority(unix.PRIO_PGRP, s.pid, l.Nice); err != nil {
 			return &LimitError{"nice", int64(l.Nice), err}
 		}
+		// Where the kernel groups sessions for fairness (sched(7), "The autogroup feature"), a nice value counts only
+		// among the processes of a session, and the child has one of its own: the session's value counts among sessions.
+		// It is not there everywhere, and refused when set too often; the child's own value stands in any case.
+		_ = os.WriteFile("/proc/"+strconv.Itoa(s.pid)+"/autogroup", []byte(strconv.Itoa(l.Nice)), 0)
 	}
 	return nil
 }

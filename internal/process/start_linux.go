@@ -37,7 +37,8 @@ var supported = sync.OnceValue(func() error {
 
 // Start starts a child and returns once it executes its program, with its limits in force. ctx bounds the wait for
 // that and nothing later: the child's life does not hang on it. The child
-//   - leads a process group of its own, so a ^C on the terminal does not reach it;
+//   - leads a session of its own: it has no controlling terminal, which could stop or ask it, and a ^C there does not
+//     reach it;
 //   - gets SIGKILL the moment this process ends, however it ends;
 //   - reads /dev/null and writes to us;
 //   - is in a control group of its own, if cmd.Cgroups can give one;
@@ -86,10 +87,8 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s.attr.Dir = cmd.Dir
 	s.attr.Files = w.child
 	s.sys.Credential = cmd.Credential
-	if cmd.Detached {
-		s.sys.Setsid = true
-	} else {
-		s.sys.Setpgid = true
+	s.sys.Setsid = true
+	if !cmd.Detached {
 		s.sys.Pdeathsig = syscall.SIGKILL
 	}
 
