@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -118,24 +119,49 @@ func TestExecutedProgramsInheritNothing(t *testing.T) {
 	}
 	hex, found := strings.CutPrefix(s.ask("ignored-by-sh"), "SigIgn:")
 	ignored, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
-	if !found || err != nil || ignored&(1<<(unix.SIGINT-1)) != 0 {
-		t.Errorf("SIGINT is ignored by what the child executes: %q", hex)
+	if !found || err != nil || ignored&(1<<(unix.SIGINT-1)|1<<(unix.SIGTERM-1)|1<<(unix.SIGHUP-1)) != 0 {
+		t.Errorf("signals are ignored by what the child executes: %q", hex)
 	}
 }
 
-func TestInterruptIsDiscarded(t *testing.T) {
+// What is sent to every process of a service, or by name, or by a closing terminal, is the supervisor's to answer.
+func TestSignalsThatTheSupervisorAnswersAreDiscarded(t *testing.T) {
 	leaktest.Check(t)
 	s := serve(t, nil)
 	s.ask("ping")
-	if err := s.Signal(unix.SIGINT); err != nil {
+	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+		for range 3 {
+			if err := s.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Kill(-s.PID(), sig); err != nil { // its group, too
+				t.Fatal(err)
+			}
+			if s.ask("ping") != "pong" {
+				t.Errorf("no answer after %v", sig)
+			}
+		}
+	}
+	// What it executes is not deaf.
+	helper := watchPID(t, s.askNumber("helper"))
+	if err := unix.PidfdSendSignal(helper.fd, unix.SIGTERM, nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	if s.ask("ping") != "pong" {
-		t.Error("no answer")
-	}
+	helper.dead()
 	s.tell("exit 6")
 	if st := ended(t, s.Process); st.Code != 6 {
 		t.Errorf("status %v", st)
+	}
+}
+
+func init() {
+	orders["helper"] = func(string) string {
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			return err.Error()
+		}
+		go func() { _ = cmd.Wait() }()
+		return strconv.Itoa(cmd.Process.Pid)
 	}
 }
 
