@@ -18,7 +18,7 @@ func init() { roles["heir"] = heir }
 // heir is a root that its own parent gave descriptors. It says which of them its children have.
 func heir() int {
 	fail := func(what ...any) int { fmt.Println(what...); return 1 }
-	for _, fd := range []int{20, 27, closeable - 1, closeable + 1, 900} {
+	for _, fd := range []int{20, 27, 400, 513, 900} {
 		if err := unix.Dup3(2, fd, 0); err != nil {
 			return fail("dup3", fd, err)
 		}
