@@ -39,14 +39,18 @@ type Command struct {
 	Title string
 	// Env is the environment; nil means this process's. The first of two equal names wins, as in getenv(3).
 	Env []string
-	// Dir is the working directory; empty means this process's.
+	// Dir is the working directory; empty means this process's, or the child's root if it has another.
 	Dir string
 	// Files become descriptors 3, 4, ... of the child. They are borrowed and stay open here. Their mode is not
 	// touched: an end that a foreign program will use should be blocking, and must not share its file
 	// description with an end used here.
 	Files []*os.File
-	// Credential, if not nil, is who the child runs as.
-	Credential *syscall.Credential
+	// Stdin, Stdout and Stderr, if not nil, take the place of /dev/null and of the two pipes whose lines Output and
+	// Process.Tail get. They are borrowed as Files are.
+	Stdin, Stdout, Stderr *os.File
+	// Sys, if not nil, has the restrictions and privileges of the child: who it runs as, its root directory, namespaces
+	// and capabilities. FromExec says which fields may be set; session, group and signals are Start's.
+	Sys *syscall.SysProcAttr
 	// Limits are in force before the child runs its first instruction.
 	Limits Limits
 	// Cgroups, if not nil, is where the child gets a control group of its own, named Group. What is left in it when

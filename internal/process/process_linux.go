@@ -18,7 +18,7 @@ import (
 type Process struct {
 	pid    int
 	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
-	output *output       // nil if it is detached
+	output *output       // nil if it has no pipe
 	group  *cgroup.Group // nil if it has none
 	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
@@ -43,14 +43,21 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 
 		limited: s.limits.Memory > 0,
 	}
-	if w.stdout >= 0 {
-		p.output = listen(os.NewFile(uintptr(w.stdout), "stdout of child"), os.NewFile(uintptr(w.stderr), "stderr of child"), call)
+	if w.stdout >= 0 || w.stderr >= 0 {
+		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), call)
 	}
 	if s.limits.Memory > 0 {
 		theMemoryWatch.add(p, s.limits.Memory)
 	}
 	go p.wait()
 	return p
+}
+
+func pipeEnd(fd int, name string) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), name)
 }
 
 // PID returns the process id. After Done it may name another process.

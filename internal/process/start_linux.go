@@ -48,6 +48,9 @@ var supported = sync.OnceValue(func() error {
 // error nothing is left of the child.
 func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s := &spawn{path: cmd.Path, limits: cmd.Limits}
+	if cmd.Sys != nil {
+		s.sys = *cmd.Sys
+	}
 	if s.path == "" {
 		s.path = sys.SelfImage
 	}
@@ -85,8 +88,10 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s.argv = cmd.argv()
 	s.attr.Env = cmd.environ(w.crashNumber)
 	s.attr.Dir = cmd.Dir
+	if s.sys.Chroot != "" && cmd.Dir == "" {
+		s.attr.Dir = "/" // ours would be outside
+	}
 	s.attr.Files = w.child
-	s.sys.Credential = cmd.Credential
 	s.sys.Setsid = true
 	if !cmd.Detached {
 		s.sys.Pdeathsig = syscall.SIGKILL
@@ -98,7 +103,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 
 	err = theSpawner().do(ctx, s)
 	w.closeChildEnds()
-	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
+	runtime.KeepAlive(cmd) // the numbers of its files were in use until here
 	s.group.Born()
 	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
 		s.group.Discard()
@@ -110,7 +115,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	}
 	if s.err != nil {
 		w.closeOwnEnds()
-		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" {
+		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" && s.sys.Chroot == "" {
 			if _, err := os.Stat(cmd.Dir); err != nil {
 				return fail("chdir", err)
 			}
