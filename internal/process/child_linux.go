@@ -32,7 +32,7 @@ func ChildSetup() {
 		cgroup.Adopt()
 		discardSignals()
 		CloseInheritedOnExec()
-		_ = SetShortName(strings.TrimRight(os.Args[0], " ")) // for people only
+		_ = SetShortName(strings.TrimRight(firstArg, " ")) // for people only
 	})
 }
 

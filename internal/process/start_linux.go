@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,57 +153,11 @@ func (cmd *Command) argv() []string {
 	default:
 		argv[0] = cmd.Title
 		if argv[0] == "" {
-			argv[0] = strings.TrimRight(os.Args[0], " ")
+			argv[0] = os.Args[0]
 		}
 		if pad := titleRoom - len(argv[0]); pad > 0 {
 			argv[0] += strings.Repeat(" ", pad)
 		}
 	}
 	return append(argv, cmd.Args...)
-}
-
-// environ is the child's environment, ours first: the first of two equal names is the one that counts.
-func (cmd *Command) environ(crashNumber int) []string {
-	base := cmd.Env
-	if base == nil {
-		base = os.Environ()
-	}
-	env := make([]string, 0, len(base)+5)
-	if crashNumber > 0 {
-		env = append(env, envCrash+"="+strconv.Itoa(crashNumber))
-	}
-	var memoryLimit, coverage, processors bool
-	for _, e := range base {
-		name, _, _ := strings.Cut(e, "=")
-		switch name {
-		case envCrash, cgroup.Env:
-			continue // of another child: it would write its last words into a stranger's descriptor
-		case "GOMAXPROCS":
-			processors = true
-		case "GOMEMLIMIT":
-			memoryLimit = true
-		case "GOCOVERDIR":
-			coverage = true
-		}
-		env = append(env, e)
-	}
-	if cmd.Path != "" {
-		return env
-	}
-	if cmd.Limits.Memory > 0 && !memoryLimit {
-		env = append(env, goMemoryLimit(cmd.Limits.Memory))
-	}
-	if cmd.Cgroups != nil {
-		env = append(env, cmd.Cgroups.Environ())
-		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.Quota() && !processors {
-			if cmd.Limits.CPUs > 0 {
-				n = min(n, cmd.Limits.CPUs)
-			}
-			env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
-		}
-	}
-	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok && !coverage {
-		env = append(env, "GOCOVERDIR="+dir)
-	}
-	return env
 }
