@@ -74,12 +74,12 @@ const MaxLine = 64 << 10
 // Limits bound what a child may take. Zero fields mean: no limit of ours. They are inherited by what the child
 // starts, each process of its own. A limit that the system refuses makes Start fail with a *LimitError.
 type Limits struct {
-	// Memory bounds the private memory in bytes (RLIMIT_DATA, seconded by a poll of the resident set, and
-	// GOMEMLIMIT for this program's own image). The overshoot is bounded by the allocation that crosses it.
+	// Memory bounds, in bytes, what is the child's own: anonymous memory, resident or swapped out. What it maps of files or
+	// shares, such as arrays, does not count. The collector of a Go child works against it (GOMEMLIMIT). Who stays above it for
+	// 100 ms, or is above three times of it, is killed; from Process.Ready on, an allocation far beyond it is refused
+	// (RLIMIT_DATA). At least 16 MiB for this program, 1 MiB for another.
 	// With a control group whose memory can be limited, all that the child and its descendants hold is bounded by it
-	// as well, memory files and page cache included (memory.max).
-	// Under the race detector, whose shadow memory makes RLIMIT_DATA useless, the poll alone enforces it for
-	// this program's image.
+	// as well (memory.max), at once and by the kernel; that charges memory files to who made them, and page cache.
 	Memory int64
 	// Files bounds the open descriptors (RLIMIT_NOFILE, soft and hard).
 	Files int

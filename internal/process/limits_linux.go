@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -12,10 +13,16 @@ import (
 var nextCPU atomic.Uint32
 
 // check finds limits that make no sense before anything is started.
-func (l Limits) check() error {
+func (l Limits) check(own bool) error {
+	least := int64(leastForeign)
+	if own {
+		least = leastOwn
+	}
 	switch {
 	case l.Memory < 0:
 		return &LimitError{"memory", l.Memory, unix.EINVAL}
+	case l.Memory > 0 && l.Memory < least:
+		return &LimitError{"memory", l.Memory, fmt.Errorf("too small to start with, the least is %d bytes: %w", least, unix.EINVAL)}
 	case l.Files < 0:
 		return &LimitError{"files", int64(l.Files), unix.EINVAL}
 	case l.CPUs < 0:
@@ -59,17 +66,11 @@ func (l Limits) narrowThread() (restore func(), err error) {
 	return func() { _ = unix.SchedSetaffinity(0, &allowed) }, nil
 }
 
-func (s *spawn) needsResourceLimits() bool { return s.memory || s.limits.Files > 0 }
+func (s *spawn) needsResourceLimits() bool { return s.limits.Files > 0 }
 
 // applyLimits sets what is set from outside on the fresh child.
 func (s *spawn) applyLimits() error {
 	l := s.limits
-	if s.memory {
-		v := uint64(l.Memory)
-		if err := unix.Prlimit(s.pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
-			return &LimitError{"memory", l.Memory, err}
-		}
-	}
 	if l.Files > 0 {
 		v := uint64(l.Files)
 		if err := unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {

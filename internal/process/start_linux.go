@@ -59,13 +59,12 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
-	if err := cmd.Limits.check(); err != nil {
+	if err := cmd.Limits.check(cmd.Path == ""); err != nil {
 		return fail("limit", err)
 	}
 	if ctx.Err() != nil {
 		return fail("not begun", context.Cause(ctx))
 	}
-	s.memory = cmd.Limits.Memory > 0 && !(raceEnabled && cmd.Path == "")
 	markOutOfMemoryKills()
 
 	w, op, err := newWiring(&cmd)
@@ -124,7 +123,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if cmd.Cgroups != nil && s.group == nil {
 		cmd.Cgroups.GiveUp() // it will not be better next time
 	}
-	return adopt(s, w, cmd.Output), nil
+	return adopt(s, w, &cmd), nil
 }
 
 // mark is what children that have an entry in their environment are marked by.
