@@ -29,7 +29,7 @@ var supported = sync.OnceValue(func() error {
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
-		return &StartError{Path: sys.SelfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+		return &StartError{Path: sys.SelfImage, Op: sys.Lacking("pidfd_open", 5, 4), Err: errors.Join(errors.ErrUnsupported, err)}
 	}
 	return unix.Close(fd)
 })
