@@ -78,6 +78,7 @@ type Limits struct {
 	// shares, such as arrays, does not count. The collector of a Go child works against it (GOMEMLIMIT). Who stays above it for
 	// 100 ms, or is above three times of it, is killed; from Process.Ready on, an allocation far beyond it is refused
 	// (RLIMIT_DATA). At least 16 MiB for this program, 1 MiB for another.
+	// Under the race detector this program's own may have eight times as much, for the detector's shadow of it.
 	// With a control group whose memory can be limited, all that the child and its descendants hold is bounded by it
 	// as well (memory.max), at once and by the kernel; that charges memory files to who made them, and page cache.
 	Memory int64

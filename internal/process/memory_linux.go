@@ -121,9 +121,9 @@ func (p *Process) Ready() error {
 	if !ok {
 		return nil
 	}
-	v := uint64(data + max(2*p.judge.limit, dataMin))
+	v := uint64(data + max(2*p.limit, dataMin))
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil && err != unix.ESRCH {
-		return fmt.Errorf("process %d: %w", p.pid, &LimitError{"memory", p.judge.limit, err})
+		return fmt.Errorf("process %d: %w", p.pid, &LimitError{"memory", p.limit, err})
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type Process struct {
 	overMemory bool
 	boundData  bool // Ready sets RLIMIT_DATA
 
+	limit int64       // of memory, 0 if there is none
 	judge memoryJudge // of a child with a memory limit; watchMemory's until that has ended
 }
 
@@ -43,12 +44,16 @@ func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 		crash: w.crash,
 		done:  make(chan struct{}),
 
+		limit: s.limits.Memory,
 		judge: memoryJudge{limit: s.limits.Memory},
 		// The race detector's shadow of the heap counts, too, and grows with it.
 		boundData: s.limits.Memory > 0 && !(raceEnabled && cmd.Path == ""),
 	}
 	if w.stdout >= 0 || w.stderr >= 0 {
 		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output)
+	}
+	if cmd.Path == "" {
+		p.judge.limit *= raceFactor
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	if s.limits.Memory > 0 {
@@ -144,10 +149,10 @@ func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) 
 		if counted && st.Signal == unix.SIGKILL && !st.Killed {
 			st.OutOfMemory = kills > 0
 		} else {
-			st.OutOfMemory = ranOutOfMemory(&st, p.judge.limit > 0)
+			st.OutOfMemory = ranOutOfMemory(&st, p.limit > 0)
 		}
 	}
-	st.Memory = Memory{Limit: p.judge.limit, Resident: p.judge.resident, Peak: max(p.judge.peak, p.judge.resident)}
+	st.Memory = Memory{Limit: p.limit, Resident: p.judge.resident, Peak: max(p.judge.peak, p.judge.resident)}
 	p.status = st
 	close(p.done)
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (s Status) MemoryError() error {
 	if !s.OutOfMemory || s.Memory.Limit == 0 {
 		return nil
 	}
-	return fmt.Errorf("out of memory: %v", s.Memory)
+	return errors.New(s.Memory.String())
 }
 
 // Success reports whether the child ended by itself with exit code 0.
