@@ -236,7 +236,8 @@ func (c *child) start(m *conn.Incoming) {
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
 	shm.SetStrict(o.Strict)
-	shm.SetBudget(o.Memory) // RLIMIT_DATA does not count memfds
+	shm.SetBudget(o.Memory) // the limit does not count memfds
+	process.WatchHeap(o.Memory)
 	mainHost.Store(h)
 	id, src := m.ID, newSource(o.Args, segments, c.sys)
 	go c.life(h, src, id, segments)

@@ -29,7 +29,7 @@ func (b *processBody) report() ExitStatus {
 		x.Reason = ReasonKilled
 	case st.OutOfMemory:
 		x.Reason = ReasonOutOfMemory
-		x.Err = crashError(st.Crash)
+		x.Err = errors.Join(st.MemoryError(), crashError(st.Crash))
 	case st.Crash != "":
 		x.Reason, x.Err = ReasonPanic, crashError(st.Crash)
 		if b.word != nil && b.word.Reason == ReasonStartFailed && b.word.Err != nil && !isEOF(b.word.Err) {

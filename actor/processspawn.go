@@ -80,23 +80,18 @@ func (b *processBody) command(bp Blueprint) (process.Command, error) {
 		if c == nil {
 			return cmd, errors.New("the kind's command function returned nil")
 		}
-		if c.Err != nil {
-			return cmd, c.Err
+		x, err := process.FromExec(c)
+		if err != nil {
+			return cmd, err
 		}
-		cmd.Path, cmd.Args = c.Path, c.Args[min(1, len(c.Args)):]
-		if c.Dir != "" {
-			cmd.Dir = c.Dir
+		x.Limits, x.Output = cmd.Limits, cmd.Output
+		if x.Dir == "" {
+			x.Dir = cmd.Dir
 		}
-		if c.Env != nil {
-			env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
+		if x.Env != nil {
+			env = x.Env
 		}
-		if c.SysProcAttr != nil {
-			cmd.Credential = c.SysProcAttr.Credential
-		}
-		cmd.Title = c.Path
-		if len(c.Args) > 0 {
-			cmd.Title = c.Args[0]
-		}
+		cmd = x
 		cmd.Env = append(append([]string{orphans.SystemTag(i.sys.id), "UNDERSTUDY_FD=3"}, lastWins(i.settings.Env)...), env...)
 		return cmd, nil
 	}

@@ -34,6 +34,9 @@ func (b *processBody) start(bp Blueprint) {
 	}()
 	err := b.handshake(ctx, bp)
 	if err == nil {
+		err = b.proc.Ready()
+	}
+	if err == nil {
 		i.succeeded()
 		if i.settings.Watchdog > 0 && !b.plain {
 			go b.watch(i.settings.Watchdog)

@@ -58,11 +58,15 @@ type Backoff struct {
 // A limit that is asked for and cannot be had fails the start. Goroutine
 // actors (InProcess) cannot be limited.
 type Limits struct {
-	// Memory is in bytes: of the data segment of each process (RLIMIT_DATA), of
-	// what the actor's holds resident, and GOMEMLIMIT is a little less. Where the
-	// memory of control groups can be limited (see [Cgroups]), it is also that of
-	// the actor with all its descendants, together with the arrays that it made,
-	// whoever holds them, and with all that the kernel holds for it.
+	// Memory is in bytes: of what is the process's own, that is anonymous memory, resident or swapped out. Arrays that
+	// are mapped do not count: they belong to the budget of shared memory ([shm.SetBudget]), which is as large. The collector
+	// works against the limit (GOMEMLIMIT); who stays above it for 100 ms or
+	// keeps more than it alive is ended for that reason. An actor needs at
+	// least 16 MiB; 64 MiB serve one that keeps 30 MiB. Where the memory of
+	// control groups can be limited (see [Cgroups]), it is also, at once and by
+	// the kernel, that of the actor with all its descendants, together with the
+	// arrays that it made, whoever holds them, and with all that the kernel
+	// holds for it.
 	Memory int64
 	Files  int // open descriptors (RLIMIT_NOFILE)
 	CPUs   int // number of CPUs it may run on (affinity) and its GOMAXPROCS

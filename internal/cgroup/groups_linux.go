@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 const (
@@ -68,7 +70,7 @@ func open(d *delegation, system string, mode Mode) (*Groups, error) {
 	}
 	if _, err := os.Stat(path.Join(c.dir, "cgroup.kill")); err != nil {
 		_ = unix.Rmdir(c.dir)
-		return nil, &Error{Dir: c.dir, Op: "use (Linux 5.14 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+		return nil, &Error{Dir: c.dir, Op: sys.Lacking("cgroup.kill", 5, 14) + " of", Err: errors.Join(errors.ErrUnsupported, err)}
 	}
 	c.memory = memory && enable(c.dir, "memory")
 	return c, nil
@@ -120,6 +122,9 @@ func (c *Groups) Environ() string {
 
 // Quota reports whether a group above the children's bounds processor time, which a Go child could not see in its own.
 func (c *Groups) Quota() bool { return c != nil && c.quota }
+
+// AssumeQuota makes Quota true: for tests.
+func (c *Groups) AssumeQuota() { c.quota = true }
 
 // GiveUp says that a process could not be placed: unless groups are required, New makes no more of them.
 func (c *Groups) GiveUp() {

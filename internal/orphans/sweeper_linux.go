@@ -93,7 +93,7 @@ func (g *Sweeper) launch() (*watch, error) {
 	r, w := os.NewFile(uintptr(fds[0]), "sweeper's pipe"), os.NewFile(uintptr(fds[1]), "sweeper's pipe")
 	defer func() { _ = r.Close() }()
 	p, err := process.Start(context.Background(), process.Command{
-		Title:    filepath.Base(strings.TrimRight(os.Args[0], " ")) + ": orphan sweeper",
+		Title:    filepath.Base(os.Args[0]) + ": orphan sweeper",
 		Env:      g.environ(),
 		Dir:      "/", // whatever it was started in may be unmounted
 		Files:    []*os.File{r},

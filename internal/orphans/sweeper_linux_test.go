@@ -33,6 +33,11 @@ func init() {
 	orders["no-replacement"] = func(string) string { sweeperBackoffMin = time.Hour; return "ok" }
 	orders["sweeper-pid"] = func(string) string { return strconv.Itoa(ownSweeper.PID()) }
 	orders["close-sweeper"] = func(string) string { return fmt.Sprint(ownSweeper.Close()) }
+	// As if the shell had opened them for the root.
+	orders["inherit"] = func(string) string {
+		_ = unix.Dup3(2, 600, 0)
+		return fmt.Sprint(unix.Dup3(2, 20, 0), unix.Dup3(2, 27, 0))
+	}
 	// A process that left session and group, is deaf to SIGTERM, and whose parent is not us for long.
 	orders["escapee"] = func(system string) string {
 		cmd := exec.Command("sh", "-c", `setsid sh -c 'trap "" TERM HUP INT; echo $$; exec sleep 1000' 2>/dev/null & exit 0`)
@@ -201,11 +206,28 @@ func TestSweeperIsIsolated(t *testing.T) {
 	if sid, err := unix.Getsid(pid); err != nil || sid != pid {
 		t.Errorf("session %d, %v", sid, err)
 	}
-	if title := readProc(pid, "cmdline"); !strings.Contains(title, ": orphan sweeper") {
-		t.Errorf("title %q", title)
-	}
+	// The kernel lays out the arguments a moment after our part of the exec has ended.
+	until(t, "the title", func() bool { return strings.Contains(readProc(pid, "cmdline"), ": orphan sweeper") })
 	if err := g.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the root inherited is not the sweeper's: it would outlive the root in it.
+func TestSweeperInheritsNothing(t *testing.T) {
+	leaktest.Check(t)
+	system := newSystem(t)
+	root := serve(t, nil)
+	if answer := root.ask("inherit"); answer != "<nil> <nil>" {
+		t.Fatal(answer)
+	}
+	pid := root.askNumber("sweeper " + system)
+	watchPID(t, pid)
+	until(t, "it is the sweeper", func() bool { return ignores(pid, unix.SIGTERM) })
+	for _, fd := range []int{20, 27, 600} {
+		if target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)); err == nil {
+			t.Errorf("it has descriptor %d, %s", fd, target)
+		}
 	}
 }
 

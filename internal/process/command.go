@@ -39,14 +39,18 @@ type Command struct {
 	Title string
 	// Env is the environment; nil means this process's. The first of two equal names wins, as in getenv(3).
 	Env []string
-	// Dir is the working directory; empty means this process's.
+	// Dir is the working directory; empty means this process's, or the child's root if it has another.
 	Dir string
 	// Files become descriptors 3, 4, ... of the child. They are borrowed and stay open here. Their mode is not
 	// touched: an end that a foreign program will use should be blocking, and must not share its file
 	// description with an end used here.
 	Files []*os.File
-	// Credential, if not nil, is who the child runs as.
-	Credential *syscall.Credential
+	// Stdin, Stdout and Stderr, if not nil, take the place of /dev/null and of the two pipes whose lines Output and
+	// Process.Tail get. They are borrowed as Files are.
+	Stdin, Stdout, Stderr *os.File
+	// Sys, if not nil, has the restrictions and privileges of the child: who it runs as, its root directory, namespaces
+	// and capabilities. FromExec says which fields may be set; session, group and signals are Start's.
+	Sys *syscall.SysProcAttr
 	// Limits are in force before the child runs its first instruction.
 	Limits Limits
 	// Cgroups, if not nil, is where the child gets a control group of its own, named Group. What is left in it when
@@ -70,12 +74,13 @@ const MaxLine = 64 << 10
 // Limits bound what a child may take. Zero fields mean: no limit of ours. They are inherited by what the child
 // starts, each process of its own. A limit that the system refuses makes Start fail with a *LimitError.
 type Limits struct {
-	// Memory bounds the private memory in bytes (RLIMIT_DATA, seconded by a poll of the resident set, and
-	// GOMEMLIMIT for this program's own image). The overshoot is bounded by the allocation that crosses it.
+	// Memory bounds, in bytes, what is the child's own: anonymous memory, resident or swapped out. What it maps of files or
+	// shares, such as arrays, does not count. The collector of a Go child works against it (GOMEMLIMIT). Who stays above it for
+	// 100 ms, or is above three times of it, is killed; from Process.Ready on, an allocation far beyond it is refused
+	// (RLIMIT_DATA). At least 16 MiB for this program, 1 MiB for another.
+	// Under the race detector this program's own may have eight times as much, for the detector's shadow of it.
 	// With a control group whose memory can be limited, all that the child and its descendants hold is bounded by it
-	// as well, memory files and page cache included (memory.max).
-	// Under the race detector, whose shadow memory makes RLIMIT_DATA useless, the poll alone enforces it for
-	// this program's image.
+	// as well (memory.max), at once and by the kernel; that charges memory files to who made them, and page cache.
 	Memory int64
 	// Files bounds the open descriptors (RLIMIT_NOFILE, soft and hard).
 	Files int

@@ -18,7 +18,7 @@ import (
 type Process struct {
 	pid    int
 	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
-	output *output       // nil if it is detached
+	output *output       // nil if it has no pipe
 	group  *cgroup.Group // nil if it has none
 	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
@@ -28,11 +28,14 @@ type Process struct {
 	reaped     bool // pid may name somebody else
 	killed     bool
 	overMemory bool
-	limited    bool // it had a memory limit
+	boundData  bool // Ready sets RLIMIT_DATA
+
+	limit int64       // of memory, 0 if there is none
+	judge memoryJudge // of a child with a memory limit; watchMemory's until that has ended
 }
 
 // adopt makes a Process of a child that was just spawned and starts to watch it.
-func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
+func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 	_ = unix.SetNonblock(s.pidfd, true) // before NewFile, which puts it into the netpoller only then
 	p := &Process{
 		pid:   s.pid,
@@ -41,16 +44,32 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 		crash: w.crash,
 		done:  make(chan struct{}),
 
-		limited: s.limits.Memory > 0,
+		limit: s.limits.Memory,
+		judge: memoryJudge{limit: s.limits.Memory},
+		// The race detector's shadow of the heap counts, too, and grows with it.
+		boundData: s.limits.Memory > 0 && !(raceEnabled && cmd.Path == ""),
 	}
-	if w.stdout >= 0 {
-		p.output = listen(os.NewFile(uintptr(w.stdout), "stdout of child"), os.NewFile(uintptr(w.stderr), "stderr of child"), call)
+	if w.stdout >= 0 || w.stderr >= 0 {
+		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output)
 	}
+	if cmd.Path == "" {
+		p.judge.limit *= raceFactor
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	if s.limits.Memory > 0 {
-		theMemoryWatch.add(p, s.limits.Memory)
+		go p.watchMemory(stop, stopped)
+	} else {
+		close(stopped)
 	}
-	go p.wait()
+	go p.wait(stop, stopped)
 	return p
+}
+
+func pipeEnd(fd int, name string) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), name)
 }
 
 // PID returns the process id. After Done it may name another process.
@@ -88,9 +107,10 @@ func (p *Process) OutputDropped() int64 {
 const groupPatience = time.Second
 
 // wait is the child's one goroutine for its death.
-func (p *Process) wait() {
+func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) {
 	awaitZombie(p.pid, p.pidfd)
-	theMemoryWatch.remove(p)
+	close(stopWatch)
+	<-watchStopped
 
 	p.mu.Lock()
 	// The leader is a zombie, so its number still names this group and no other.
@@ -129,9 +149,10 @@ func (p *Process) wait() {
 		if counted && st.Signal == unix.SIGKILL && !st.Killed {
 			st.OutOfMemory = kills > 0
 		} else {
-			st.OutOfMemory = ranOutOfMemory(&st, p.limited)
+			st.OutOfMemory = ranOutOfMemory(&st, p.limit > 0)
 		}
 	}
+	st.Memory = Memory{Limit: p.limit, Resident: p.judge.resident, Peak: max(p.judge.peak, p.judge.resident)}
 	p.status = st
 	close(p.done)
 }

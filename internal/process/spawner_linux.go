@@ -21,7 +21,6 @@ type spawn struct {
 	attr   syscall.ProcAttr
 	sys    syscall.SysProcAttr
 	limits Limits
-	memory bool // Limits.Memory is enforced by the kernel
 	group  *cgroup.Group
 	mayDo  bool   // without the group
 	mark   string // its oom_score_adj, see MarkChildren; "" leaves ours

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,14 +29,15 @@ var supported = sync.OnceValue(func() error {
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
-		return &StartError{Path: sys.SelfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+		return &StartError{Path: sys.SelfImage, Op: sys.Lacking("pidfd_open", 5, 4), Err: errors.Join(errors.ErrUnsupported, err)}
 	}
 	return unix.Close(fd)
 })
 
 // Start starts a child and returns once it executes its program, with its limits in force. ctx bounds the wait for
 // that and nothing later: the child's life does not hang on it. The child
-//   - leads a process group of its own, so a ^C on the terminal does not reach it;
+//   - leads a session of its own: it has no controlling terminal, which could stop or ask it, and a ^C there does not
+//     reach it;
 //   - gets SIGKILL the moment this process ends, however it ends;
 //   - reads /dev/null and writes to us;
 //   - is in a control group of its own, if cmd.Cgroups can give one;
@@ -47,6 +47,9 @@ var supported = sync.OnceValue(func() error {
 // error nothing is left of the child.
 func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s := &spawn{path: cmd.Path, limits: cmd.Limits}
+	if cmd.Sys != nil {
+		s.sys = *cmd.Sys
+	}
 	if s.path == "" {
 		s.path = sys.SelfImage
 	}
@@ -56,13 +59,12 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
-	if err := cmd.Limits.check(); err != nil {
+	if err := cmd.Limits.check(cmd.Path == ""); err != nil {
 		return fail("limit", err)
 	}
 	if ctx.Err() != nil {
 		return fail("not begun", context.Cause(ctx))
 	}
-	s.memory = cmd.Limits.Memory > 0 && !(raceEnabled && cmd.Path == "")
 	markOutOfMemoryKills()
 
 	w, op, err := newWiring(&cmd)
@@ -84,12 +86,12 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s.argv = cmd.argv()
 	s.attr.Env = cmd.environ(w.crashNumber)
 	s.attr.Dir = cmd.Dir
+	if s.sys.Chroot != "" && cmd.Dir == "" {
+		s.attr.Dir = "/" // ours would be outside
+	}
 	s.attr.Files = w.child
-	s.sys.Credential = cmd.Credential
-	if cmd.Detached {
-		s.sys.Setsid = true
-	} else {
-		s.sys.Setpgid = true
+	s.sys.Setsid = true
+	if !cmd.Detached {
 		s.sys.Pdeathsig = syscall.SIGKILL
 	}
 
@@ -99,7 +101,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 
 	err = theSpawner().do(ctx, s)
 	w.closeChildEnds()
-	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
+	runtime.KeepAlive(cmd) // the numbers of its files were in use until here
 	s.group.Born()
 	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
 		s.group.Discard()
@@ -111,7 +113,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	}
 	if s.err != nil {
 		w.closeOwnEnds()
-		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" {
+		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" && s.sys.Chroot == "" {
 			if _, err := os.Stat(cmd.Dir); err != nil {
 				return fail("chdir", err)
 			}
@@ -121,7 +123,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if cmd.Cgroups != nil && s.group == nil {
 		cmd.Cgroups.GiveUp() // it will not be better next time
 	}
-	return adopt(s, w, cmd.Output), nil
+	return adopt(s, w, &cmd), nil
 }
 
 // mark is what children that have an entry in their environment are marked by.
@@ -150,57 +152,11 @@ func (cmd *Command) argv() []string {
 	default:
 		argv[0] = cmd.Title
 		if argv[0] == "" {
-			argv[0] = strings.TrimRight(os.Args[0], " ")
+			argv[0] = os.Args[0]
 		}
 		if pad := titleRoom - len(argv[0]); pad > 0 {
 			argv[0] += strings.Repeat(" ", pad)
 		}
 	}
 	return append(argv, cmd.Args...)
-}
-
-// environ is the child's environment, ours first: the first of two equal names is the one that counts.
-func (cmd *Command) environ(crashNumber int) []string {
-	base := cmd.Env
-	if base == nil {
-		base = os.Environ()
-	}
-	env := make([]string, 0, len(base)+5)
-	if crashNumber > 0 {
-		env = append(env, envCrash+"="+strconv.Itoa(crashNumber))
-	}
-	var memoryLimit, coverage, processors bool
-	for _, e := range base {
-		name, _, _ := strings.Cut(e, "=")
-		switch name {
-		case envCrash, cgroup.Env:
-			continue // of another child: it would write its last words into a stranger's descriptor
-		case "GOMAXPROCS":
-			processors = true
-		case "GOMEMLIMIT":
-			memoryLimit = true
-		case "GOCOVERDIR":
-			coverage = true
-		}
-		env = append(env, e)
-	}
-	if cmd.Path != "" {
-		return env
-	}
-	if cmd.Limits.Memory > 0 && !memoryLimit {
-		env = append(env, goMemoryLimit(cmd.Limits.Memory))
-	}
-	if cmd.Cgroups != nil {
-		env = append(env, cmd.Cgroups.Environ())
-		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.Quota() && !processors {
-			if cmd.Limits.CPUs > 0 {
-				n = min(n, cmd.Limits.CPUs)
-			}
-			env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
-		}
-	}
-	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok && !coverage {
-		env = append(env, "GOCOVERDIR="+dir)
-	}
-	return env
 }

@@ -48,6 +48,9 @@ func (*Process) Kill() error { return unsupported("kill a child") }
 // Terminate returns an error that wraps errors.ErrUnsupported.
 func (*Process) Terminate(context.Context) error { return unsupported("terminate a child") }
 
+// Ready returns an error that wraps errors.ErrUnsupported.
+func (*Process) Ready() error { return unsupported("limit a child") }
+
 // ChildSetup does nothing.
 func ChildSetup() {}
 
