@@ -131,11 +131,11 @@ func TestSleepersAreBounded(t *testing.T) {
 func TestSleepersHoldNothingUp(t *testing.T) {
 	always(t)
 	processors(t, 3)
-	_, b := newRingPair(t)
 	var s [2]Sleeper
 	var over atomic.Bool
 	var sleeping sync.WaitGroup
 	for i := range s {
+		_, b := newRingPair(t)
 		sleeping.Go(func() {
 			for !over.Load() {
 				if !s[i].Block([]*Rings{b}, readyFunc(over.Load)) {
