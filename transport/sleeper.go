@@ -167,6 +167,10 @@ func (s *Sleeper) await(done <-chan struct{}) (woken bool) {
 	if s.kernel != nil {
 		return s.kernel.awaitChannel(s, done)
 	}
+	if done == nil {
+		<-s.wake
+		return true
+	}
 	select {
 	case <-s.wake:
 		return true
