@@ -83,8 +83,14 @@ func (f *feeder) Message(m *conn.Incoming) {
 	}
 }
 
-// feed makes a link into an inbox; the result is the sender's end.
+// feed makes a connection into an inbox; the result is the sender's end.
 func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *linkEnd) {
+	t.Helper()
+	return feedFrom(t, in, from, capacity, nil)
+}
+
+// feedFrom is feed with a handler at the sender's end.
+func feedFrom(t testing.TB, in *Inbox, from, capacity int, h conn.Handler) (*feeder, *linkEnd) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -94,7 +100,7 @@ func feed(t testing.TB, in *Inbox, from, capacity int) (*feeder, *linkEnd) {
 	f.linkEnd = newLinkEnd(t, fds[0], f)
 	f.queue = in.NewQueue(f.progress, capacity, 1<<30, func(uint64) {})
 	f.queue.ReadFrom(f.peer)
-	sender := newLinkEnd(t, fds[1], nil)
+	sender := newLinkEnd(t, fds[1], h)
 	f.peer.Start()
 	sender.peer.Start()
 	return f, sender
@@ -226,8 +232,8 @@ func inAllWays(t *testing.T, test func(t *testing.T, spin time.Duration)) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			leaktest.Check(t)
-			transport.NoFutexes.Store(w.noFutexes)
-			defer transport.NoFutexes.Store(false)
+			transport.Blocking.Off.Store(w.noFutexes)
+			defer transport.Blocking.Off.Store(false)
 			test(t, w.spin)
 		})
 	}

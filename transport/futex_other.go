@@ -11,7 +11,7 @@ import (
 
 const maxFutexes = 1
 
-type futexWait struct{}
+type futexWait struct{ value uint64 }
 
 func waitForPrivate(*atomic.Uint32, uint32) futexWait   { return futexWait{} }
 func waitForShared(*uint64, uint64) futexWait           { return futexWait{} }

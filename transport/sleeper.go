@@ -66,16 +66,27 @@ func (s *Sleeper) step(at step) {
 	}
 }
 
-// NoFutexes, if set, keeps all goroutines from blocking their threads. Tests
-// set it, to try what happens where the kernel cannot wait for several words.
-var NoFutexes atomic.Bool
+// Blocking says whether and for how long goroutines block their threads. Only
+// tests change it: Off does as a kernel that cannot wait for several words, and a
+// long Patience lets no wake-up that was lost be made good by its end.
+var Blocking struct {
+	Off      atomic.Bool
+	Patience atomic.Int64 // in nanoseconds; 0: kernelPatience
+}
 
 // blocked counts the goroutines of this process that block a thread.
 var blocked atomic.Int32
 
+func patience() time.Duration {
+	if d := Blocking.Patience.Load(); d != 0 {
+		return time.Duration(d)
+	}
+	return kernelPatience
+}
+
 // mayBlock reserves the right to block a thread.
 func mayBlock() bool {
-	if NoFutexes.Load() || !hasFutexes() {
+	if Blocking.Off.Load() || !hasFutexes() {
 		return false
 	}
 	if int(blocked.Add(1)) < runtime.GOMAXPROCS(0) {
@@ -112,7 +123,7 @@ func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
 		if s.kernel != nil {
 			timedOut = s.kernel.sleep(words)
 		} else {
-			timedOut = futexSleep(words, kernelPatience)
+			timedOut = futexSleep(words, patience())
 		}
 	}
 	s.mode.Store(awake)
@@ -155,6 +166,10 @@ func (s *Sleeper) Wait(rings []*Rings, ready Ready, done <-chan struct{}) {
 func (s *Sleeper) await(done <-chan struct{}) (woken bool) {
 	if s.kernel != nil {
 		return s.kernel.awaitChannel(s, done)
+	}
+	if done == nil {
+		<-s.wake
+		return true
 	}
 	select {
 	case <-s.wake:

@@ -137,6 +137,11 @@ func (p *Conn) take(id uint32) func(Reply) {
 // by the connection's own goroutine.
 func (p *Conn) Notify(method string, params []byte) error {
 	p.reader.resume()
+	return p.notify(method, params)
+}
+
+// notify is Notify for what nothing answers.
+func (p *Conn) notify(method string, params []byte) error {
 	return p.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
 }
 

@@ -159,8 +159,8 @@ func TestPollerNoWaiterWaitsForEver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			transport.NoFutexes.Store(c.noFutexes)
-			defer transport.NoFutexes.Store(false)
+			transport.Blocking.Off.Store(c.noFutexes)
+			defer transport.Blocking.Off.Store(false)
 			c.t, c.wishes = t, make(map[uint32]*wish)
 			const waiters, each = 12, 500
 			var waiting sync.WaitGroup

@@ -128,7 +128,7 @@ func (o *outSegments) forgotten(id uint64) {
 	o.unlearn(id)
 	if _, ok := o.known[id]; ok {
 		delete(o.known, id)
-		_ = o.p.Notify(methodForget, codec.Params(id)) // a peer that is gone holds nothing
+		_ = o.p.notify(methodForget, codec.Params(id)) // a peer that is gone holds nothing
 	}
 }
 
