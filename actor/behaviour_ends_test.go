@@ -193,7 +193,8 @@ func (l *landlord) Nameplate(ctx context.Context, _ actor.None) (string, error) 
 }
 
 func (*leaver) Title(context.Context, actor.None) (string, error) {
-	return strings.TrimRight(os.Args[0], " "), nil
+	line, err := os.ReadFile("/proc/self/cmdline") // what ps shows; os.Args[0] is the program's
+	return strings.TrimRight(string(line), " \x00"), err
 }
 
 var (

@@ -31,8 +31,9 @@ const (
 
 // NewInbox returns an inbox for up to capacity messages that are not
 // received yet; then its senders wait. Close it when it is no longer needed.
-// It panics if the scope's system is closed.
+// It panics if the scope's system is closed, or if values of type T cannot travel.
 func NewInbox[T any](scope Scope, capacity int) *Inbox[T] {
+	mustTravel[T]("an inbox's message")
 	in := &Inbox[T]{c: make(chan T, max(capacity, 0))}
 	k := &port.Kind{Name: inboxKind, Concurrent: 1}
 	k.Implement(&port.Backend{

@@ -19,12 +19,13 @@ type Kind[K, A any] struct{ kind *port.Kind }
 // Name returns the name of the kind.
 func (k *Kind[K, A]) Name() string { return k.kind.Name }
 
-// None is no argument, no request, no response: the type of what a constructor
-// or a method does without.
-type None = codec.NoArgs
+// None is no argument, no request and no response: on the wire an empty argument
+// list, or nil. Any struct type without fields is.
+type None struct{}
 
 // Args, embedded in a struct, spreads its exported fields over the argument
-// list of the wire: one element each. Peers in other languages expect that.
+// list of the wire: one element each. Peers in other languages expect that. As
+// the type of a field named _ it leaves the name Args to an argument.
 type Args = codec.Args
 
 // KindOptions are what a kind may be told besides its name. The zero value is
@@ -33,8 +34,9 @@ type KindOptions struct {
 	// Concurrent is how many handlers of one actor may run at a time, at most
 	// 256. Messages are still begun in order. 0 is 1.
 	Concurrent int
-	// Errors are found by errors.Is on the caller's side when a handler returns
-	// or wraps them. Both sides know them by their text.
+	// Errors are found by errors.Is on the caller's side when a handler, the
+	// constructor or Run returns or wraps them. Both sides know them by the kind's
+	// name and their text: two of one kind with the same text are refused.
 	Errors []error
 	// OnRequest serves what an [External] actor itself requests, one request
 	// after the other, with a context that ends with the actor. The result or the
@@ -81,8 +83,9 @@ func Define[S, A any](name string, new func(context.Context, A) (*S, error), opt
 
 // Declare declares the frontend of a kind: the split form, for packages that
 // do not link the backend. K is a type that the frontend's package owns. At most
-// one KindOptions may be given.
+// one KindOptions may be given. Declare panics if values of type A cannot travel.
 func Declare[K, A any](name string, opts ...KindOptions) *Kind[K, A] {
+	mustTravel[A]("kind %q: the constructor's argument", name)
 	return &Kind[K, A]{register(name, opts)}
 }
 
@@ -155,8 +158,8 @@ func ImplementMethod[K, S, Req, Resp any](m *Method[K, Req, Resp], fn func(*S, c
 			return
 		}
 		resp, err := fn(state.(*S), ctx, req)
-		if err != port.ErrPending {
-			answer(inv, &m.resp, &resp, err)
+		if err != port.ErrPending && answer(inv, &m.resp, &resp, err) == ErrDuplicate {
+			discard(&m.resp, &resp)
 		}
 	}}
 }
@@ -170,7 +173,9 @@ func ImplementStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, c
 			return
 		}
 		for item, err := range fn(state.(*S), ctx, req) {
-			if err == nil && !emit(inv, &m.as.resp, &item) {
+			if err != nil {
+				discard(&m.as.resp, &item)
+			} else if !emit(inv, &m.as.resp, &item) {
 				err = context.Cause(ctx)
 			}
 			if err != nil {
@@ -185,33 +190,43 @@ func ImplementStream[K, S, Req, Item any](m *Stream[K, Req, Item], fn func(*S, c
 // nothing is the response of what has nothing to say: nil.
 var nothing codec.Codec[any]
 
-// answer gives the reply to a request, unless there was one. What a result
-// carries moves to the caller.
-func answer[T any](inv port.Invocation, codec *codec.Codec[T], v *T, err error) bool {
+// answer gives the reply to a request. What a result carries moves to the caller,
+// or is discarded if there is none or it gets an error. If there was a reply
+// before, answer does nothing and returns [ErrDuplicate]; any other error is why v
+// could not be encoded, and the caller gets it, too.
+func answer[T any](inv port.Invocation, coding *codec.Codec[T], v *T, err error) error {
 	if err != nil {
-		return inv.Fail(err)
+		if !inv.Fail(err) {
+			return ErrDuplicate
+		}
+		discard(coding, v)
+		return nil
 	}
 	buf, arrays, ok := inv.Reply()
 	if !ok {
-		return false
+		return ErrDuplicate
 	}
-	if buf == nil {
-		discard(codec, v)
-	} else {
-		err = codec.Encode(buf, v, arrays)
+	if buf != nil {
+		err = coding.Encode(buf, v, arrays)
 	}
-	inv.Answer(buf, err)
-	return true
+	if buf == nil || err != nil {
+		discard(coding, v)
+	}
+	return inv.Answer(buf, err)
 }
 
-// emit sends one item of a stream.
-func emit[T any](inv port.Invocation, codec *codec.Codec[T], v *T) bool {
+// emit sends one item of a stream, or discards it.
+func emit[T any](inv port.Invocation, coding *codec.Codec[T], v *T) bool {
 	buf, arrays, ok := inv.Item()
 	if !ok {
-		discard(codec, v)
+		discard(coding, v)
 		return false
 	}
-	return inv.Emit(buf, codec.Encode(buf, v, arrays))
+	err := coding.Encode(buf, v, arrays)
+	if err != nil {
+		discard(coding, v)
+	}
+	return inv.Emit(buf, err)
 }
 
 // decodeError says that the message could not be decoded: the caller's fault,

@@ -30,11 +30,9 @@ func (p *Pending[Resp]) Pending() (Resp, error) {
 	return zero, port.ErrPending
 }
 
-// Reply answers the request. A second reply is [ErrDuplicate].
+// Reply answers the request. A second reply is [ErrDuplicate]. If v cannot travel
+// the caller gets the error that Reply returns.
 func (p *Pending[Resp]) Reply(v Resp, err error) error {
-	var codec codec.Codec[Resp]
-	if !answer(p.inv, &codec, &v, err) {
-		return ErrDuplicate
-	}
-	return nil
+	var coding codec.Codec[Resp]
+	return answer(p.inv, &coding, &v, err)
 }

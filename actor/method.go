@@ -7,6 +7,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // Method is a typed method of kind K: what callers may ask of it.
@@ -17,8 +18,11 @@ type Method[K, Req, Resp any] struct {
 	resp codec.Codec[Resp]
 }
 
-// DeclareMethod declares a method in the frontend of a kind: the split form.
+// DeclareMethod declares a method in the frontend of a kind: the split form. It
+// panics if values of type Req or Resp cannot travel.
 func DeclareMethod[Req, Resp, K, A any](k *Kind[K, A], name string) *Method[K, Req, Resp] {
+	mustTravel[Req]("method %q of kind %q: the request", name, k.kind.Name)
+	mustTravel[Resp]("method %q of kind %q: the response", name, k.kind.Name)
 	k.kind.Declare(name)
 	return &Method[K, Req, Resp]{kind: k.kind, name: name}
 }

@@ -1,4 +1,6 @@
-package actor // Process is what an actor's process is given. Zero fields are the defaults:
+package actor
+
+// Process is what an actor's process is given. Zero fields are the defaults:
 // the environment and directory of the process that supervises it, and no
 // limits. A limit that cannot be set fails the start. Actors in a goroutine
 // (InProcess) cannot be limited.
@@ -6,11 +8,16 @@ type Process struct {
 	Env []string // entries "KEY=value", added to the supervising process's environment; of two equal keys the last counts
 	Dir string   // working directory
 
-	// Memory is in bytes: of the data segment of each process (RLIMIT_DATA), of
-	// what the actor's holds resident, and GOMEMLIMIT is a little less. Where the
-	// memory of control groups can be limited (see supervisor.Cgroups), it is also that of
-	// the actor with all its descendants, together with the arrays that it made,
-	// wherever they are held, and with all that the kernel holds for it.
+	// Memory is in bytes, at least 16 MiB: of what is the process's own, that is
+	// anonymous memory, resident or swapped out. Arrays that are mapped do not
+	// count: they belong to a budget of shared memory that is as large. The
+	// garbage collector works against the limit (GOMEMLIMIT); a process that
+	// stays above it for 100 ms, or keeps more than it alive, is ended for that
+	// reason. 64 MiB serve an actor that keeps 30 MiB. Where the memory of control
+	// groups can be limited (see supervisor.Cgroups), it is also, at once and by
+	// the kernel, that of the actor with all its descendants, together with the
+	// arrays that it made, wherever they are held, and with all that the kernel
+	// holds for it.
 	Memory int64
 	Files  int // open descriptors (RLIMIT_NOFILE)
 	CPUs   int // number of CPUs it may run on (affinity) and its GOMAXPROCS

@@ -16,7 +16,7 @@ type Role struct{ role port.Role }
 // args refers to as soon as the child is checked.
 func (k *Kind[K, A]) With(args A) Role {
 	return Role{port.Role{Kind: k.kind, Args: args, Encode: func(b *codec.Buffer) error {
-		return codec.EncodeArgs(b, args, false)
+		return new(codec.Codec[A]).EncodeArgs(b, &args, false)
 	}}}
 }
 

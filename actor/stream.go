@@ -13,8 +13,11 @@ type Stream[K, Req, Item any] struct {
 	as   Method[K, Req, Item] // the call that opens it
 }
 
-// DeclareStream declares a stream in the frontend of a kind: the split form.
+// DeclareStream declares a stream in the frontend of a kind: the split form. It
+// panics if values of type Req or Item cannot travel.
 func DeclareStream[Req, Item, K, A any](k *Kind[K, A], name string) *Stream[K, Req, Item] {
+	mustTravel[Req]("stream %q of kind %q: the request", name, k.kind.Name)
+	mustTravel[Item]("stream %q of kind %q: the item", name, k.kind.Name)
 	k.kind.Declare(name)
 	s := &Stream[K, Req, Item]{name: name}
 	s.as.kind, s.as.name = k.kind, name

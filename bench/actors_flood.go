@@ -5,8 +5,9 @@ import (
 	"iter"
 	"runtime"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/actor"
 )
 
 // ownNote is a note that brings its own msgpack methods. They write what the

@@ -21,7 +21,7 @@ type bed struct {
 	others map[lane]*stage
 }
 
-// makeBed starts the tree. That also starts the system's guardian, so that no
+// makeBed starts the tree. That also starts the system's orphan sweeper, so that no
 // later reading contains it.
 func makeBed(ctx context.Context, s scale) (*bed, error) {
 	first, err := openStage(ctx, ringLane)

@@ -35,6 +35,8 @@ func runFloorIfAsked() {
 		err = floorPong(f, args)
 	case "drain":
 		err = floorDrain(f, args)
+	case "futex":
+		err = floorFutex(f, args)
 	case "ring":
 		err = floorRing(f, args)
 	default:

@@ -30,11 +30,16 @@ func openLanes(ctx context.Context, b *bed) (s session, err error) {
 		return nil, err
 	}
 	ends = append(ends, pair.close)
+	futex, err := newFutexPong(request, response)
+	if err != nil {
+		return nil, err
+	}
+	ends = append(ends, futex.close)
 	chans := newChannels()
 	ends = append(ends, chans.close)
 	order := []lane{ringLane, unspunLane, socketLane, localLane}
-	floorOf := []int{0, 1, 1, 2} // each lane's, among the players
-	players := []player{raw.side(), pair.side(), chans.side()}
+	floorOf := []int{0, 3, 1, 2} // each lane's, among the players
+	players := []player{raw.side(), pair.side(), chans.side(), futex.side()}
 	for _, l := range order {
 		s, err := b.on(ctx, l)
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/shm"
 )

@@ -15,12 +15,26 @@ func openWake(ctx context.Context, b *bed) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := b.on(ctx, socketLane)
+	request, response, err := callSizes("change", small, small)
 	if err != nil {
 		floor.close()
 		return nil, err
 	}
-	sides := []side{floor.side(), b.smallCall(ctx), socket.smallCall(ctx)}
+	futex, err := newFutexPong(request, response)
+	if err != nil {
+		floor.close()
+		return nil, err
+	}
+	end := func() {
+		futex.close()
+		floor.close()
+	}
+	socket, err := b.on(ctx, socketLane)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	sides := []side{floor.side(), futex.side(), b.smallCall(ctx), socket.smallCall(ctx)}
 	measure := func(ctx context.Context) (map[string]reading, error) {
 		found := make([]latencies, len(sides))
 		for range b.naps {
@@ -35,8 +49,10 @@ func openWake(ctx context.Context, b *bed) (session, error) {
 				found[i] = append(found[i], time.Since(start))
 			}
 		}
-		raw := found[0].at(0.5)
-		return map[string]reading{"wake/ring": {found[1].at(0.5), raw}, "wake/socket": {found[2].at(0.5), raw}}, nil
+		return map[string]reading{
+			"wake/ring":   {found[2].at(0.5), found[1].at(0.5)},
+			"wake/socket": {found[3].at(0.5), found[0].at(0.5)},
+		}, nil
 	}
-	return sessionFuncs{measure, floor.close}, nil
+	return sessionFuncs{measure, end}, nil
 }

@@ -3,15 +3,19 @@ package main
 // The aims of the lanes: what they may cost beyond the same bytes by the same
 // way with nothing around them.
 const (
-	ringAim    = 3.0 // times a raw ring
-	socketAim  = 1.5 // times a raw socketpair
-	siblingAim = 1.1 // times the parent's call
+	ringAim    = 2.6  // times a raw ring
+	sleepAim   = 1.5  // times a bare futex, which encodes nothing
+	wakeAim    = 1.3  // times a bare futex after the same pause
+	socketAim  = 1.5  // times a raw socketpair
+	siblingAim = 1.05 // times the parent's call
 )
 
 const (
 	byRing     = "raw ring, both sides spin, same bytes"
 	byChannels = "two goroutines, two channels"
+	byFutex    = "bare futex, both sides sleep, same bytes"
 	byPause    = "raw socketpair after the same pause"
+	byNap      = "bare futex after the same pause"
 	byParent   = "the parent's call"
 )
 
@@ -25,7 +29,7 @@ func laneProbes() []probe {
 		aim          float64
 	}{
 		{ringLane, "call by the ring", byRing, ringAim},
-		{unspunLane, "call by the ring, nobody spins", bySocketpair, 0},
+		{unspunLane, "call by the ring, nobody spins", byFutex, sleepAim},
 		{socketLane, "call by the socket", bySocketpair, socketAim},
 		{localLane, "call in this process", byChannels, 0},
 	} {
@@ -43,7 +47,7 @@ func laneProbes() []probe {
 			{name: "sibling/p50", title: "call of a sibling, p50", unit: nanoseconds, floor: byParent, aim: aim{ratio: siblingAim}},
 		}, open: openSibling},
 		{rows: []row{
-			{name: "wake/ring", title: "call after 2 ms, by the ring, p50", unit: nanoseconds, floor: byPause},
+			{name: "wake/ring", title: "call after 2 ms, by the ring, p50", unit: nanoseconds, floor: byNap, aim: aim{ratio: wakeAim}},
 			{name: "wake/socket", title: "call after 2 ms, by the socket, p50", unit: nanoseconds, floor: byPause},
 		}, open: openWake},
 	}

@@ -23,9 +23,14 @@
 // takes at least one byte on the wire, and a message has at most
 // [Limits].Elements of them. Strings and binaries cost their own length. Each
 // element of a slice or a map, and each pointer target, costs the size of its
-// Go type, about twice that while a slice or a map is built; a value in an
-// interface costs up to about 100 bytes. An element can be as small as one byte
-// on the wire while its Go type is large: whoever receives []T from untrusted
-// input should know that Limits.Elements times the size of T is the bound, and
-// set the limit accordingly.
+// Go type; a value in an interface costs up to about 100 bytes. An element can
+// be one byte on the wire while its Go type is large, so what a message would
+// make is counted before it is decoded: 64 MiB, or 32 times its length if that is
+// more, else it is [ErrTooLarge]. While a slice or a map grows it takes up to
+// three times of that. What a type's own decoder makes is its own affair.
+//
+// # What travels
+//
+// WHAT-TRAVELS.md is the table. [CheckType] tells of a type whether its values
+// arrive as they were sent.
 package mailbox

@@ -1,37 +1,32 @@
 package mailbox
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/transport"
 )
 
-// Inbox is the receiving side of one actor's mailbox: a queue per link, served
-// round-robin so that one busy sender cannot starve the others. Handlers take
-// messages with Next; links put them in with [Queue.Push].
+// Inbox is the receiving side of one actor's mailbox: a queue per connection,
+// served round-robin so that one busy sender cannot starve the others. Handlers
+// take messages with [Slot.Next]; connections put them in with [Queue.Push].
+//
+// An idle slot is a waiter of the inbox's poller, whose sources are the
+// connections: so it reads them itself. A message that it finds there while
+// nothing is queued is begun for it at once; it never lies in a queue. While all
+// slots work, messages stay in their rings.
 type Inbox struct {
-	mu     sync.Mutex
-	ready  sync.Cond
-	ring   []*Queue      // links with something to begin, in serving order
-	waits  int           // slots that wait on ready
-	lent   *Queue        // its peer has lent us the reader's place
-	guest  *Queue        // a slot waits there
-	busy   int           // slots that are at work
-	idle   chan struct{} // closed when nothing waits and nobody works; made by WaitEmpty
-	closed bool
+	poller conn.Poller
+	over   atomic.Bool // something is queued, or it is closed; written under mu
 
-	// Of the links with rings; see watch.
-	rings    []*Queue
-	bell     *transport.Doorbell
-	polling  bool          // a slot does
-	parked   atomic.Bool   // it sleeps
-	wakes    atomic.Uint32 // counts what it must notice
-	check    slotCheck
-	spin     transport.Spinner
+	mu       sync.Mutex
+	ring     []*Queue      // connections with something to begin, in serving order
+	busy     int           // slots that are at work
+	idle     chan struct{} // closed when nothing waits and no slot works; made by WaitEmpty
+	closed   bool
 	unlooked int // messages begun since the rings were looked at
 }
 
@@ -39,15 +34,37 @@ type Inbox struct {
 // before it sleeps; see [transport.Spinner].
 func NewInbox(spin time.Duration) *Inbox {
 	in := &Inbox{}
-	in.spin.Max = spin
-	in.ready.L = &in.mu
+	in.poller.Spin = spin
 	return in
 }
 
-// Queue is one link's part of an inbox.
+// Slot is one goroutine that handles messages of an inbox, one at a time.
+type Slot struct {
+	in     *Inbox
+	number int
+	begin  func(*conn.Incoming)
+	wait   conn.Waiter
+
+	queue *Queue         // of m
+	m     *conn.Incoming // begun for it while it waited; nil: none
+}
+
+// Slot returns the handler slot with the given number. begin, if not nil, runs
+// with the inbox locked, at the very moment at which a message is begun for it.
+func (in *Inbox) Slot(number int, begin func(*conn.Incoming)) *Slot {
+	s := &Slot{in: in, number: number, begin: begin}
+	s.wait.For = s
+	return s
+}
+
+// Over reports whether the slot need not wait: see [conn.Waiter]. If a message is
+// queued, the slot takes it with that: so of several idle slots one leaves.
+func (s *Slot) Over() bool { return s.m != nil || s.in.over.Load() && s.take() }
+
+// Queue is one connection's part of an inbox.
 type Queue struct {
 	in       *Inbox
-	marks    *Progress
+	progress *Progress
 	items    []*conn.Incoming
 	head     int
 	begun    uint64
@@ -56,121 +73,91 @@ type Queue struct {
 	capBytes int
 	wanted   uint64             // position whose begin the sender waits for
 	credit   func(begun uint64) // tells the sender; must not block
-	peer     *conn.Conn         // see ReadBy
+	source   *conn.Conn         // see ReadFrom
 	closed   bool
 }
 
-// NewQueue adds a link. The sender may have capacity messages and capBytes
+// NewQueue adds a connection. The sender may have capacity messages and capBytes
 // bytes (or one message of any size) that are not begun. credit is called,
 // with the inbox locked, when a position that the sender asked for is begun.
-func (in *Inbox) NewQueue(marks *Progress, capacity, capBytes int, credit func(begun uint64)) *Queue {
-	return &Queue{in: in, marks: marks, capacity: capacity, capBytes: capBytes, credit: credit}
+func (in *Inbox) NewQueue(progress *Progress, capacity, capBytes int, credit func(begun uint64)) *Queue {
+	return &Queue{in: in, progress: progress, capacity: capacity, capBytes: capBytes, credit: credit}
 }
 
-// ReadBy says that peer reads the link and calls Push, and that the inbox has
-// one slot: while this waits for a message, it may take the reader's place.
-func (q *Queue) ReadBy(peer *conn.Conn) {
+// ReadFrom has idle slots read c, whose handler calls Push.
+func (q *Queue) ReadFrom(c *conn.Conn) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	q.peer = peer
+	if !q.closed {
+		q.source = c
+		q.in.poller.AddSource(c)
+	}
 }
 
 // Push puts a message in. It fails when the sender sends more than it was
-// granted, which is a violation of the protocol, and when the inbox is closed
-// it leaves the message unbegun: it stays with its sender.
-func (q *Queue) Push(m *conn.Incoming) error {
+// granted, which is a violation of the protocol. When the inbox is closed
+// it leaves the message unbegun: it stays with its sender. waits is true if the
+// message was not begun at once.
+func (q *Queue) Push(m *conn.Incoming) (waits bool, err error) {
 	in := q.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if q.closed {
 		m.Drop()
-		return nil
+		return false, nil
 	}
 	n := len(q.items) - q.head
 	if n > 0 && (n >= q.capacity || q.bytes+m.Size() > q.capBytes) {
 		m.Drop()
-		return fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.Size(), q.capacity, q.capBytes, conn.ErrOverflow)
+		return false, fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.Size(), q.capacity, q.capBytes, conn.ErrOverflow)
+	}
+	if m.By != nil && len(in.ring) == 0 && !in.closed && !m.Cancelled {
+		if s := m.By.For.(*Slot); s.m == nil {
+			q.begin(s, m)
+			return false, nil
+		}
 	}
 	if q.head > 64 && q.head > len(q.items)/2 {
 		k := copy(q.items, q.items[q.head:])
 		clear(q.items[k:])
 		q.items, q.head = q.items[:k], 0
 	}
-	idle := len(in.ring) == 0 && (in.waits > 0 || in.guest != nil)
 	q.items = append(q.items, m)
 	q.bytes += m.Size()
 	if n == 0 {
 		in.ring = append(in.ring, q)
+		in.changed()
 	}
-	q.lend(idle && !m.Meta.Stream)
-	if in.guest != q { // else whoever pushes is the one who waits
-		in.wake()
-	}
-	return nil
+	in.poller.Wake()
+	return true, nil
 }
 
-// lend offers the reader's place to the slot if it would only wait for the
-// link's next message. What comes by another link ends that.
-func (q *Queue) lend(alone bool) {
-	in := q.in
-	if len(in.rings) > 0 {
-		return // the slot reads those
-	}
-	if in.lent != nil && in.lent != q {
-		in.lent.peer.Recall()
-		in.lent = nil
-	}
-	switch {
-	case q.peer == nil:
-	case !alone:
-		q.peer.Recall()
-	case q.peer.Lend():
-		in.lent = q
-	}
+// changed follows each change of what slots wait for. The lock is held.
+func (in *Inbox) changed() { in.over.Store(in.closed || len(in.ring) > 0) }
+
+// Next waits for a message, publishes that the slot begins it, and returns it
+// with its queue. It returns false when the inbox is closed.
+func (s *Slot) Next() (*Queue, *conn.Incoming, bool) {
+	s.in.poller.Wait(context.Background(), &s.wait, nil)
+	q, m := s.queue, s.m
+	s.queue, s.m = nil, nil
+	return q, m, m != nil
 }
 
-// await waits for a message in the reader's place, or until somebody wakes it.
-func (in *Inbox) await() {
-	if len(in.rings) > 0 && !in.polling {
-		in.pollRings()
-		return
-	}
-	q := in.lent
-	if q == nil || len(in.rings) > 0 {
-		in.waits++
-		in.ready.Wait()
-		in.waits--
-		return
-	}
-	in.guest = q
-	in.mu.Unlock()
-	found := q.peer.Assist(in)
-	in.mu.Lock()
-	in.guest = nil
-	if !found && in.lent == q {
-		in.lent = nil
-	}
-}
-
-// Over reports whether a slot has something to do: see [Peer.Assist].
-func (in *Inbox) Over() bool {
+// take begins the next message that is queued, if there is one. It is true if
+// the slot need not wait.
+func (s *Slot) take() bool {
+	in := s.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.closed || len(in.ring) > 0
-}
-
-// Next waits for a message, publishes that slot begins it, and returns it with
-// its queue. begin runs with the inbox locked, at the very moment of the begin.
-// It returns false when the inbox is closed.
-func (in *Inbox) Next(slot int, begin func(*conn.Incoming)) (*Queue, *conn.Incoming, bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for {
-		for !in.closed && (len(in.ring) == 0 || in.overdue()) {
-			in.await()
-		}
-		if in.closed {
-			return nil, nil, false
+	for !in.closed && len(in.ring) > 0 {
+		if in.unlooked++; in.unlooked > conn.PullBatch {
+			// What waits in the rings must have its turn.
+			in.unlooked = 0
+			in.mu.Unlock()
+			in.poller.Poll()
+			in.mu.Lock()
+			continue
 		}
 		q := in.ring[0]
 		copy(in.ring, in.ring[1:])
@@ -179,23 +166,29 @@ func (in *Inbox) Next(slot int, begin func(*conn.Incoming)) (*Queue, *conn.Incom
 		if len(q.items) > q.head {
 			in.ring = append(in.ring, q)
 		}
-		if len(in.ring) > 0 && in.waits > 0 {
-			in.ready.Signal() // one who watched may have brought several
+		in.changed()
+		if !m.Cancelled {
+			q.begin(s, m)
+			return true
 		}
-		if m.Cancelled {
-			q.marks.SetBegun(q.begun)
-			q.grant()
-			m.Drop()
-			in.checkIdle()
-			continue
-		}
-		in.busy++
-		q.marks.Begin(slot, q.begun)
+		q.begun++
+		q.progress.SetBegun(q.begun)
 		q.grant()
-		if begin != nil {
-			begin(m)
-		}
-		return q, m, true
+		m.Drop()
+		in.checkIdle()
+	}
+	return in.closed
+}
+
+// begin publishes that s begins m, the next message of the queue. The lock is held.
+func (q *Queue) begin(s *Slot, m *conn.Incoming) {
+	s.queue, s.m = q, m
+	q.in.busy++
+	q.begun++
+	q.progress.Begin(s.number, q.begun)
+	q.grant()
+	if s.begin != nil {
+		s.begin(m)
 	}
 }
 
@@ -203,7 +196,6 @@ func (q *Queue) pop() *conn.Incoming {
 	m := q.items[q.head]
 	q.items[q.head] = nil
 	q.head++
-	q.begun++
 	q.bytes -= m.Size()
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
@@ -219,20 +211,20 @@ func (q *Queue) grant() {
 }
 
 // End says that slot is free again. finished publishes that it has done with
-// the message it took from q; otherwise the mark stays, for the sender to know
+// the message it took from q; otherwise its position stays, for the sender to know
 // that the message was cut off in the actor's hands.
 func (q *Queue) End(slot int, finished bool) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	if q.marks != nil && finished {
-		q.marks.End(slot)
+	if q.progress != nil && finished {
+		q.progress.End(slot)
 	}
 	q.in.busy--
 	q.in.checkIdle()
 }
 
 func (in *Inbox) checkIdle() {
-	if in.idle != nil && in.busy == 0 && len(in.ring) == 0 && !in.pending() {
+	if in.idle != nil && in.busy == 0 && len(in.ring) == 0 && !in.poller.Pending() {
 		close(in.idle)
 		in.idle = nil
 	}
@@ -242,7 +234,7 @@ func (in *Inbox) checkIdle() {
 // until given up.
 func (in *Inbox) WaitEmpty(giveUp <-chan struct{}) {
 	in.mu.Lock()
-	if in.busy == 0 && len(in.ring) == 0 && !in.pending() {
+	if in.busy == 0 && len(in.ring) == 0 && !in.poller.Pending() {
 		in.mu.Unlock()
 		return
 	}
@@ -278,8 +270,8 @@ func (q *Queue) Cancel(id uint64) bool {
 	return false
 }
 
-// Close ends the link's part. What it held is dropped: a sender that is gone
-// has nobody to answer to, and one that lives keeps what was not begun.
+// Close ends the connection's part. What it held is dropped: a sender that is
+// gone expects no answer, and one that lives keeps what was not begun.
 func (q *Queue) Close() {
 	in := q.in
 	in.mu.Lock()
@@ -292,27 +284,30 @@ func (q *Queue) Close() {
 		m.Drop()
 	}
 	q.items, q.head, q.bytes = nil, 0, 0
-	in.unwatch(q)
+	if q.source != nil {
+		in.poller.RemoveSource(q.source)
+	}
 	for i, r := range in.ring {
 		if r == q {
 			in.ring = append(in.ring[:i], in.ring[i+1:]...)
+			in.changed()
 			break
 		}
 	}
 	in.checkIdle()
 }
 
-// CloseMarks gives the mark page back after the last slot has ended.
+// CloseProgress gives the progress page back after the last slot has ended.
 func (q *Queue) CloseProgress() {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	if q.marks != nil {
-		q.marks.Close()
-		q.marks = nil
+	if q.progress != nil {
+		q.progress.Close()
+		q.progress = nil
 	}
 }
 
-// Len is the number of messages waiting in all links.
+// Len is the number of messages that wait in all queues.
 func (in *Inbox) Len() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -323,7 +318,7 @@ func (in *Inbox) Len() int {
 	return n
 }
 
-// HasCall reports whether a call waits in any link.
+// HasCall reports whether a call waits in any queue.
 func (in *Inbox) HasCall() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -349,12 +344,19 @@ func (q *Queue) Waits(id uint64) bool {
 	return false
 }
 
-// Close makes every Next return false: no message is begun any more. It is
+// Close makes every [Slot.Next] return false: no message is begun any more. It is
 // idempotent.
 func (in *Inbox) Close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	in.wake()
-	in.ready.Broadcast()
+	in.changed()
+	in.poller.Wake()
+}
+
+// Closed reports whether Close was called.
+func (in *Inbox) Closed() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.closed
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // Message is one encoded user message in its sender's hands.

@@ -7,13 +7,15 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 var benchSizes = []int{4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20, 1 << 30}
 
 func forSizes(b *testing.B, fn func(b *testing.B, size int)) {
 	for _, size := range benchSizes {
-		b.Run(bytesText(int64(size)), func(b *testing.B) {
+		b.Run(segment.FormatBytes(int64(size)), func(b *testing.B) {
 			b.ReportAllocs()
 			fn(b, size)
 		})
@@ -77,11 +79,11 @@ func BenchmarkOpen(b *testing.B) {
 		defer f.Close()
 		for b.Loop() {
 			fd := must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))
-			s := must(OpenSegment(os.NewFile(uintptr(fd), ""), int64(size), Frozen))
-			h := newHandle(s)
+			s := must(segment.OpenSegment(os.NewFile(uintptr(fd), ""), int64(size), segment.Frozen))
+			data, release, err := s.Open()
 			s.Release()
-			sink = *(*byte)(must(h.base()))
-			h.Release()
+			sink = must(data, err)[0]
+			release()
 		}
 	})
 }
@@ -94,15 +96,16 @@ func BenchmarkOpenRead(b *testing.B) {
 		b.SetBytes(int64(size))
 		for b.Loop() {
 			fd := must(unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0))
-			s := must(OpenSegment(os.NewFile(uintptr(fd), ""), int64(size), Frozen))
-			a := Array[uint8]{array{h: newHandle(s), n: size}}
+			s := must(segment.OpenSegment(os.NewFile(uintptr(fd), ""), int64(size), segment.Frozen))
+			data, release, err := s.Open()
 			s.Release()
+			must(data, err)
 			var sum uint8
-			for i, pix := 0, a.Data(); i < size; i += 4096 {
-				sum += pix[i]
+			for i := 0; i < size; i += 4096 {
+				sum += data[i]
 			}
 			sink = sum
-			a.Release()
+			release()
 		}
 	})
 }
@@ -113,7 +116,7 @@ func benchFile(b *testing.B, size int) *os.File {
 	defer a.Release()
 	touch(a.Data())
 	must(0, a.Freeze())
-	return os.NewFile(uintptr(must(unix.FcntlInt(a.h.seg.File().Fd(), unix.F_DUPFD_CLOEXEC, 0))), "")
+	return os.NewFile(uintptr(must(unix.FcntlInt(segmentOf(a).File().Fd(), unix.F_DUPFD_CLOEXEC, 0))), "")
 }
 
 // BenchmarkMessage encodes and decodes a reference to a segment that has crossed before: what sending costs then.

@@ -8,17 +8,17 @@
 //	pix, err := frame.Slice()                   // []uint8
 //	...                                         // fill pix
 //	err = Show.Cast(ctx, screen, frame)         // freezes it, for good and for all
-//	frame.Release()                             // at once, if you like: the message holds the memory
+//	frame.Release()                             // at once, if you like: the message has a reference
 //
 // # Who may write
 //
 // An array made by [New] is one-shot: written by its maker, then frozen by [Array.Freeze] or its first sending, then
-// read by everybody. The kernel enforces it (F_SEAL_WRITE): a write is a fault, which handlers turn into a panic. An
-// array made by [NewShared] is written by all who hold it. Messages must say whose turn it is; there are no locks.
+// only read. The kernel enforces it (F_SEAL_WRITE): a write is a fault, which handlers turn into a panic. An array made
+// by [NewShared] can be written by every process that has it. Messages must say whose turn it is; there are no locks.
 //
 // # Who releases
 //
-// Every array that a process holds is released there, once:
+// Every array that a process has is released there, once:
 //
 //   - What you make is yours. Release it when you have sent it or need it no more.
 //   - What a handler receives is released when it returns, unless it said [Array.Keep].
@@ -27,18 +27,18 @@
 //
 // Copies and views of an array share its handle: the first Release ends all of them, and every slice taken from them.
 // The handle then answers [ErrReleased]; a slice cannot, and using it is a use of freed memory. [SetStrict] makes that
-// a fault at the place of the crime, for tests. [Outstanding] tells what has been forgotten, and where it was made.
+// use fault where it happens, for tests. [Outstanding] lists the arrays that were not released and where they were made.
 //
-// The memory goes back when the last process has let go of it, be it by Release or by dying. It has no name anywhere,
-// so nothing can be left behind.
+// The kernel frees the memory when the last process has released it or died. It has no name in any file system, so
+// nothing can be left behind.
 //
 // # What is checked
 //
 // Memory is allocated when the array is made; shortage is an [*AllocError] there and not a SIGBUS later. The size is
-// sealed. What a peer sends is believed in nothing: a descriptor's kind, size, seals and allocation come from the
-// kernel ([OpenSegment]), a reference is checked for type, shape, overflow, alignment and bounds, and only then is
-// anything mapped. So no peer can make the access to a valid array fault. With shared arrays there is one exception:
-// a peer may give pages back (a hole), which then read as zeros.
+// sealed. The receiver believes nothing of what a peer sends: it asks the kernel for the descriptor's kind, size, seals
+// and allocation, checks the reference's type, shape, overflow, alignment and bounds, and maps the memory only then. So
+// no peer can make the access to a valid array fault. With shared arrays there is one exception: a peer may give pages
+// back (a hole), which then read as zeros.
 //
 // # Elsewhere than on Linux
 //

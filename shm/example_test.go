@@ -1,12 +1,10 @@
 package shm_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/understudy-go/understudy/shm"
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 func Example() {
@@ -76,63 +74,11 @@ func ExampleSetBudget() {
 func ExampleOutstanding() {
 	a, _ := shm.New[uint8](4096)
 	for _, h := range shm.Outstanding() {
-		fmt.Println(h.Mode, h.Size, h.Handles)
+		fmt.Println(h.Shared, h.Size, h.Handles)
 	}
 	a.Release()
 	fmt.Println(len(shm.Outstanding()))
 	// Output:
-	// frozen 4096 1
-	// 0
-}
-
-// A parcel is the least that carries arrays: a buffer that keeps the segments.
-type parcel struct {
-	bytes.Buffer
-	segments []*shm.Segment
-	received []shm.Received
-}
-
-func (p *parcel) Carry(s *shm.Segment) (int, error) {
-	s.Retain()
-	p.segments = append(p.segments, s)
-	return len(p.segments) - 1, nil
-}
-
-func (p *parcel) Segment(i int) (*shm.Segment, error) {
-	if i >= len(p.segments) {
-		return nil, errors.New("no such segment")
-	}
-	return p.segments[i], nil
-}
-
-func (p *parcel) Received(h shm.Received) { p.received = append(p.received, h) }
-
-// How a runtime sends arrays. Programs need none of it.
-func ExampleCarrier() {
-	a, _ := shm.New[uint16](3)
-	copy(a.Data(), []uint16{7, 8, 9})
-
-	var p parcel
-	if err := msgpack.NewEncoder(&p).Encode(map[string]any{"samples": a}); err != nil {
-		fmt.Println(err)
-	}
-	a.Release() // the parcel holds the memory
-
-	var message struct {
-		Samples shm.Array[uint16] `msgpack:"samples"`
-	}
-	if err := msgpack.NewDecoder(&p).Decode(&message); err != nil {
-		fmt.Println(err)
-	}
-	for _, s := range p.segments {
-		s.Release() // begun
-	}
-	fmt.Println(message.Samples.Data()) // the handler
-	for _, h := range p.received {
-		h.AutoRelease() // it returned
-	}
-	fmt.Println(shm.Stats().Segments)
-	// Output:
-	// [7 8 9]
+	// false 4096 1
 	// 0
 }

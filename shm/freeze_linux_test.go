@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // faults reports whether fn touches memory that it may not, and at which address.
@@ -30,7 +32,7 @@ func faults(fn func()) (addr uintptr, faulted bool) {
 	return 0, false
 }
 
-func sealsOf(t *testing.T, s *Segment) int {
+func sealsOf(t *testing.T, s *segment.Segment) int {
 	t.Helper()
 	return must(unix.FcntlInt(s.File().Fd(), unix.F_GET_SEALS, 0))
 }
@@ -47,14 +49,14 @@ func TestFreeze(t *testing.T) {
 		if addr, faulted := faults(func() { pix[7]++ }); faulted {
 			t.Fatalf("write to unfrozen array faulted at %#x", addr)
 		}
-		if seals := sealsOf(t, a.h.seg); seals&(unix.F_SEAL_SHRINK|unix.F_SEAL_GROW) != unix.F_SEAL_SHRINK|unix.F_SEAL_GROW {
+		if seals := sealsOf(t, segmentOf(a)); seals&(unix.F_SEAL_SHRINK|unix.F_SEAL_GROW) != unix.F_SEAL_SHRINK|unix.F_SEAL_GROW {
 			t.Errorf("seals at birth %#x", seals)
 		}
 		for range 2 { // the second one changes nothing
 			if err := a.Freeze(); err != nil {
 				t.Fatal(err)
 			}
-			if sealsOf(t, a.h.seg)&unix.F_SEAL_WRITE == 0 || !a.Frozen() {
+			if sealsOf(t, segmentOf(a))&unix.F_SEAL_WRITE == 0 || !a.Frozen() {
 				t.Error("not sealed")
 			}
 			if now := must(a.Slice()); unsafe.SliceData(now) != unsafe.SliceData(pix) || now[4999] != 4999 || pix[7] != 8 {
@@ -65,8 +67,8 @@ func TestFreeze(t *testing.T) {
 				t.Errorf("write to frozen array: faulted %v, at %#x", faulted, addr)
 			}
 		}
-		// Nobody gets it writable again, or can change it in another way.
-		fd := int(a.h.seg.File().Fd())
+		// No process gets it writable again, or can change it in another way.
+		fd := int(segmentOf(a).File().Fd())
 		if _, err := unix.MmapPtr(fd, 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); !errors.Is(err, unix.EPERM) {
 			t.Errorf("writable mapping of frozen array: %v", err)
 		}
@@ -99,12 +101,12 @@ func TestFreezeShared(t *testing.T) {
 	})
 }
 
-// Any holder could otherwise take the right to write from all others.
+// Any process that has it could otherwise take the right to write from all others.
 func TestSharedCannotBeSealed(t *testing.T) {
 	noLeaks(t)
 	a := must(NewShared[uint8](10))
 	defer a.Release()
-	if _, err := unix.FcntlInt(a.h.seg.File().Fd(), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE); !errors.Is(err, unix.EPERM) {
+	if _, err := unix.FcntlInt(segmentOf(a).File().Fd(), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE); !errors.Is(err, unix.EPERM) {
 		t.Errorf("adding a seal: %v", err)
 	}
 }
@@ -116,11 +118,11 @@ func TestFreezeRefusedWhileWritableElsewhere(t *testing.T) {
 		a := must(New[uint8](100))
 		pix := a.Data()
 		pix[0] = 1
-		other := must(unix.MmapPtr(int(a.h.seg.File().Fd()), 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED))
+		other := must(unix.MmapPtr(int(segmentOf(a).File().Fd()), 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED))
 		if err := a.Freeze(); !errors.Is(err, unix.EBUSY) {
 			t.Fatalf("Freeze: %v, want EBUSY", err)
 		}
-		if a.Frozen() || sealsOf(t, a.h.seg)&unix.F_SEAL_WRITE != 0 {
+		if a.Frozen() || sealsOf(t, segmentOf(a))&unix.F_SEAL_WRITE != 0 {
 			t.Error("frozen all the same")
 		}
 		// The maker goes on as if nothing had been, in the same memory.

@@ -3,6 +3,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,7 +14,7 @@ import (
 
 func TestBudget(t *testing.T) {
 	everyWay(t, func(t *testing.T) {
-		page := int(pageSize)
+		page := os.Getpagesize()
 		if before := SetBudget(int64(3 * page)); before != 0 {
 			t.Errorf("budget %d by default, want none", before)
 		}
@@ -52,7 +53,7 @@ func TestBudget(t *testing.T) {
 
 func TestBudgetUnderContention(t *testing.T) {
 	noLeaks(t)
-	SetBudget(4 * pageSize)
+	SetBudget(4 * int64(os.Getpagesize()))
 	defer SetBudget(0)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -62,7 +63,7 @@ func TestBudgetUnderContention(t *testing.T) {
 				if err != nil && !errors.Is(err, ErrBudget) {
 					t.Error(err)
 				}
-				if got := Stats().Charged; got > 4*pageSize {
+				if got := Stats().Charged; got > 4*int64(os.Getpagesize()) {
 					t.Errorf("%d bytes charged", got)
 				}
 				a.Release()
@@ -82,14 +83,14 @@ func TestOutstanding(t *testing.T) {
 	m.decode(t, &got)
 	a.Release()
 	list := Outstanding()
-	if len(list) != 2 || list[0].Handles != 1 || list[0].Retains != 1 || list[0].Mode != Frozen || list[0].Size != 100 ||
-		list[1].Handles != 1 || list[1].Retains != 0 || list[1].Mode != Shared || list[1].Size != 5000 {
+	if len(list) != 2 || list[0].Handles != 1 || list[0].Retains != 1 || list[0].Shared || list[0].Size != 100 ||
+		list[1].Handles != 1 || list[1].Retains != 0 || !list[1].Shared || list[1].Size != 5000 {
 		t.Fatalf("%+v", list)
 	}
 	for _, h := range list {
 		text := h.String()
 		if len(h.Sites) != 1 || !strings.Contains(text, "TestOutstanding") && !strings.Contains(text, "(*message).decode") ||
-			!strings.Contains(text, "_test.go:") || !strings.Contains(text, h.Mode.String()) {
+			!strings.Contains(text, "_test.go:") || !strings.HasPrefix(text, map[bool]string{false: "frozen ", true: "shared "}[h.Shared]) {
 			t.Errorf("the report does not say where:\n%s", text)
 		}
 	}
@@ -98,7 +99,7 @@ func TestOutstanding(t *testing.T) {
 	SetStrict(false)
 	c := must(New[uint8](1))
 	for _, h := range Outstanding() {
-		if h.Segment == c.h.seg.ID() && len(h.Sites) != 0 {
+		if h.Segment == segmentOf(c).ID() && len(h.Sites) != 0 {
 			t.Errorf("a site outside strict mode: %v", h)
 		}
 	}

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 // children are the programs that this test binary is when it is run again with childEnv set.
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaks describes what this process holds of arrays, by its own books and by the kernel's.
+// leaks describes the arrays of this process, by its own table and by the kernel's.
 func leaks() string {
 	var b strings.Builder
 	if s := Stats(); s.Segments|s.Handles != 0 || s.Bytes|s.Charged|s.Mapped != 0 {
@@ -72,8 +75,8 @@ func noLeaks(t testing.TB) {
 // setHeap runs the test with arrays on the heap.
 func setHeap(t testing.TB) {
 	t.Helper()
-	before := forceHeap.Swap(true)
-	t.Cleanup(func() { forceHeap.Store(before) })
+	before := segment.ForceHeap.Swap(true)
+	t.Cleanup(func() { segment.ForceHeap.Store(before) })
 }
 
 // setStrict runs the test in strict mode.
@@ -85,7 +88,7 @@ func setStrict(t testing.TB, on bool) {
 
 // everyWay runs a test with memfds, with memfds in strict mode, and on the heap.
 func everyWay(t *testing.T, test func(t *testing.T)) {
-	if memfds {
+	if runtime.GOOS == "linux" {
 		t.Run("memfd", func(t *testing.T) { noLeaks(t); test(t) })
 		t.Run("strict", func(t *testing.T) { noLeaks(t); setStrict(t, true); test(t) })
 	}
@@ -95,11 +98,11 @@ func everyWay(t *testing.T, test func(t *testing.T)) {
 // A message is what a runtime makes of one: the bytes with the segments, for encoding and decoding.
 type message struct {
 	bytes.Buffer
-	segments       []*Segment
-	sent, received []Received
+	segments       []*segment.Segment
+	sent, received []segment.Received
 }
 
-func (m *message) Carry(s *Segment) (int, error) {
+func (m *message) Carry(s *segment.Segment) (int, error) {
 	for i, have := range m.segments {
 		if have == s {
 			return i, nil
@@ -110,18 +113,18 @@ func (m *message) Carry(s *Segment) (int, error) {
 	return len(m.segments) - 1, nil
 }
 
-func (m *message) Sent(h Received) { m.sent = append(m.sent, h) }
+func (m *message) Sent(h segment.Received) { m.sent = append(m.sent, h) }
 
-func (m *message) Segment(i int) (*Segment, error) {
+func (m *message) Segment(i int) (*segment.Segment, error) {
 	if i >= len(m.segments) {
 		return nil, fmt.Errorf("%d segments came with the message", len(m.segments))
 	}
 	return m.segments[i], nil
 }
 
-func (m *message) Received(h Received) { m.received = append(m.received, h) }
+func (m *message) Received(h segment.Received) { m.received = append(m.received, h) }
 
-// begun drops the message's own holds, as the runtime does when the receiver has begun it.
+// begun drops the message's own references, as the runtime does when the receiver has begun it.
 func (m *message) begun() {
 	for _, s := range m.segments {
 		s.Release()
@@ -155,6 +158,9 @@ func (m *message) decode(t testing.TB, v any) {
 		t.Fatalf("%d bytes left over by decoding", m.Len())
 	}
 }
+
+// segmentOf returns the segment of an array with elements.
+func segmentOf[T Number](a Array[T]) *segment.Segment { return a.view.Handle.Segment() }
 
 // must returns v of a call that may not fail.
 func must[V any](v V, err error) V {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/segment"
 )
 
 func init() {
@@ -76,10 +78,10 @@ func sendReference(t *testing.T, child string, a Array[float64]) *peer {
 }
 
 // receiveReference is the other side of sendReference.
-func receiveReference(mode Mode) Array[float64] {
+func receiveReference(mode segment.Mode) Array[float64] {
 	var size int64
 	must(fmt.Sscan(os.Getenv("SIZE"), &size))
-	m := &message{segments: []*Segment{must(OpenSegment(os.NewFile(3, "3"), size, mode))}}
+	m := &message{segments: []*segment.Segment{must(segment.OpenSegment(os.NewFile(3, "3"), size, mode))}}
 	m.Write(must(hex.DecodeString(os.Getenv("REFERENCE"))))
 	var a Array[float64]
 	must(0, msgpack.NewDecoder(m).Decode(&a))
@@ -95,12 +97,12 @@ func assert(ok bool, format string, args ...any) {
 }
 
 func readerChild() {
-	a := receiveReference(Frozen)
+	a := receiveReference(segment.Frozen)
 	pix := a.Data()
 	assert(a.Len() == 10*1000 && pix[0] == 2000 && pix[9999] == 2000+9999, "received %v beginning with %v", a, pix[0])
 	_, faulted := faults(func() { pix[0] = 1 })
 	assert(faulted, "wrote to a frozen array of another process")
-	fd := int(a.h.seg.File().Fd())
+	fd := int(segmentOf(a).File().Fd())
 	_, err := unix.MmapPtr(fd, 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	assert(errors.Is(err, unix.EPERM), "writable mapping: %v", err)
 	fmt.Println("read")
@@ -120,14 +122,14 @@ func TestFrozenAcrossProcesses(t *testing.T) {
 	p.hear(t, "read")
 	a.Release()
 	if s := Stats(); s.Segments != 0 {
-		t.Errorf("%+v while only the other process holds it", s)
+		t.Errorf("%+v while only the other process has it", s)
 	}
 	p.say("released")
 	p.exited(t)
 }
 
 func writerChild() {
-	a := receiveReference(Shared)
+	a := receiveReference(segment.Shared)
 	in := bufio.NewReader(os.Stdin)
 	for {
 		line, err := in.ReadString('\n')
@@ -176,7 +178,7 @@ func TestSharedAcrossProcesses(t *testing.T) {
 	q.say("0")
 	q.hear(t, "done 0")
 	if a.Data()[0] != 10 {
-		t.Error("the death of one holder harmed the others")
+		t.Error("the death of one process harmed the others")
 	}
 	must(0, q.in.Close())
 	q.exited(t)
@@ -207,7 +209,7 @@ func TestArrayOutlivesItsMaker(t *testing.T) {
 	n, oobn, _, _, err := unix.Recvmsg(pair[0], buf, oob, unix.MSG_CMSG_CLOEXEC)
 	must(0, err)
 	fds := must(unix.ParseUnixRights(&must(unix.ParseSocketControlMessage(oob[:oobn]))[0]))
-	m := &message{segments: []*Segment{must(OpenSegment(os.NewFile(uintptr(fds[0]), ""), 8000, Frozen))}}
+	m := &message{segments: []*segment.Segment{must(segment.OpenSegment(os.NewFile(uintptr(fds[0]), ""), 8000, segment.Frozen))}}
 	m.Write(buf[:n])
 	var a Array[float64]
 	m.decode(t, &a)

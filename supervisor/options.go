@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/orphans"
-	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/runtime"
 )
 
@@ -73,7 +71,7 @@ var lanes = map[Transport]runtime.Lane{"": runtime.AutoLane, "auto": runtime.Aut
 // with it, also what left its session and cleaned its environment; and where
 // the memory controller is available, the Memory of an [actor.Process] bounds
 // what the actor and its descendants hold together. Without, process groups,
-// the guardian and the limits of single processes do what they can.
+// the orphan sweeper and the limits of single processes do what they can.
 //
 // Zero uses them where a part of the hierarchy is delegated to this program,
 // and does without in silence elsewhere (the reason is logged at debug level).

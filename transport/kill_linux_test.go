@@ -17,7 +17,7 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// One side of a link is killed at every step that it makes, with the whole of
+// One side of a connection is killed at every step that it makes, with the whole of
 // the mailbox above its rings: what has been begun has been begun once, and what
 // has not been is the replacement's. A killed side is one whose goroutines stop
 // for ever, which they do at the next step.
@@ -73,30 +73,29 @@ type receiver struct {
 	in     *mailbox.Inbox
 	queue  *mailbox.Queue
 	marks  *mailbox.Progress
-	ringed chan struct{}
 	closed chan struct{}
 	slot   sync.WaitGroup
 	begun  []uint32 // by the slot
 }
 
-func (r *receiver) Doorbell() (*transport.Doorbell, error) { return r.in.Doorbell() }
-func (r *receiver) Upgraded(p *conn.Conn)                  { r.queue.AddRings(p); close(r.ringed) }
-func (r *receiver) Control(*conn.Incoming)                 {}
-func (r *receiver) Reply(_ uint32, a conn.Reply)           { a.Drop() }
-func (r *receiver) Closed(error)                           { r.queue.Close(); close(r.closed) }
+func (r *receiver) AcceptUpgrade() error         { return nil }
+func (r *receiver) Control(*conn.Incoming)       {}
+func (r *receiver) Reply(_ uint32, a conn.Reply) { a.Drop() }
+func (r *receiver) Closed(error)                 { r.queue.Close(); close(r.closed) }
 
 func (r *receiver) Message(m *conn.Incoming) {
 	r.p.step("delivered")
-	_ = r.queue.Push(m)
+	_, _ = r.queue.Push(m)
 	r.p.step("pushed")
 }
 
 func (r *receiver) work() {
+	s := r.in.Slot(0, func(m *conn.Incoming) {
+		r.begun = append(r.begun, uint32(m.ID))
+		r.p.step("begun")
+	})
 	for {
-		q, m, ok := r.in.Next(0, func(m *conn.Incoming) {
-			r.begun = append(r.begun, uint32(m.ID))
-			r.p.step("begun")
-		})
+		q, m, ok := s.Next()
 		if !ok {
 			return
 		}
@@ -122,7 +121,6 @@ func (s *sender) Closed(error)                 { close(s.closed) }
 type life struct {
 	*receiver
 	from *sender
-	bell *transport.Doorbell
 	at   *process // the sender's
 }
 
@@ -140,7 +138,7 @@ func live(t *testing.T, to, at *process) *life {
 		}
 		return conn.New(lane, h, conn.Options{})
 	}
-	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewProgress(), ringed: make(chan struct{}), closed: make(chan struct{})},
+	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewProgress(), closed: make(chan struct{})},
 		from: &sender{closed: make(chan struct{})}, at: at}
 	l.queue = l.in.NewQueue(l.marks, 100, 1<<20, func(uint64) {})
 	l.peer, l.from.peer = peer(fds[0], l.receiver), peer(fds[1], l.from)
@@ -153,15 +151,15 @@ func live(t *testing.T, to, at *process) *life {
 	})
 	l.peer.Start()
 	l.from.peer.Start()
-	if l.bell, err = transport.NewDoorbell(); err != nil {
-		t.Fatal(err)
-	}
 	stands := make(chan error, 1)
-	l.from.peer.Upgrade(l.bell, func(err error) { stands <- err })
+	l.from.peer.Upgrade(func(err error) { stands <- err })
 	if err := <-stands; err != nil {
 		t.Fatal(err)
 	}
-	<-l.ringed
+	for l.peer.RingIn.Load() == nil {
+		runtime.Gosched()
+	}
+	l.queue.ReadFrom(l.peer)
 	restore()
 	return l
 }
@@ -176,8 +174,6 @@ func (l *life) bury() {
 	l.from.peer.Close()
 	<-l.closed
 	<-l.from.closed
-	l.in.CloseDoorbell()
-	l.bell.Close()
 }
 
 const killMessages = 4

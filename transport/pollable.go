@@ -4,12 +4,12 @@ import (
 	"errors"
 )
 
-// ErrInterrupted is what Receive returns after [Assistable.Interrupt]. Unlike
+// ErrInterrupted is what Receive returns after [Pollable.Interrupt]. Unlike
 // every other error it is not final.
 var ErrInterrupted = errors.New("receiving was interrupted")
 
-// Assistable is a lane whose receiving can change hands: still one goroutine
-// at a time, but not always the same. The socket lane is one.
+// Pollable is a connection whose receiving can change hands: still one goroutine
+// at a time, but not always the same. The socket is one.
 type Pollable interface {
 	Conn
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 )
@@ -14,8 +15,9 @@ import (
 //
 //	word     0  tail: bytes that we have published in our ring, ever
 //	word    64  head: bytes that we have taken from the peer's ring, ever
-//	word   128  parked: our reader sleeps for the n-th time and wants its bell
-//	            rung, once; 0: it is awake
+//	word   128  parked: 0 while nobody waits; else our reader sleeps for the
+//	            n-th time and wants to be woken, once: 2n+1 on the futex of the
+//	            peer's tail, 2n by a message of the socket
 //	byte  4096  the ring
 //
 // A record is 16 bytes of header, the body's length and the record's number,
@@ -42,6 +44,9 @@ const (
 
 	recordHead = 16
 	ringMemory = ringStart + RingSize
+
+	// parkedInKernel is set in a parked word whose reader has blocked a thread.
+	parkedInKernel = 1
 )
 
 // step is a point between two accesses to shared memory, for tests that stop or
@@ -53,7 +58,7 @@ const (
 	stepHeader step = "header written"
 	stepBody   step = "body written"
 	stepTail   step = "tail published"
-	stepAsleep step = "parked flag of the reader read"
+	stepAsleep step = "parked word of the reader read"
 	stepSeen   step = "tail of the writer read"
 	stepTaken  step = "header read"
 	stepCopied step = "body copied out"
@@ -77,7 +82,7 @@ func (m ringMem) check() error {
 }
 
 // ringWriter is the writing end: ours, and of the peer's only the head and the
-// parked flag. One goroutine at a time may use it.
+// parked word. One goroutine at a time may use it.
 type ringWriter struct {
 	data   []byte  // its size is a power of two
 	tail   *uint64 // ours
@@ -86,7 +91,7 @@ type ringWriter struct {
 
 	at    uint64 // what tail says
 	freed uint64 // what head said when it was last read
-	rung  uint64 // for which sleep of the reader the bell was rung last
+	woken uint64 // the parked word of the sleep from which the reader was woken last
 	hook  func(step)
 }
 
@@ -131,23 +136,41 @@ func (w *ringWriter) write(number uint64, body []byte) (bool, error) {
 	return true, nil
 }
 
-// asleep reports whether the reader wants its bell rung and it was not: waking
-// up takes a while, in which much can be written. It is asked after write: a
-// reader that parks before it has seen the record is seen parked.
-func (w *ringWriter) asleep() bool {
-	n := atomic.LoadUint64(w.parked)
+// A wakeUp is what the writer must do for a reader that sleeps.
+type wakeUp int
+
+const (
+	wakeNone     wakeUp = iota
+	wakeKernel          // wake the futex of the tail
+	wakeBySocket        // send a message by the socket
+)
+
+// wanted says how the reader wants to be woken, and from which sleep. It is asked
+// after write: a reader that parks before it has seen the record is seen parked.
+// Each sleep is ended once: waking up takes a while, in which much can be written.
+// The one that ends it calls ended.
+func (w *ringWriter) wanted() (how wakeUp, sleep uint64) {
+	p := atomic.LoadUint64(w.parked)
 	w.step(stepAsleep)
-	if n == 0 || n == w.rung {
-		return false
+	switch {
+	case p == 0 || p == w.woken:
+		return wakeNone, p
+	case p&parkedInKernel != 0:
+		return wakeKernel, p
+	default:
+		return wakeBySocket, p
 	}
-	w.rung = n
-	return true
 }
+
+// ended says that the reader was woken from a sleep. A futex that woke no thread
+// has ended none: the reader had parked and did not sleep yet. It has seen what
+// was written before, but this may be known here only later.
+func (w *ringWriter) ended(sleep uint64) { w.woken = sleep }
 
 func recordSize(body int) uint64 { return recordHead + uint64(body+15)&^15 }
 
 // ringReader is the reading end: of the peer's memory the ring and the tail, of
-// ours the head and the parked flag. One goroutine at a time may use it, but
+// ours the head and the parked word. One goroutine at a time may use it, but
 // pending, park and unpark are for all.
 type ringReader struct {
 	data   []byte  // its size is a power of two
@@ -155,14 +178,16 @@ type ringReader struct {
 	head   *uint64 // ours
 	parked *uint64 // ours
 
-	at     uint64 // what head says
-	seen   uint64 // what tail said when it was last read
-	sleeps uint64 // how often it has parked; of the one who parks
-	hook   func(step)
+	at   uint64 // what head says
+	seen uint64 // what tail said when it was last read
+	hook func(step)
+
+	parking sync.Locker // of who sleeps on a channel, and who reads the socket meanwhile
+	sleeps  uint64      // how often it has parked
 }
 
 func newRingReader(ours, theirs ringMem) ringReader {
-	return ringReader{data: theirs.ring(), tail: theirs.word(tailWord), head: ours.word(headWord), parked: ours.word(parkedWord)}
+	return ringReader{data: theirs.ring(), tail: theirs.word(tailWord), head: ours.word(headWord), parked: ours.word(parkedWord), parking: new(sync.Mutex)}
 }
 
 func (r *ringReader) step(s step) {
@@ -213,12 +238,20 @@ func (r *ringReader) take(buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// park asks for the bell. The caller must look for records once more before it
-// sleeps: the writer looks at the flag only after it has published.
-func (r *ringReader) park() {
+// park asks to be woken, in the kernel or by a message of the socket. The caller
+// must look for records once more before it sleeps: the writer looks at the word
+// only after it has published.
+func (r *ringReader) park(inKernel bool) {
 	r.sleeps++
-	atomic.StoreUint64(r.parked, r.sleeps)
+	p := r.sleeps << 1
+	if inKernel {
+		p |= parkedInKernel
+	}
+	atomic.StoreUint64(r.parked, p)
 	r.step(stepParked)
 }
 
-func (r *ringReader) unpark() { atomic.StoreUint64(r.parked, 0) }
+func (r *ringReader) unpark() {
+	atomic.StoreUint64(r.parked, 0)
+	r.step(stepUnpark)
+}

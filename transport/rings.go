@@ -7,23 +7,22 @@ import (
 	"sync/atomic"
 )
 
-// ErrScribbled says that the peer has put nonsense into its ring. The
+// ErrCorruptRing says that the peer has put nonsense into its ring. The
 // connection cannot go on.
 var ErrCorruptRing = errors.New("the peer's ring is broken")
 
-// Rings are the fast lane beside a socket lane: a ring in each direction, in
+// Rings are the fast way beside a socket: a ring in each direction, in
 // memory. Records are numbered by their writer, so that what goes by ring and
 // what goes by socket can be put in one order again.
 //
 // [NewRings] makes our half, [Rings.Join] adds the peer's. Close may be called at
-// any time by anybody; the memory goes when the last who has entered it leaves.
-// So every other method but File is called between [Rings.Enter] and [Rings.Leave].
+// any time by any goroutine; the memory goes when the last that has entered it
+// leaves. So every other method but File is called between [Rings.Enter] and [Rings.Leave].
 type Rings struct {
 	ours   ringMem
 	theirs ringMem
 	file   *os.File // of ours, until Join
 	free   func(mem []byte)
-	bell   *PeerDoorbell
 
 	out ringWriter
 	in  ringReader
@@ -37,13 +36,13 @@ type Rings struct {
 func (r *Rings) File() *os.File { return r.file }
 
 // join connects the halves.
-func (r *Rings) join(theirs ringMem, bell *PeerDoorbell) error {
+func (r *Rings) join(theirs ringMem) error {
 	for _, m := range []ringMem{r.ours, theirs} {
 		if err := m.check(); err != nil {
 			return err
 		}
 	}
-	r.theirs, r.bell = theirs, bell
+	r.theirs = theirs
 	r.out, r.in = newRingWriter(r.ours, theirs), newRingReader(r.ours, theirs)
 	if joined != nil {
 		joined(r)
@@ -87,9 +86,6 @@ func (r *Rings) release() {
 		r.file.Close()
 		r.file = nil
 	}
-	if r.bell != nil {
-		r.bell.Close()
-	}
 	if r.free != nil {
 		r.free(r.ours)
 		if r.theirs != nil {
@@ -98,29 +94,40 @@ func (r *Rings) release() {
 	}
 }
 
-// Write publishes a record and wakes the peer's reader if it sleeps. One
-// goroutine at a time may call it. It is false if the record has no room, now
-// or, above [MaxRecord], ever. The error wraps [ErrScribbled] and is final.
-func (r *Rings) Write(number uint64, body []byte) (bool, error) {
-	ok, err := r.out.write(number, body)
+// Write publishes a record and wakes the peer's reader if it sleeps in the
+// kernel. If notify is true the reader sleeps otherwise, and the caller must wake
+// it by any message of the socket. One goroutine at a time may call Write. ok is
+// false if the record has no room, now or, above [MaxRecord], ever. The error
+// wraps [ErrCorruptRing] and is final.
+func (r *Rings) Write(number uint64, body []byte) (ok, notify bool, err error) {
+	ok, err = r.out.write(number, body)
 	if err != nil {
-		return false, fmt.Errorf("transport: ring: %w", err)
+		return false, false, fmt.Errorf("transport: ring: %w", err)
 	}
-	if ok && r.out.asleep() {
-		r.bell.Ring()
+	if !ok {
+		return false, false, nil
 	}
-	return ok, nil
+	switch how, sleep := r.out.wanted(); how {
+	case wakeKernel:
+		if futexWakeShared(r.out.tail) {
+			r.out.ended(sleep)
+		}
+	case wakeBySocket:
+		r.out.ended(sleep)
+		notify = true
+	}
+	return true, notify, nil
 }
 
 // PeerParked reports whether the peer's reader sleeps, or has been woken and does
 // not run yet.
 func (r *Rings) PeerParked() bool { return atomic.LoadUint64(r.out.parked) != 0 }
 
-// Pending reports whether a record waits to be read. Anybody may ask.
+// Pending reports whether a record waits to be read. Any goroutine may ask.
 func (r *Rings) Pending() bool { return r.in.pending() }
 
 // Front returns the number of the first record that waits, if one does. One
-// goroutine at a time may call it or Take. The error wraps [ErrScribbled] and
+// goroutine at a time may call it or Take. The error wraps [ErrCorruptRing] and
 // is final.
 func (r *Rings) Front() (number uint64, ok bool, err error) {
 	number, ok, err = r.in.front()
@@ -139,12 +146,3 @@ func (r *Rings) Take(buf []byte) ([]byte, error) {
 	}
 	return buf, err
 }
-
-// Park asks the peer to ring our bell, once, when it has written. Whoever parks
-// listens already, and asks Pending once more before it sleeps: it parks in what
-// it gives to [Bell.Wait]. The ringing for a record that was read meanwhile would
-// else be forgotten when the listening begins, and there is no second one.
-func (r *Rings) Park() { r.in.park() }
-
-// Unpark takes Park back.
-func (r *Rings) Unpark() { r.in.unpark() }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 )
 
@@ -21,26 +20,19 @@ func NewRings() (*Rings, error) {
 	return r, nil
 }
 
-// Join adds the peer's half and the bell that wakes its reader. It takes both
-// files over; after an error the rings can only be closed. It comes before
-// every other method but File. The error wraps [ErrScribbled] if the half or the
-// bell is not what it must be.
-func (r *Rings) Join(theirs, bell *os.File) error {
+// Join adds the peer's half. It takes the file over; after an error the rings can
+// only be closed. It comes before every other method but File. The error wraps
+// [ErrCorruptRing] if the half is not what it must be.
+func (r *Rings) Join(theirs *os.File) error {
 	defer theirs.Close()
-	b, err := OpenDoorbell(bell)
-	if err != nil {
-		return err
-	}
 	mem, err := memfd.OpenPage(theirs, ringMemory)
 	if err != nil {
-		b.Close()
 		if errors.Is(err, memfd.ErrRefused) {
 			err = fmt.Errorf("%w: %w", err, ErrCorruptRing)
 		}
 		return fmt.Errorf("transport: rings: %w", err)
 	}
-	if err := r.join(mem, b); err != nil {
-		b.Close()
+	if err := r.join(mem); err != nil {
 		_ = memfd.Unmap(mem)
 		return err
 	}

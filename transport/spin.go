@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/sys"
 )
 
@@ -29,7 +28,7 @@ const (
 // short enough that looking spared the sleep, or would have, adds a little, and
 // each that was not halves it, down to nothing. So it takes nearly all waits to be
 // short to look for long: where many want the CPUs, waits are of all lengths, and
-// to look would only take them away from those who are waited for. The zero value
+// looking would only take them away from those who are waited for. The zero value
 // is ready. It has no clock, and one goroutine at a time uses it.
 type Spinner struct {
 	Max time.Duration // 0: DefaultSpin; negative: never look, always sleep
@@ -109,7 +108,7 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 		}
 	}
 	since = sys.MonotonicNow()
-	// Where more is to be done than there are CPUs, somebody else could.
+	// Where more is to be done than there are CPUs, other threads need them.
 	if int(spinners.Load()) >= max(1, cpus/2) || sys.Saturated() {
 		return false, since
 	}
@@ -128,7 +127,7 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 			return false, since
 		}
 		if i%(4*glance) == 0 {
-			runtime.Gosched() // for whoever else is to run in this process
+			runtime.Gosched() // for other goroutines of this process
 		}
 	}
 }

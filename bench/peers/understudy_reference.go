@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/bench/peers/internal/harness"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/supervisor"

@@ -6,12 +6,8 @@ import (
 	"reflect"
 )
 
-// NoArgs is the request type of a method without arguments: its argument list
-// is empty.
-type NoArgs struct{}
-
-// Args, embedded in a struct, makes the struct an argument list: each exported
-// field is one argument, in order.
+// Args, embedded in a struct or the type of a field named _, makes the struct an
+// argument list: each exported field is one argument, in order.
 //
 //	type Open struct {
 //		mailbox.Args
@@ -20,21 +16,23 @@ type NoArgs struct{}
 //	}
 //
 // stands for the parameters (path, line) of a method, where any other type
-// stands for one parameter.
+// stands for one parameter. So does a pointer to such a struct. A struct that has
+// an argument of the name Args writes the marker as _ mailbox.Args.
 type Args struct{}
 
-var (
-	noArgsType = reflect.TypeFor[NoArgs]()
-	argsType   = reflect.TypeFor[Args]()
-)
+var argsType = reflect.TypeFor[Args]()
+
+// isNothing tells whether t is a struct type without fields. Such a value is
+// nothing: as arguments the empty list, as a result nil.
+func isNothing(t reflect.Type) bool { return t.Kind() == reflect.Struct && t.NumField() == 0 }
 
 // ErrArguments is why an argument list is refused that is longer or shorter
 // than the method's.
 var ErrArguments = errors.New("wrong number of arguments")
 
 // EncodeArgs appends v, which may be a pointer to it, to buf as an argument
-// list: [] for [NoArgs], an element per exported field for a struct that
-// embeds [Args], and [v] for anything else. See Encode.
+// list: [] for a struct type without fields, an element per exported field for
+// a struct with the marker [Args], and [v] for anything else. See Encode.
 func EncodeArgs(buf *Buffer, v any, structsAsArrays bool) error {
 	return encode(buf, v, structsAsArrays, true)
 }
@@ -47,7 +45,10 @@ func DecodeArgs(src *Source, v any) error {
 
 // argsOf finds the arguments of an argument list type; ok is false for others.
 func argsOf(t reflect.Type) (fields []int, ok bool) {
-	if t == noArgsType {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if isNothing(t) {
 		return nil, true
 	}
 	if t.Kind() != reflect.Struct {
@@ -56,7 +57,7 @@ func argsOf(t reflect.Type) (fields []int, ok bool) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		switch {
-		case f.Anonymous && f.Type == argsType:
+		case f.Type == argsType && (f.Anonymous || f.Name == "_"):
 			ok = true
 		case f.IsExported() && f.Tag.Get("msgpack") != "-":
 			fields = append(fields, i)

@@ -16,6 +16,8 @@ type openArgs struct {
 	Last   *own
 }
 
+type none struct{}
+
 // Alias is how package actor gives users the marker.
 type Alias = Args
 
@@ -32,17 +34,18 @@ func TestArgs(t *testing.T) {
 		v    any
 		want string
 	}{
-		{NoArgs{}, "90"},
+		{none{}, "90"},
 		{struct{ Args }{}, "90"},
 		{1, "91 01"},
 		{"a", "91 a1 61"},
 		{[]int{1, 2}, "91 92 01 02"},
 		{struct{ A int }{1}, "91 81 a1 41 01"},
-		{struct{}{}, "91 80"},
+		{struct{}{}, "90"},
+		{struct{ none }{}, "91 80"},
 		{openArgs{Path: "p", Line: 2, hidden: 1, Skip: true}, "93 a1 70 02 c0"},
-		{pair{A: 1, B: []any{NoArgs{}}}, "92 01 91 80"},
+		{pair{A: 1, B: []any{none{}}}, "92 01 91 80"},
 		{embedded{Base: Base{ID: 3}}, "91 82 a2 4944 03 a4 5768656e c7 0c ff 00000000 fffffff1886e0900"},
-		{[]NoArgs{{}}, "91 91 80"},
+		{[]none{{}}, "91 91 80"},
 	} {
 		p := reflect.New(reflect.TypeOf(tc.v))
 		p.Elem().Set(reflect.ValueOf(tc.v))
@@ -91,15 +94,15 @@ func TestArgsNumber(t *testing.T) {
 		into    any
 		want    error
 	}{
-		{"90", new(NoArgs), nil},
-		{"91 c0", new(NoArgs), ErrArguments},
+		{"90", new(none), nil},
+		{"91 c0", new(none), ErrArguments},
 		{"90", new(int), ErrArguments},
 		{"92 01 02", new(int), ErrArguments},
 		{"91 01", new(int), nil},
 		{"92 a0 01", new(openArgs), ErrArguments},
 		{"94 a0 01 c0 c0", new(openArgs), ErrArguments},
 		{"93 a0 01 c0", new(openArgs), nil},
-		{"c0", new(NoArgs), ErrArguments},
+		{"c0", new(none), ErrArguments},
 		{"dc 0001 01", new(int), nil},
 	} {
 		if err := DecodeArgs(&Source{B: raw(t, tc.message)}, tc.into); !errors.Is(err, tc.want) {

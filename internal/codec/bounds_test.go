@@ -39,7 +39,7 @@ func targets() []any {
 		new(any), new([]any), new(map[string]any), new(map[string]string), new(map[any]any), new(map[int]big), new(bigMap), new(tree), new(list), new(chain),
 		new(pointed), new([]big), new([]*big), new([]map[string]any), new([]string), new([][]byte), new([]byte), new(string), new([]int8), new([]struct{}),
 		new(big), new(everything), new([]everything), new(msgpack.RawMessage), new([]msgpack.RawMessage), new([4]byte), new([3]any), new(int), new(float64), new(error),
-		new(NoArgs), new(openArgs), new(tuple), new([]inner), new(struct {
+		new(none), new(openArgs), new(tuple), new([]inner), new(struct {
 			S string `msgpack:",intern"`
 			A any    `msgpack:",intern"`
 			M map[string]map[string]any

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -24,7 +25,7 @@ const MaxSegments = 64
 type Buffer struct {
 	B        []byte             // the message so far
 	Segments []*segment.Segment // carried by it; each is retained once
-	Limits   wire.Limits        // of the receiver's scanner; see Encode
+	Limits   wire.Limits        // of a value; see Encode
 	Context  any                // for the EncodeMsgpack methods of the runtime's own types
 
 	start   int // where the value under way begins
@@ -44,11 +45,6 @@ var (
 // stride is how many bytes are written between two looks at the limits. It also
 // bounds how deep an encoder can recurse unseen, at a byte a level.
 const stride = 4 << 10
-
-// envelopeElements is what a value leaves of the elements that a message may
-// have, for the envelope and the metadata around it. The envelope is also one
-// level. Bytes are counted when the message is complete.
-const envelopeElements = 1 << 10
 
 // keep is the largest memory that pools hold on to.
 const Keep = 64 << 10
@@ -125,13 +121,14 @@ func (b *Buffer) WriteByte(c byte) error {
 	return nil
 }
 
-// begin starts a value behind what b holds.
-func (b *Buffer) begin() {
+// begin starts a value behind what b holds, or an argument list.
+func (b *Buffer) begin(args bool) {
 	b.start = len(b.B)
 	b.check = b.start + stride
 	lim := b.Limits.OrDefault()
-	lim.Depth = max(lim.Depth-1, 1)
-	lim.Elements -= min(envelopeElements, lim.Elements/2)
+	if args {
+		lim = wire.Limits{Bytes: wire.Plus(lim.Bytes, 1), Depth: wire.Plus(lim.Depth, 1), Elements: wire.Plus(lim.Elements, 1)}
+	}
 	b.scanner.Limits = lim
 	b.scanner.Reset()
 }
@@ -164,7 +161,7 @@ func (b *Buffer) Carry(s *segment.Segment) (int, error) {
 		}
 	}
 	if len(b.Segments) == MaxSegments {
-		return 0, fmt.Errorf("a message carries at most %d different segments", MaxSegments)
+		return 0, fmt.Errorf("%w: limit %d; send it in parts, or make the arrays views of fewer segments", wire.ErrTooManySegments, MaxSegments)
 	}
 	s.Retain()
 	b.Segments = append(b.Segments, s)

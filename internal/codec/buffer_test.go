@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 )

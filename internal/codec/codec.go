@@ -14,7 +14,8 @@ import (
 )
 
 // EncodeError says that a value cannot be sent. It is [ErrTooLarge],
-// [ErrTooDeep] or [ErrTooManyElements] when the value breaks the limits, a
+// [ErrTooDeep], [ErrTooManyElements] or [ErrTooManySegments] when the value breaks
+// the limits, a [*TypeError] when there is something in it that cannot travel, a
 // [*PanicError] when its own encoder panicked, and [ErrMalformed] when that
 // wrote no, more than one, or half a value.
 type EncodeError struct {
@@ -51,15 +52,17 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Encode appends v to buf. Structs are maps of their field names, or arrays of
-// their fields if structsAsArrays is set, which only fits a receiver with the
-// same definition of the type; decoding accepts both. Struct tags and methods
-// of the msgpack library are honoured. v may be a pointer, which saves a copy
+// Encode appends v to buf. Structs are maps of their field names. With
+// structsAsArrays, which only fits a receiver with the same definition of the
+// type, they are arrays of their fields where nobody can tell: not in a type with
+// interfaces in it, with types that encode themselves, or with fields that may be
+// left out. Decoding accepts both. A struct type without fields is nil. Struct
+// tags and methods of the msgpack library are honoured. v may be a pointer, which saves a copy
 // where an EncodeMsgpack method has a pointer receiver.
 //
-// The value must leave room for the envelope within buf.Limits: it may be one
-// level less deep than they say, and have 1024 elements less. So what is
-// encoded here does not break the limits of a receiver with the same ones.
+// The value must keep to buf.Limits. They are the same for an argument, a result
+// and an item of a stream: the list of arguments, the envelope and the metadata
+// do not count, for which a receiver's scanner has room (see [Limits.Message]).
 //
 // After an error, an [*EncodeError], buf.B is as it was before. Segments that
 // were carried stay with buf until its Reset.
@@ -74,7 +77,7 @@ var decoders = sync.Pool{New: func() any { return msgpack.NewDecoder(nil) }}
 
 func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 	sent := len(buf.sent)
-	buf.begin()
+	buf.begin(args)
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{Value: r, Stack: debug.Stack()}
@@ -92,14 +95,13 @@ func encode(buf *Buffer, v any, structsAsArrays, args bool) (err error) {
 	enc := buf.enc
 	enc.Reset(buf) // a type's own encoder may have set it to anything
 	enc.UseCompactInts(true)
-	enc.UseArrayEncodedStructs(structsAsArrays)
-	if err := encodeTo(enc, v, args); err != nil {
+	if err := encodeTo(buf, enc, v, structsAsArrays, args); err != nil {
 		return err
 	}
 	return buf.end()
 }
 
-func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
+func encodeTo(buf *Buffer, enc *msgpack.Encoder, v any, structsAsArrays, args bool) error {
 	t := reflect.TypeOf(v)
 	if t == nil {
 		if args {
@@ -117,6 +119,15 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	if p.err != nil {
 		return p.err
 	}
+	if p.any {
+		if err := newInsides(buf.Limits).check(reflect.ValueOf(v), 0); err != nil {
+			return err
+		}
+	}
+	enc.UseArrayEncodedStructs(structsAsArrays && p.lists)
+	if !args && isNothing(t) {
+		return enc.EncodeNil()
+	}
 	if args && !p.isArgs {
 		if err := enc.EncodeArrayLen(1); err != nil {
 			return err
@@ -131,10 +142,13 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	}
 	rv := reflect.ValueOf(v)
 	switch {
-	case pointer && rv.IsNil():
-		return errors.New("a nil pointer is no argument list")
 	case pointer:
-		rv = rv.Elem()
+		for rv.Kind() == reflect.Pointer {
+			if rv.IsNil() {
+				return errors.New("a nil pointer is no argument list")
+			}
+			rv = rv.Elem()
+		}
 	case p.addressable:
 		rv = reflect.New(t).Elem()
 		rv.Set(reflect.ValueOf(v))
@@ -142,6 +156,7 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 	if !args {
 		return enc.EncodeValue(rv)
 	}
+	buf.scanner.Limits.Elements += len(p.args) - 1
 	if err := enc.EncodeArrayLen(len(p.args)); err != nil {
 		return err
 	}
@@ -157,7 +172,7 @@ func encodeTo(enc *msgpack.Encoder, v any, args bool) error {
 func encodeError(v any, err error) error {
 	var limit *wire.ProtocolError
 	if errors.As(err, &limit) {
-		err = fmt.Errorf("%w: %s", limit.Err, limit.Detail)
+		err = fmt.Errorf("%w: %s%s", limit.Err, limit.Detail, wire.WayOut(limit.Err))
 	}
 	return &EncodeError{Type: reflect.TypeOf(v), Err: err}
 }
@@ -169,6 +184,7 @@ func encodeError(v any, err error) error {
 // In an interface, maps are map[string]any, or map[any]any if a key is no
 // string; integers are int64, or uint64 if they were sent in an unsigned form
 // (the smallest numbers have only one form, and are int64); floats are float64.
+// Times are in UTC.
 //
 // For each struct type that others embed by pointer, the library keeps a
 // goroutine with values in stock, for good (v5.4.1, cachedValue).
@@ -207,13 +223,16 @@ func decodeAs(src *Source, v any, p *plan, args bool) (err error) {
 	dec.Reset(src)
 	dec.SetMapDecoder(decodeMap)
 	src.interned = p.interned
+	if err := p.checkMemory(reflect.TypeOf(v).Elem(), src.B[src.pos:], args); err != nil {
+		return err
+	}
 	if err := decodeFrom(dec, v, p, args); err != nil {
 		return err
 	}
 	if n := src.Len(); n > 0 {
 		return wire.Malformed(src.pos, "%d bytes after the value", n)
 	}
-	if p.any {
+	if p.settles {
 		settle(reflect.ValueOf(v).Elem())
 	}
 	switch {
@@ -245,6 +264,10 @@ func decodeFrom(dec *msgpack.Decoder, v any, p *plan, args bool) error {
 		return err
 	}
 	rv := reflect.ValueOf(v).Elem()
+	if rv.Kind() == reflect.Pointer {
+		rv.Set(reflect.New(rv.Type().Elem()))
+		rv = rv.Elem()
+	}
 	for _, i := range p.args {
 		if err := dec.DecodeValue(rv.Field(i)); err != nil {
 			return err

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -78,6 +79,8 @@ func plain(x any) any {
 		return uint64(x)
 	case float32:
 		return float64(x)
+	case time.Time:
+		return x.UTC()
 	case []any:
 		for i, e := range x {
 			x[i] = plain(e)
@@ -94,10 +97,20 @@ func plain(x any) any {
 	return x
 }
 
-// settle widens the numbers in the interfaces inside v, which was just decoded.
+// settle widens the numbers in the interfaces inside v, which was just decoded,
+// and puts times, which the library leaves in the local zone, in UTC.
 func settle(v reflect.Value) {
-	if !planOf(v.Type()).any {
+	t := v.Type()
+	switch p := planOf(t); {
+	case !p.settles:
 		return
+	case t == timeType:
+		if v.CanSet() {
+			*v.Addr().Interface().(*time.Time) = v.Interface().(time.Time).UTC()
+		}
+		return
+	case p.self && t.Kind() != reflect.Pointer:
+		return // what it decodes is its own affair
 	}
 	switch v.Kind() {
 	case reflect.Interface:
@@ -125,7 +138,7 @@ func settle(v reflect.Value) {
 
 func settleMap(v reflect.Value) {
 	t := v.Type()
-	keys := planOf(t.Key()).any
+	keys := planOf(t.Key()).settles
 	for iter := v.MapRange(); iter.Next(); {
 		key := reflect.New(t.Key()).Elem()
 		key.Set(iter.Key())

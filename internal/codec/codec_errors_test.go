@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -31,7 +32,7 @@ func TestEncodeFails(t *testing.T) {
 	for range 100 {
 		deep = []any{deep}
 	}
-	var nilArgs *NoArgs
+	var nilArgs *none
 	type maps map[string]maps
 	for _, tc := range []struct {
 		name string
@@ -107,33 +108,58 @@ func TestEncodeAppends(t *testing.T) {
 // What can be encoded at all must pass the receiver's scanner as a message: it
 // would break the connection off.
 func TestEncodedFitsAnEnvelope(t *testing.T) {
-	deep := any(nil)
-	var fits []byte
-	for level := 1; ; level++ {
-		deep = []any{deep}
-		var buf Buffer
-		if err := EncodeArgs(&buf, deep, false); err != nil {
-			if !errors.Is(err, wire.ErrTooDeep) || level < 60 {
-				t.Errorf("%d levels: %v", level, err)
-			}
-			break
-		}
-		fits = buf.B
-	}
-	var many Buffer
-	if err := EncodeArgs(&many, make([]bool, 1<<20-envelopeElements-1), false); err != nil {
-		t.Fatal(err)
-	}
+	deep := nested(wire.DefaultLimits.Depth)
+	many := make([]bool, wire.DefaultLimits.Elements)
+	large := make([]byte, wire.DefaultLimits.Bytes-5) // its header
 	meta := wire.Meta{Deadline: 1, Chain: make([]uint64, 500), Segments: make([]uint64, MaxSegments), Trace: map[string]string{"traceparent": "x"}, Stream: true, Window: 1}
-	for _, params := range [][]byte{fits, many.B} {
-		if err := (wire.Limits{}).Check(wire.AppendRequest(nil, 1, "method", params, meta.Append(nil))); err != nil {
-			t.Error(err)
+	within := func(name string, message []byte) {
+		t.Helper()
+		if err := (wire.Limits{}).Message().Check(message); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	many.Reset()
-	if err := EncodeArgs(&many, make([]bool, 1<<20-envelopeElements), false); !errors.Is(err, wire.ErrTooManyElements) {
-		t.Error(err)
+	for _, v := range []any{deep, many, large} {
+		var args, spread, result, item Buffer
+		pair := struct {
+			_    Args
+			V, W any
+		}{V: v}
+		result.B = wire.AppendResultHead(nil, 1)
+		item.B = AppendItemHead(nil, 1)
+		for name, err := range map[string]error{
+			"argument": EncodeArgs(&args, v, false), "result": Encode(&result, v, false), "item": Encode(&item, v, false),
+		} {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		within("argument", wire.AppendRequest(nil, 1, "method", args.B, meta.Append(nil)))
+		within("constructor", wire.AppendRequest(nil, 1, "$/start", append([]byte{wire.FixArray | 1, wire.FixMap | 1, wire.FixStr | 1, 'a'}, args.B...), nil))
+		within("result", wire.AppendMetaTo(result.B, 0, &meta))
+		within("item", wire.AppendMetaTo(item.B, 0, &meta))
+		if err := EncodeArgs(&spread, pair, false); err != nil && !errors.Is(err, wire.ErrTooLarge) && !errors.Is(err, wire.ErrTooManyElements) {
+			t.Error(err) // the second argument is one more
+		}
 	}
+	for want, v := range map[error]any{
+		wire.ErrTooDeep: nested(wire.DefaultLimits.Depth + 1), wire.ErrTooManyElements: make([]bool, wire.DefaultLimits.Elements+1), wire.ErrTooLarge: make([]byte, wire.DefaultLimits.Bytes-4),
+	} {
+		for name, encode := range map[string]func(*Buffer, any, bool) error{"argument": EncodeArgs, "result": Encode} {
+			err := encode(new(Buffer), v, false)
+			if !errors.Is(err, want) || !strings.Contains(err.Error(), "limit") || !strings.Contains(err.Error(), ";") {
+				t.Errorf("%s: %v, want %v with the limit and a way out", name, err, want)
+			}
+		}
+	}
+}
+
+// nested is a value of so many levels.
+func nested(levels int) any {
+	v := any(nil)
+	for range levels {
+		v = []any{v}
+	}
+	return v
 }
 
 func TestEncodeKeepsToTheBuffersLimits(t *testing.T) {

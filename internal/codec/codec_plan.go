@@ -16,11 +16,17 @@ import (
 type plan struct {
 	isArgs      bool  // an argument list by itself, with the
 	args        []int // exported fields
-	any         bool  // holds interfaces, whose numbers are widened after decoding
+	any         bool  // holds interfaces, whose contents are checked before encoding
+	settles     bool  // holds interfaces or times, which are put right after decoding
+	lists       bool  // its structs may be lists of their fields: nobody can tell at the receiver
 	addressable bool  // holds a type that only its pointer can encode
 	interned    bool  // has fields with the tag option "intern"
-	indirect    bool  // a pointer or an interface: what it refers to has a plan of its own
+	pointer     bool  // a pointer: encoded without a copy
+	self        bool  // it decodes itself
 	err         error // why such values cannot travel
+
+	makes  uintptr     // how much memory one element of a message can make at most; 0: none
+	fields *wireFields // of a struct that does not decode itself
 
 	once   sync.Once // for what only a [Codec] has use for, and is made when it first has
 	shape  *shape
@@ -34,15 +40,25 @@ func planOf(t reflect.Type) *plan {
 		return p.(*plan)
 	}
 	p := &plan{}
+	if e := faultOf(t); e != nil {
+		p.err = e
+	}
 	p.args, p.isArgs = argsOf(t)
-	p.indirect = t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface
+	p.pointer = t.Kind() == reflect.Pointer
 	parts := partsOf(t)
 	for part := range parts {
 		p.any = p.any || part.Kind() == reflect.Interface && part.NumMethod() == 0
 		p.interned = p.interned || hasInterned(part)
 	}
+	p.self = t == timeType || opaque(t)
+	if t.Kind() == reflect.Struct && !p.self {
+		p.fields, _ = fieldsOf(t)
+	}
+	reaches(t, func(part reflect.Type) bool { p.makes += makes(part); return false })
+	p.settles = p.any || holdsTimes(t)
+	p.lists = !wantsMaps(t)
 	p.addressable = wantsAddress(t)
-	if p.interned {
+	if p.interned && p.err == nil {
 		for part := range parts {
 			if part.Kind() == reflect.Map && partsOf(part.Elem())[part] {
 				p.err = errInterned
@@ -51,6 +67,30 @@ func planOf(t reflect.Type) *plan {
 	}
 	actual, _ := plans.LoadOrStore(t, p)
 	return actual.(*plan)
+}
+
+// makes is the size of what decoding makes for one element inside a value of
+// type t, what is inside that left aside.
+func makes(t reflect.Type) uintptr {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem().Size()
+	}
+	if opaque(t) {
+		return 0
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return max(t.Elem().Size(), 1)
+	case reflect.Map:
+		return 48 + 2*(t.Key().Size()+t.Elem().Size())
+	case reflect.Interface:
+		return interfaceSize
+	case reflect.Struct:
+		if fs, _ := fieldsOf(t); fs != nil {
+			return fs.embedded
+		}
+	}
+	return 0
 }
 
 // errInterned: an index into the interned strings can be taken for the header

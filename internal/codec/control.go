@@ -50,15 +50,34 @@ func DecodeControl(raw []byte, v any) error {
 	return DecodeResult(first, v)
 }
 
-// EncodeControl encodes a result of a control request: one of our own types.
+// EncodeControl encodes a result of a control request: one of our own types, of
+// bounded size.
 func EncodeControl(v any) []byte {
+	raw, err := encodeControl(v)
+	if err != nil {
+		panic(fmt.Sprintf("understudy: encoding a control message: %v", err)) // our own types only
+	}
+	return raw
+}
+
+// TryControlParams is ControlParams for what is not bounded, such as a user's
+// log record.
+func TryControlParams(v any) ([]byte, error) {
+	raw, err := encodeControl(v)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{wire.FixArray | 1}, raw...), nil
+}
+
+func encodeControl(v any) ([]byte, error) {
 	buf := GetBuffer()
 	defer PutBuffer(buf)
 	buf.Limits.Bytes = wire.DefaultMaxMessage
 	if err := Encode(buf, v, false); err != nil {
-		panic(fmt.Sprintf("understudy: encoding a control message: %v", err)) // our own types only
+		return nil, err
 	}
-	return append([]byte(nil), buf.B...)
+	return append([]byte(nil), buf.B...), nil
 }
 
 // DecodeResult decodes what EncodeControl encoded.

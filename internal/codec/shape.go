@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -15,10 +16,11 @@ import (
 // a struct of up to 15 of them. It writes the very bytes that the library writes, and reads only
 // what it is sure about: for all else there is the library.
 type shape struct {
-	scalar bool // one value, not a struct
-	isArgs bool // the struct is an argument list
-	refers bool // there are arrays in it
-	fields []shapeField
+	scalar  bool // one value, not a struct
+	isArgs  bool // the struct is an argument list
+	refers  bool // there are arrays in it
+	nothing bool // a struct type without fields
+	fields  []shapeField
 }
 
 type shapeField struct {
@@ -33,7 +35,7 @@ type shapeField struct {
 // RegisterExt), and its tags have a grammar of their own: so a shape is tried
 // against it before it is used.
 func shapeOf(t reflect.Type, p *plan) *shape {
-	s := &shape{isArgs: p.isArgs}
+	s := &shape{isArgs: p.isArgs, nothing: isNothing(t)}
 	if p.err != nil {
 		return nil
 	}
@@ -55,7 +57,7 @@ func (s *shape) addFields(t reflect.Type) bool {
 		sf := t.Field(i)
 		tag := sf.Tag.Get("msgpack")
 		switch {
-		case sf.Anonymous && sf.Type == argsType && tag == "":
+		case (sf.Anonymous || sf.Name == "_") && sf.Type == argsType && tag == "":
 			continue
 		case sf.Anonymous || sf.Name == "_msgpack" || !plainName(tag):
 			return false

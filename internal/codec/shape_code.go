@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"unsafe"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -33,6 +34,8 @@ func (s *shape) encode(buf *Buffer, p unsafe.Pointer, arrays, args bool) bool {
 	}
 	switch {
 	case s.scalar:
+	case s.nothing && !args:
+		b = append(b, wire.CodeNil)
 	case args || arrays:
 		b = append(b, wire.FixArray|byte(len(s.fields)))
 	default:
@@ -175,6 +178,9 @@ func (s *shape) decodeFields(src *Source, p unsafe.Pointer, args bool) (filled i
 		args = false
 	}
 	keys := false
+	if s.nothing && !args && len(raw) == 1 && raw[0] == wire.CodeNil {
+		return 0, true
+	}
 	if !s.scalar {
 		if len(raw) == 0 {
 			return 0, false

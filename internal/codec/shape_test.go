@@ -66,7 +66,7 @@ func TestWhoHasAShape(t *testing.T) {
 		B T
 	}
 	for name, s := range map[string]*shape{
-		"scalars": shapeFor[scalars](), "named": shapeFor[named](), "arguments": shapeFor[listed](), "no arguments": shapeFor[NoArgs](),
+		"scalars": shapeFor[scalars](), "named": shapeFor[named](), "arguments": shapeFor[listed](), "no arguments": shapeFor[none](),
 		"int": shapeFor[int](), "string": shapeFor[string](), "bytes": shapeFor[[]byte](), "named bytes": shapeFor[blob](),
 		"bool": shapeFor[bool](), "float32": shapeFor[float32](), "float64": shapeFor[float64](), "number": shapeFor[number](),
 		"duration": shapeFor[time.Duration](), "empty": shapeFor[struct{}](),
@@ -197,7 +197,7 @@ func FuzzShape(f *testing.F) {
 		sameDecoding[word](t, data)
 		sameDecoding[named](t, data)
 		sameDecoding[listed](t, data)
-		sameDecoding[NoArgs](t, data)
+		sameDecoding[none](t, data)
 		sameDecoding[float32](t, data)
 		sameDecoding[float64](t, data)
 		sameDecoding[string](t, data)

@@ -61,10 +61,11 @@ func (c *Codec[T]) encode(buf *Buffer, v *T, arrays, args bool) error {
 		}
 		buf.retract(sent)
 	}
-	if p.indirect {
-		return encode(buf, *v, arrays, args) // what it refers to decides
+	if p.pointer {
+		return encode(buf, *v, arrays, args)
 	}
 	copied := *v // the library's escapes
+	addressable(&copied)
 	if err := encode(buf, &copied, arrays, args); err != nil {
 		if e := (*EncodeError)(nil); errors.As(err, &e) {
 			e.Type = reflect.TypeFor[T]()
@@ -84,4 +85,18 @@ func (c *Codec[T]) decode(src *Source, v *T, args bool) error {
 	err := decodeAs(src, &decoded, p, args)
 	*v = decoded
 	return err
+}
+
+// addressable gives a value in an interface an address if only its pointer can
+// encode it.
+func addressable[T any](v *T) {
+	i := reflect.ValueOf(v).Elem()
+	if i.Kind() != reflect.Interface || i.IsNil() || !planOf(i.Elem().Type()).addressable {
+		return
+	}
+	p := reflect.New(i.Elem().Type())
+	p.Elem().Set(i.Elem())
+	if p.Type().AssignableTo(i.Type()) {
+		i.Set(p)
+	}
 }

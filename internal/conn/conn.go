@@ -6,9 +6,9 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -20,7 +20,7 @@ var (
 )
 
 // Handler takes what arrives. Its methods run on the goroutine that reads the
-// connection: they must not block and must not run user code.
+// connection, one at a time: they must not block and must not run user code.
 type Handler interface {
 	Message(m *Incoming)      // a user's request or notification
 	Control(m *Incoming)      // one whose method begins with "$/"; dropped afterwards
@@ -28,16 +28,14 @@ type Handler interface {
 	Closed(err error)         // the last call: the connection ended, io.EOF when the peer closed it
 }
 
-// PeerOptions are the limits of a connection.
+// Options are the limits of a connection.
 type Options struct {
 	Inline int  // largest message in bytes that travels in the stream; larger ones travel as a segment. 0: 4 MiB
 	Max    int  // largest message at all, in bytes. 0: 256 MiB
-	Local  bool // the lane is in memory: segments travel by reference
-
-	Spin time.Duration // how long a caller looks into the ring before it sleeps; see [transport.Spinner]
+	Local  bool // the transport is in memory: segments travel by reference
 }
 
-// Peer is one connection to another process: requests, notifications and
+// Conn is one connection to another process: requests, notifications and
 // answers in both directions, and the segments that travel with them. All
 // methods may be called from any goroutine; none of them blocks.
 type Conn struct {
@@ -50,17 +48,17 @@ type Conn struct {
 	pending map[uint32]func(Reply)
 	err     error // why it ended
 
-	files fileTable
-	out   outSegments
-	in    inSegments
-	place place
+	files  fileTable
+	out    outSegments
+	in     inSegments
+	reader reader
+	poller atomic.Pointer[Poller] // whose source it is; written with its lock and ours
 
 	gate     sync.RWMutex             // sending by socket alone; locked where rings begin
 	ringOut  atomic.Pointer[RingPair] // our numbers have begun
 	RingIn   atomic.Pointer[RingPair] // the peer's have
 	offered  *RingPair                // both may; of the reading goroutine
-	standing func(error)              // waits for that, if it is we who offered; likewise
-	gone     atomic.Bool              // the connection with rings has ended
+	standing func(error)              // waits for that, if it is we who asked for the upgrade; likewise
 }
 
 // controlBit is set in the ids of control requests; user ids stay below.
@@ -77,19 +75,19 @@ const (
 
 func init() { wire.Intern(methodFile, methodSegment, methodForget, methodLost, methodBlob) }
 
-// NewPeer returns the connection over lane; Start begins to read.
-func New(lane transport.Conn, handler Handler, opts Options) *Conn {
+// New returns the connection over t; Start begins to read.
+func New(t transport.Conn, handler Handler, opts Options) *Conn {
 	if opts.Inline == 0 {
 		opts.Inline = wire.DefaultInline
 	}
 	if opts.Max == 0 {
 		opts.Max = wire.DefaultMaxMessage
 	}
-	p := &Conn{t: lane, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
+	p := &Conn{t: t, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
 	p.files.init()
 	p.out.init(p)
 	p.in.init()
-	p.place.init(lane)
+	p.reader.init(t)
 	return p
 }
 
@@ -114,7 +112,7 @@ func (p *Conn) Request(method string, params []byte, done func(Reply)) uint32 {
 	id := p.nextID | controlBit
 	p.pending[id] = done
 	p.mu.Unlock()
-	p.Recall()
+	p.reader.resume()
 	if err := p.sendBy(wire.AppendRequest(nil, uint64(id), method, params, nil), nil, false); err != nil {
 		if f := p.take(id); f != nil {
 			f(Reply{Fault: err})
@@ -135,8 +133,15 @@ func (p *Conn) take(id uint32) func(Reply) {
 	return f
 }
 
-// Notify sends a control notification.
+// Notify sends a control notification. What answers it, if anything does, is read
+// by the connection's own goroutine.
 func (p *Conn) Notify(method string, params []byte) error {
+	p.reader.resume()
+	return p.notify(method, params)
+}
+
+// notify is Notify for what nothing answers.
+func (p *Conn) notify(method string, params []byte) error {
 	return p.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
 }
 
@@ -164,12 +169,6 @@ func (p *Conn) Respond(id uint64, errRaw, result []byte, segments []*segment.Seg
 	return p.sendBy(wire.AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
 }
 
-// AppendResultHead appends the response to request id up to its result, which
-// the caller encodes behind it. [AppendMetaTo] may follow, and then [Peer.Send].
-func AppendResultHead(b []byte, id uint64) []byte {
-	return append(wire.AppendResponseHead(b, id), wire.CodeNil)
-}
-
 // SegmentIDs appends the ids by which a message's metadata names its segments.
 func SegmentIDs(ids []uint64, segments []*segment.Segment) []uint64 {
 	for _, s := range segments {
@@ -184,7 +183,7 @@ func (p *Conn) Buffered() int { return p.t.Buffered() }
 // Close ends the connection. Handler.Closed follows.
 func (p *Conn) Close() {
 	p.t.Close()
-	p.Recall()
+	p.reader.resume()
 }
 
 func (p *Conn) read() {
@@ -192,16 +191,18 @@ func (p *Conn) read() {
 	for err == nil {
 		var m transport.Message
 		if m, err = p.t.Receive(); err == nil {
-			err = p.deliver(m)
+			waited := p.waited()
+			err = p.deliver(m, nil)
+			p.delivered(waited)
 		} else if errors.Is(err, transport.ErrInterrupted) {
-			err = nil // it was meant for a guest
+			err = nil // it was meant for a leader
 		}
-		if err == nil && p.place.lent.Load() {
-			err = p.place.away()
+		if err == nil && p.reader.aside.Load() {
+			err = p.reader.away()
 		}
 	}
 	p.t.Close()
-	p.place.end()
+	p.reader.end()
 	err = p.endRings(err)
 	p.mu.Lock()
 	p.err = err
@@ -211,15 +212,19 @@ func (p *Conn) read() {
 	for _, done := range pending {
 		done(Reply{Fault: err})
 	}
+	if g := p.poller.Load(); g != nil {
+		g.RemoveSource(p)
+	}
 	p.handler.Closed(err)
 	p.files.close()
 	p.out.close()
 	p.in.close()
 }
 
-// receive takes one whole message of the stream.
-// mem is where it lies if that is to be used again: then it is not copied.
-func (p *Conn) receive(m transport.Message, mem *memory) error {
+// receive takes one whole message of the stream. mem is where it lies if that
+// will be used again: then it is not copied. by is the leader who delivers it;
+// nil: the reading goroutine does.
+func (p *Conn) receive(m transport.Message, mem *memory, by *Waiter) error {
 	local, _ := m.Local.(*localSegments)
 	env, err := wire.ParseEnvelope(m.Body)
 	if err != nil {
@@ -236,7 +241,7 @@ func (p *Conn) receive(m transport.Message, mem *memory) error {
 	if env.Type == wire.Response {
 		return p.response(env, local, mem, nil)
 	}
-	return p.incoming(env, local, mem, nil)
+	return p.incoming(env, local, mem, nil, by)
 }
 
 func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
@@ -244,7 +249,7 @@ func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	if mem == nil && blob == nil {
 		r.Err, r.Result = clone(env.Err), clone(env.Result)
 	}
-	if IsNil(env.Err) {
+	if wire.IsNil(env.Err) {
 		r.Err = nil
 	}
 	if len(env.Meta) > 0 || local != nil {
@@ -271,10 +276,10 @@ func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	return nil
 }
 
-func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func(), by *Waiter) error {
 	m := incomings.Get().(*Incoming)
 	m.ID, m.Call, m.Method, m.Params = env.ID, env.Type == wire.Request, env.Method, env.Params
-	m.body, m.blob, m.mem = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem
+	m.body, m.blob, m.mem, m.By = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem, by
 	if mem == nil && blob == nil {
 		m.Params = clone(env.Params)
 	}
@@ -304,6 +309,8 @@ func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 		return p.serveUpgrade(m)
 	case methodRinged:
 		return p.numbersBegin()
+	case methodWake:
+		return nil // what is in the ring was delivered before
 	}
 	p.handler.Control(m)
 	return nil
@@ -331,15 +338,15 @@ func (p *Conn) blob(m *Incoming) error {
 	if env.Type == wire.Response {
 		return p.response(env, nil, nil, release)
 	}
-	return p.incoming(env, nil, nil, release)
+	return p.incoming(env, nil, nil, release, nil)
 }
 
 func (p *Conn) openBlob(body []byte, size uint64, mode segment.Mode) (wire.Envelope, error) {
-	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max) {
+	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max)+wire.EnvelopeBytes {
 		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, wire.ErrProtocol)
 	}
 	body = body[:size]
-	sc := wire.Scanner{Limits: wire.Limits{Bytes: p.opts.Max}}
+	sc := wire.Scanner{Limits: wire.Limits{Bytes: p.opts.Max}.Message()}
 	n, err := sc.Frame(body)
 	if err == nil && uint64(n) != size {
 		err = fmt.Errorf("large message is cut or glued: %w", wire.ErrProtocol)
@@ -360,9 +367,6 @@ func clone(b []byte) []byte {
 	}
 	return append(make([]byte, 0, len(b)), b...)
 }
-
-// IsNil reports whether raw is absent or MessagePack's nil.
-func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] == 0xc0 }
 
 // SendFile sends a descriptor ahead of the message that refers to it by the
 // returned token. The file stays the caller's.

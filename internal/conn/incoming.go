@@ -4,11 +4,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
-// Incoming is one request or notification from the peer. Whoever takes it
-// calls Drop when its parameters and segments are no longer needed.
+// Incoming is one request or notification from the peer. The handler that takes
+// it calls Drop when its parameters and segments are no longer needed.
 type Incoming struct {
 	ID       uint64
 	Call     bool // a response is awaited
@@ -18,7 +19,8 @@ type Incoming struct {
 	Segments []*segment.Segment // retained for us, in the order of Meta.Segments
 	Err      error              // ErrLost, or a malformed part: the call cannot be served
 
-	From any // set by the handler: the link it came by
+	From any     // set by the handler: the link it came by
+	By   *Waiter // the leader on whose goroutine it is delivered; nil: it is another goroutine
 
 	few       [2]*segment.Segment // of few Segments
 	body      int
@@ -57,7 +59,7 @@ func (m *Incoming) Drop() {
 
 var incomings = sync.Pool{New: func() any { return new(Incoming) }}
 
-// Recycle is Drop for a message that nobody else knows: it gives the message
+// Recycle is Drop for a message to which no other reference is left: it gives the message
 // back to the pool.
 func (m *Incoming) Recycle() {
 	m.Drop()

@@ -13,7 +13,7 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// wish is something that a guest waits for.
+// wish is something that a waiter waits for.
 type wish struct {
 	over atomic.Bool
 	wait Waiter
@@ -21,7 +21,7 @@ type wish struct {
 
 func newWish() *wish {
 	w := &wish{}
-	w.wait = Waiter{For: w, Changed: make(chan struct{}, 1)}
+	w.wait.For, w.wait.Changed = w, make(chan struct{}, 1)
 	return w
 }
 
@@ -29,17 +29,14 @@ func (w *wish) Over() bool { return w.over.Load() }
 
 func (w *wish) grant(g *Poller) {
 	w.over.Store(true)
-	select {
-	case w.wait.Changed <- struct{}{}:
-	default:
-	}
-	g.Wake()
+	g.Done(&w.wait)
 }
 
-// callers are guests who ask over whatever connection there is.
+// callers are waiters who ask over whatever connection there is.
 type callers struct {
-	t      *testing.T
-	guests Poller
+	t         *testing.T
+	poller    Poller
+	noFutexes bool
 
 	mu                          sync.Mutex
 	end                         *ringEnd // of the connection that stands; nil: none
@@ -50,12 +47,9 @@ type callers struct {
 
 // connect makes a connection, to a peer that answers at once or in a while, and
 // perhaps with rings. The result ends it.
-func (c *callers) connect(spin bool) (end func()) {
+func (c *callers) connect() (end func()) {
 	fds := socketFDs(c.t)
 	a, b := newRingEnd(c.t, fds[0]), newRingEnd(c.t, fds[1])
-	if !spin {
-		a.peer.opts.Spin = -1
-	}
 	var late sync.WaitGroup
 	b.onMessage = func(m *Incoming) {
 		id := m.ID
@@ -74,7 +68,6 @@ func (c *callers) connect(spin bool) (end func()) {
 			answer()
 		}()
 	}
-	b.onRinged = func() { late.Go(b.serve) }
 	a.onReply = func(id uint32, r Reply) {
 		if r.mem != nil {
 			c.count(&c.byRing)
@@ -82,28 +75,18 @@ func (c *callers) connect(spin bool) (end func()) {
 		r.Drop()
 		if w := c.take(id); w != nil {
 			c.count(&c.replies)
-			w.grant(&c.guests)
+			w.grant(&c.poller)
 		}
 	}
 	a.peer.Start()
 	b.peer.Start()
-	bell, err := transport.NewDoorbell()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	late.Go(b.serve)
+	c.poller.AddSource(a.peer)
 	c.mu.Lock()
 	c.end = a
 	c.mu.Unlock()
-	if rand.IntN(4) == 0 {
-		bell.Close() // this one goes by its socket
-	} else {
-		a.peer.Upgrade(bell, func(err error) {
-			if err != nil {
-				bell.Close()
-				return
-			}
-			c.guests.Open(a.peer, bell)
-		})
+	if rand.IntN(4) != 0 { // else this one goes by its socket
+		a.peer.Upgrade(func(error) {})
 	}
 	return func() {
 		if rand.IntN(2) == 0 {
@@ -112,7 +95,7 @@ func (c *callers) connect(spin bool) (end func()) {
 			b.peer.Close()
 		}
 		<-a.closed
-		c.guests.Shut(a.peer)
+		c.poller.RemoveSource(a.peer)
 		c.mu.Lock()
 		c.end = nil
 		left := c.wishes
@@ -120,10 +103,9 @@ func (c *callers) connect(spin bool) (end func()) {
 		c.mu.Unlock()
 		for _, w := range left {
 			c.count(&c.cut)
-			w.grant(&c.guests)
+			w.grant(&c.poller)
 		}
 		_ = b.end()
-		a.bell.Close()
 		late.Wait()
 	}
 }
@@ -157,9 +139,9 @@ func (c *callers) call(ctx context.Context) {
 	err := c.end.peer.Send(wire.AppendRequest(nil, uint64(id), "ask", nil, nil), nil)
 	c.mu.Unlock()
 	_ = err // then its end is under way, and ours
-	c.guests.Wait(ctx, &w.wait, nil)
+	c.poller.Wait(ctx, &w.wait, nil)
 	if !w.Over() && ctx.Err() == nil {
-		c.t.Error("a guest left for nothing")
+		c.t.Error("a waiter left for nothing")
 	}
 	if !w.Over() {
 		c.take(id)
@@ -167,17 +149,23 @@ func (c *callers) call(ctx context.Context) {
 	}
 }
 
-// Nobody waits for ever: not when the leader leaves, or gives up, or its
+// No waiter waits for ever: not when the leader leaves, or gives up, or its
 // connection ends and another one comes.
-func TestGuestsNobodyWaitsForEver(t *testing.T) {
-	for name, spin := range map[string]bool{"spinning": true, "sleeping": false} {
+func TestPollerNoWaiterWaitsForEver(t *testing.T) {
+	for name, c := range map[string]*callers{
+		"spinning":             {},
+		"sleeping":             {poller: Poller{Spin: -1}},
+		"sleeping on channels": {poller: Poller{Spin: -1}, noFutexes: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			c := &callers{t: t, wishes: make(map[uint32]*wish)}
-			const guests, each = 12, 500
+			transport.Blocking.Off.Store(c.noFutexes)
+			defer transport.Blocking.Off.Store(false)
+			c.t, c.wishes = t, make(map[uint32]*wish)
+			const waiters, each = 12, 500
 			var waiting sync.WaitGroup
 			var calls atomic.Int64
-			for range guests {
+			for range waiters {
 				waiting.Add(1)
 				go func() {
 					defer waiting.Done()
@@ -200,7 +188,7 @@ func TestGuestsNobodyWaitsForEver(t *testing.T) {
 			over := make(chan struct{})
 			go func() { waiting.Wait(); close(over) }()
 			for links := int64(1); ; links++ {
-				end := c.connect(spin)
+				end := c.connect()
 				for calls.Load() < links*100 && !isOver(over) {
 					runtime.Gosched()
 				}
@@ -209,8 +197,8 @@ func TestGuestsNobodyWaitsForEver(t *testing.T) {
 					break
 				}
 			}
-			if c.guests.led || len(c.guests.followers) > 0 || c.guests.peer != nil || c.guests.parked.Load() {
-				t.Errorf("led %v, %d followers, peer %v, when all is over", c.guests.led, len(c.guests.followers), c.guests.peer)
+			if s, n := c.poller.state.Load(), len(c.poller.followers); s != 0 || n != 0 || len(c.poller.conns()) > 0 {
+				t.Errorf("state %d, %d followers, %d sources, when all is over", s, n, len(c.poller.conns()))
 			}
 			if c.replies == 0 || c.byRing == 0 || c.given == 0 {
 				t.Errorf("%d replies, %d of them by ring, %d calls cut, %d given up", c.replies, c.byRing, c.cut, c.given)
@@ -230,18 +218,17 @@ func isOver(c <-chan struct{}) bool {
 }
 
 // The lead goes to a follower when the leader's own wait is over.
-func TestGuestsPassTheLead(t *testing.T) {
+func TestPollerPassesTheLead(t *testing.T) {
 	leaktest.Check(t)
 	a, b := ringEnds(t)
-	var g Poller
+	g := Poller{Spin: -1}
 	wishes := []*wish{newWish(), newWish(), newWish()}
 	a.onReply = func(id uint32, r Reply) { r.Drop(); wishes[id].grant(&g) }
-	if err := a.offer(); err != nil {
+	if err := a.upgrade(); err != nil {
 		t.Fatal(err)
 	}
-	<-b.ringed
-	a.peer.opts.Spin = -1
-	g.Open(a.peer, a.bell)
+	b.upgraded()
+	g.AddSource(a.peer)
 	done := make([]chan struct{}, len(wishes))
 	for i, w := range wishes {
 		done[i] = make(chan struct{})
@@ -249,13 +236,7 @@ func TestGuestsPassTheLead(t *testing.T) {
 			defer close(done[i])
 			g.Wait(context.Background(), &w.wait, nil)
 		}()
-		for { // the first leads and sleeps, the others follow
-			g.mu.Lock()
-			stands := g.led && len(g.followers) == i
-			g.mu.Unlock()
-			if stands {
-				break
-			}
+		for g.state.Load() != led+followed*int64(i) { // the first leads and sleeps, the others follow
 			runtime.Gosched()
 		}
 	}
@@ -265,54 +246,54 @@ func TestGuestsPassTheLead(t *testing.T) {
 		}
 		<-done[i]
 	}
-	if g.led {
-		t.Error("nobody is left, and somebody leads")
+	if g.state.Load() != 0 {
+		t.Error("no waiter is left, and one leads")
 	}
-	g.Shut(a.peer)
 	_, _ = a.end(), b.end()
 }
 
-// The last look comes behind the wish for the bell, and sees all that there is
-// to see: a record, the end of the wait, of the caller's patience, of the
+// The last look, which follows the preparations for a sleep, sees all that there
+// is to see: a record, the end of the wait, of the caller's patience, of the
 // connection.
-func TestGuestLooksLast(t *testing.T) {
+func TestLeaderLooksLast(t *testing.T) {
 	leaktest.Check(t)
 	sender, e := ringEnds(t)
 	e.onMessage = func(m *Incoming) { m.Drop() }
-	if err := sender.offer(); err != nil {
+	if err := sender.upgrade(); err != nil {
 		t.Fatal(err)
 	}
-	<-e.ringed
-	r := e.peer.RingIn.Load()
-	r.T.Enter()
-	defer r.T.Leave()
-	guest := leaderCheck{g: &Poller{}, p: e.peer, r: r, w: &newWish().wait}
-	if guest.asleep() || !guest.g.parked.Load() {
-		t.Error("not asleep beside an empty ring")
+	e.upgraded()
+	g := &e.poller
+	g.AddSource(e.peer)
+	w := newWish()
+	l := &leaderCheck{}
+	l.enter(g, &w.wait, nil)
+	defer l.leave()
+	if l.Ready() {
+		t.Error("ready beside an empty ring")
 	}
 	if err := sender.peer.Send(noteOf(1), nil); err != nil {
 		t.Fatal(err)
 	}
-	if !guest.asleep() {
-		t.Error("asleep beside a record")
+	if !l.Ready() {
+		t.Error("not ready beside a record")
 	}
-	e.peer.Pull(1)
-	if guest.asleep() {
-		t.Error("not asleep though all was pulled")
+	if !l.pull() || l.Ready() {
+		t.Error("ready though all was pulled")
 	}
-	guest.w.For.(*wish).over.Store(true)
-	if !guest.asleep() {
-		t.Error("asleep when the wait is over")
+	w.over.Store(true)
+	if !l.Ready() {
+		t.Error("not ready when the wait is over")
 	}
-	guest.w = &newWish().wait
+	w.over.Store(false)
 	done := make(chan struct{})
 	close(done)
-	if guest.done = done; !guest.asleep() {
-		t.Error("asleep when the caller has given up")
+	if l.done = done; !l.Ready() {
+		t.Error("not ready when the caller has given up")
 	}
-	guest.done = nil
+	l.done = nil
 	_, _ = sender.end(), e.end()
-	if !guest.asleep() {
-		t.Error("asleep when the connection has ended")
+	if !l.Ready() {
+		t.Error("not ready when the connection has ended")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// The ring lane.
+// Rings beside a socket.
 //
 // A connection that carries user messages gets a pair of rings beside its
 // socket (see [transport.Rings]). Small user messages, their responses and the
@@ -23,14 +23,15 @@ import (
 // bears its number, and a message of the socket has the one that is missing.
 // So an announcement is there before the message that needs it, a cancellation
 // after its request, and a ring that is full is no more than a reason to take
-// the socket. What is sent before a socket's message is visible to whoever
-// receives that, so the reading goroutine first takes from the ring what comes
-// before it: control finds everything in its place, whoever reads the ring.
+// the socket. What is sent before a socket's message is visible to the goroutine
+// that receives that, so it first takes from the ring what comes before it:
+// control finds everything in its place, no matter which goroutine reads the ring.
 //
-// And that is whoever waits: a caller for its reply, an idle handler slot for
-// work. Nobody waits on nobody's behalf, so nobody is handed anything.
+// The ring is read by the leader of a [Poller], and by the goroutine that reads
+// the socket, with each message of the socket. So a message of the socket is also
+// how a reader is woken whose thread does not sleep in the kernel.
 
-// ringed is a connection's pair of rings.
+// RingPair is a connection's pair of rings.
 type RingPair struct {
 	T *transport.Rings
 
@@ -63,7 +64,7 @@ func (p *Conn) transmit(m transport.Message, byRing bool) error {
 	r.outMu.Lock()
 	defer r.outMu.Unlock()
 	if byRing && len(m.Files) == 0 && len(m.Body) <= transport.MaxRecord && r.T.Enter() {
-		ok, err := r.T.Write(r.sent+1, m.Body)
+		ok, notify, err := r.T.Write(r.sent+1, m.Body)
 		r.T.Leave()
 		if err != nil {
 			p.broken(r, err)
@@ -71,6 +72,9 @@ func (p *Conn) transmit(m transport.Message, byRing bool) error {
 		}
 		if ok {
 			r.sent++
+			if notify {
+				p.wake(r)
+			}
 			return nil
 		}
 	}
@@ -81,8 +85,19 @@ func (p *Conn) transmit(m transport.Message, byRing bool) error {
 	return err
 }
 
-// Unheard reports whether what we sent may lie in the ring and nobody sleeps
-// there who is woken by it: then nobody may look at it for a while.
+// wake wakes the peer's reader by a message of the socket: its reading goroutine
+// takes what is in the ring. A message that has not left yet will do the same: it
+// will be read later than this. The lock of sending is held.
+func (p *Conn) wake(r *RingPair) {
+	if p.t.Buffered() == 0 && p.t.Send(transport.Message{Body: wakeMessage}) == nil {
+		r.sent++
+	}
+}
+
+var wakeMessage = wire.AppendNotify(nil, methodWake, nil, nil)
+
+// UnseenByPeer reports whether what we sent may lie in the ring while no reader
+// sleeps there who is woken by it: then it may not be looked at for a while.
 func (p *Conn) UnseenByPeer() bool {
 	r := p.ringOut.Load()
 	if r == nil || !r.T.Enter() {
@@ -98,7 +113,7 @@ func (p *Conn) broken(r *RingPair, err error) {
 	p.t.Close() // the reading goroutine goes on from here
 }
 
-// fail notes why the connection ends, once.
+// fail notes the first reason why the connection ends.
 func (r *RingPair) fail(err error) error {
 	if !errors.Is(err, wire.ErrProtocol) {
 		err = fmt.Errorf("%w: %w", err, wire.ErrProtocol)
@@ -107,9 +122,9 @@ func (r *RingPair) fail(err error) error {
 	return err
 }
 
-// stop is fail for who has the lock of reading: nothing is delivered any more,
-// because what follows a message that was not understood is not to be trusted,
-// and nobody looks for more.
+// stop is fail with the lock of reading held: nothing is delivered any more,
+// because what follows a message that was not understood cannot be trusted, and
+// no leader looks for more.
 func (r *RingPair) stop(err error) error {
 	r.over = true
 	r.gap.Store(true)
@@ -117,11 +132,12 @@ func (r *RingPair) stop(err error) error {
 }
 
 // deliver takes a message of the socket in its place: behind what the ring has
-// of before it. Whoever reads the socket calls it.
-func (p *Conn) deliver(m transport.Message) error {
+// of before it. It is called by the goroutine that reads the socket: by is the
+// leader whose goroutine that is, nil if it is the connection's own.
+func (p *Conn) deliver(m transport.Message, by *Waiter) error {
 	r := p.RingIn.Load()
 	if r == nil {
-		if err := p.receive(m, nil); err != nil {
+		if err := p.receive(m, nil, by); err != nil {
 			return err
 		}
 		if r = p.RingIn.Load(); r == nil {
@@ -129,33 +145,46 @@ func (p *Conn) deliver(m transport.Message) error {
 		}
 		r.inMu.Lock()
 		defer r.inMu.Unlock()
-		_, err := p.drain(r, all)
+		_, err := p.drain(r, all, nil)
 		return err
 	}
 	r.inMu.Lock()
 	defer r.inMu.Unlock()
-	if _, err := p.drain(r, all); err != nil {
+	if _, err := p.drain(r, all, nil); err != nil {
 		return err
 	}
-	if r.over { // somebody else found why, and closes the lane
+	if r.over { // another goroutine found why, and closes the socket
 		return errors.Join(p.files.discard(m.Files), *r.fault.Load())
 	}
 	// The ring holds nothing of before it, or the number that is missing there
 	// is this message's.
 	r.next++
 	r.gap.Store(false)
-	if err := p.receive(m, nil); err != nil {
+	if err := p.receive(m, nil, nil); err != nil {
 		return r.stop(err)
 	}
-	_, err := p.drain(r, all)
+	_, err := p.drain(r, all, nil)
+	if err == nil && p.again(r) {
+		_, err = p.drain(r, all, nil)
+	}
 	return err
+}
+
+// again asks for the next wake-up by the socket, if a leader sleeps on.
+func (p *Conn) again(r *RingPair) bool {
+	g := p.poller.Load()
+	if g == nil || r.over || !r.T.Enter() {
+		return false
+	}
+	defer r.T.Leave()
+	return g.sleep.Again(r.T)
 }
 
 const all = int(^uint(0) >> 1)
 
-// drain delivers records as long as they are next, at most n. The lock of
-// reading is held.
-func (p *Conn) drain(r *RingPair, n int) (delivered int, err error) {
+// drain delivers records as long as they are next, at most n. by is the leader
+// who does it, if it is one. The lock of reading is held.
+func (p *Conn) drain(r *RingPair, n int, by *Waiter) (delivered int, err error) {
 	if r.over || !r.T.Enter() {
 		return 0, nil
 	}
@@ -170,7 +199,7 @@ func (p *Conn) drain(r *RingPair, n int) (delivered int, err error) {
 			ok = false
 		}
 		if err == nil && ok {
-			err = p.record(r)
+			err = p.record(r, by)
 		}
 		if err != nil {
 			return delivered, r.stop(err)
@@ -183,7 +212,7 @@ func (p *Conn) drain(r *RingPair, n int) (delivered int, err error) {
 }
 
 // record delivers the first record.
-func (p *Conn) record(r *RingPair) (err error) {
+func (p *Conn) record(r *RingPair, by *Waiter) (err error) {
 	mem := getMemory()
 	if mem.b, err = r.T.Take(mem.b[:0]); err == nil {
 		var n int
@@ -192,21 +221,22 @@ func (p *Conn) record(r *RingPair) (err error) {
 			err = fmt.Errorf("a record of %d bytes does not hold one message: %w", len(mem.b), wire.ErrProtocol)
 		case err == nil:
 			r.next++
-			return p.receive(transport.Message{Body: mem.b}, mem)
+			return p.receive(transport.Message{Body: mem.b}, mem, by)
 		}
 	}
 	mem.free()
 	return err
 }
 
-// Pull delivers up to n messages of the ring and reports whether there was one.
-func (p *Conn) Pull(n int) bool {
+// pull delivers up to n messages of the ring for the leader by, and reports
+// whether there was one.
+func (p *Conn) pull(n int, by *Waiter) bool {
 	r := p.RingIn.Load()
 	if r == nil {
 		return false
 	}
 	r.inMu.Lock()
-	got, err := p.drain(r, n)
+	got, err := p.drain(r, n, by)
 	r.inMu.Unlock()
 	if err != nil {
 		p.broken(r, err)
@@ -217,7 +247,7 @@ func (p *Conn) Pull(n int) bool {
 // endRings is the reading goroutine's last look: what a peer that is gone had
 // sent is still there. It returns what ended the connection.
 func (p *Conn) endRings(err error) error {
-	p.gate.Lock() // who offers sees the end or is seen
+	p.gate.Lock() // an upgrade under way sees the end or is seen
 	r := p.RingIn.Load()
 	if r == nil {
 		r = p.offered
@@ -229,12 +259,12 @@ func (p *Conn) endRings(err error) error {
 	if p.RingIn.Load() != nil {
 		r.inMu.Lock()
 		if errors.Is(err, io.EOF) {
-			_, _ = p.drain(r, all)
+			_, _ = p.drain(r, all, nil)
 		}
 		r.over = true
+		r.gap.Store(true) // no leader looks for more
 		r.inMu.Unlock()
 	}
-	p.gone.Store(true)
 	if fault := r.fault.Load(); fault != nil {
 		err = *fault
 	}

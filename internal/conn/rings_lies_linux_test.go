@@ -10,7 +10,6 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/leaktest"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
@@ -21,7 +20,6 @@ type liar struct {
 	t     *testing.T
 	lane  transport.Conn
 	rings *transport.Rings
-	bell  *transport.Doorbell
 	token uint64
 	files map[uint64]*os.File
 }
@@ -36,9 +34,6 @@ func newLiar(t *testing.T, fd int) *liar {
 	if l.rings, err = transport.NewRings(); err != nil {
 		t.Fatal(err)
 	}
-	if l.bell, err = transport.NewDoorbell(); err != nil {
-		t.Fatal(err)
-	}
 	return l
 }
 
@@ -46,7 +41,6 @@ func newLiar(t *testing.T, fd int) *liar {
 func (l *liar) close() {
 	l.lane.Close()
 	l.rings.Close()
-	l.bell.Close()
 	for _, f := range l.files {
 		f.Close()
 	}
@@ -88,11 +82,11 @@ func (l *liar) hear() wire.Envelope {
 // half takes the honest side's half.
 func (l *liar) half(params []byte) {
 	l.t.Helper()
-	var mem, bell uint64
-	if err := codec.DecodeParams(params, &mem, &bell); err != nil {
+	var mem uint64
+	if err := codec.DecodeParams(params, &mem); err != nil {
 		l.t.Fatal(err)
 	}
-	if err := l.rings.Join(l.files[mem], l.files[bell]); err != nil {
+	if err := l.rings.Join(l.files[mem]); err != nil {
 		l.t.Fatal(err)
 	}
 	clear(l.files)
@@ -100,16 +94,15 @@ func (l *liar) half(params []byte) {
 
 const liarsID = 1 | controlBit
 
-// ask begins as an honest offer does.
-func (l *liar) ask(mem, bell *os.File) {
-	m, b := l.sendFile(mem), l.sendFile(bell)
-	l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(m, b), nil))
+// ask begins as an honest upgrade does.
+func (l *liar) ask(mem *os.File) {
+	l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(l.sendFile(mem)), nil))
 }
 
-// stand is an honest offer, to the end.
+// stand is an honest upgrade, to the end.
 func (l *liar) stand() {
 	l.t.Helper()
-	l.ask(l.rings.File(), l.bell.File())
+	l.ask(l.rings.File())
 	l.half(l.hear().Result)
 	l.begin()
 	if env := l.hear(); env.Method != methodRinged {
@@ -121,7 +114,7 @@ func (l *liar) begin() { l.say(wire.AppendNotify(nil, methodRinged, nil, nil)) }
 
 func (l *liar) record(number uint64, body []byte) {
 	l.t.Helper()
-	if ok, err := l.rings.Write(number, body); !ok || err != nil {
+	if ok, _, err := l.rings.Write(number, body); !ok || err != nil {
 		l.t.Fatalf("writing: %v, %v", ok, err)
 	}
 }
@@ -129,7 +122,7 @@ func (l *liar) record(number uint64, body []byte) {
 func noteOf(n uint64) []byte { return wire.AppendNotify(nil, "note", numbered(0, n, 0, 0), nil) }
 
 // Each lie ends the liar's connection, with an error that says what it was, and
-// leaves nothing behind. Another connection with the same bell goes on.
+// leaves nothing behind. Another connection of the same poller goes on.
 func TestRingsOfALiar(t *testing.T) {
 	memfd := func(size int64, seals ...int) *os.File {
 		f, err := memfd.Create("half", size, seals...)
@@ -138,19 +131,18 @@ func TestRingsOfALiar(t *testing.T) {
 		}
 		return f
 	}
-	wrongHalf := func(l *liar, mem *os.File) { l.ask(mem, l.bell.File()); mem.Close() }
-	wrongBell := func(l *liar, bell *os.File) { l.ask(l.rings.File(), bell); bell.Close() }
-	pull := func(e *ringEnd) { e.peer.Pull(10) }
+	wrongHalf := func(l *liar, mem *os.File) { l.ask(mem); mem.Close() }
+	pull := func(e *ringEnd) { e.peer.pull(10, nil) }
 	for _, lie := range []struct {
 		name string
 		do   func(l *liar)
-		look func(e *ringEnd) // by somebody else than the reading goroutine
+		look func(e *ringEnd) // by another goroutine than the one that reads the socket
 		want error
 	}{
-		{"rings twice", func(l *liar) { l.stand(); l.ask(l.bell.File(), l.bell.File()) }, nil, wire.ErrProtocol},
+		{"rings twice", func(l *liar) { l.stand(); wrongHalf(l, memfd(4096)) }, nil, wire.ErrProtocol},
 		{"asked twice", func(l *liar) {
-			l.ask(l.rings.File(), l.bell.File())
-			l.ask(l.rings.File(), l.bell.File())
+			l.ask(l.rings.File())
+			l.ask(l.rings.File())
 		}, nil, wire.ErrProtocol},
 		{"numbers without rings", (*liar).begin, nil, wire.ErrProtocol},
 		{"numbers twice", func(l *liar) { l.stand(); l.begin() }, nil, wire.ErrProtocol},
@@ -170,34 +162,14 @@ func TestRingsOfALiar(t *testing.T) {
 		{"a socket's message that is none", func(l *liar) { l.stand(); l.say([]byte{0x92, 7, 1}); l.record(2, noteOf(1)) }, nil, wire.ErrProtocol},
 		{"rings by ring", func(l *liar) {
 			l.stand()
-			l.record(1, wire.AppendRequest(nil, liarsID, methodRing, codec.Params(1, 2), nil))
+			l.record(1, wire.AppendRequest(nil, liarsID, methodRing, codec.Params(1), nil))
 		}, pull, wire.ErrProtocol},
 		{"files that were never sent", func(l *liar) {
-			l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(1, 2), nil))
-		}, nil, wire.ErrProtocol},
-		{"one file for both", func(l *liar) {
-			m := l.sendFile(l.rings.File())
-			l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(m, m), nil))
+			l.say(wire.AppendRequest(nil, liarsID, methodRing, codec.Params(1), nil))
 		}, nil, wire.ErrProtocol},
 		{"no arguments", func(l *liar) { l.say(wire.AppendRequest(nil, liarsID, methodRing, nil, nil)) }, nil, wire.ErrProtocol},
 		{"memory that may shrink", func(l *liar) { wrongHalf(l, memfd(1<<20)) }, nil, transport.ErrCorruptRing},
 		{"memory that is small", func(l *liar) { wrongHalf(l, memfd(4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)) }, nil, transport.ErrCorruptRing},
-		{"a bell that is memory", func(l *liar) { wrongBell(l, memfd(4096)) }, nil, transport.ErrCorruptRing},
-		{"a bell that is a pipe", func(l *liar) {
-			r, w, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			wrongBell(l, w)
-			r.Close()
-		}, nil, transport.ErrCorruptRing},
-		{"a bell that blocks", func(l *liar) {
-			fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wrongBell(l, os.NewFile(uintptr(fd), "bell"))
-		}, nil, transport.ErrCorruptRing},
 	} {
 		t.Run(lie.name, func(t *testing.T) {
 			leaktest.Check(t)
@@ -206,17 +178,17 @@ func TestRingsOfALiar(t *testing.T) {
 			e.peer.Start()
 			fds = socketFDs(t)
 			witness, friend := newRingEnd(t, fds[0]), newRingEnd(t, fds[1])
-			witness.bell.Close()
-			witness.bell = e.bell // as the links of one inbox have one
+			e.poller.AddSource(e.peer)
+			e.poller.AddSource(witness.peer) // as the connections of one inbox have one
 			witness.peer.Start()
 			friend.peer.Start()
-			if err := friend.offer(); err != nil {
+			if err := friend.upgrade(); err != nil {
 				t.Fatal(err)
 			}
 			l.t = t
 			lie.do(l)
 			if lie.look != nil {
-				<-e.ringed
+				e.upgraded()
 				lie.look(e)
 				lie.look(e) // what follows is not to be trusted
 			}
@@ -245,9 +217,15 @@ func TestRingsOfALiar(t *testing.T) {
 func TestRingsOfALyingAnswer(t *testing.T) {
 	for name, answer := range map[string]func(l *liar) []byte{
 		"nothing":    func(l *liar) []byte { return codec.Params() },
-		"never sent": func(l *liar) []byte { return codec.Params(7, 8) },
-		"no bell":    func(l *liar) []byte { return codec.Params(l.sendFile(l.rings.File()), l.sendFile(l.rings.File())) },
-		"no memory":  func(l *liar) []byte { return codec.Params(l.sendFile(l.bell.File()), l.sendFile(l.bell.File())) },
+		"never sent": func(l *liar) []byte { return codec.Params(7) },
+		"no ring": func(l *liar) []byte {
+			f, err := memfd.Create("half", 4096)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			defer f.Close()
+			return codec.Params(l.sendFile(f))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
@@ -256,7 +234,7 @@ func TestRingsOfALyingAnswer(t *testing.T) {
 			l.t = t
 			e.peer.Start()
 			done := make(chan error, 2)
-			e.peer.Upgrade(e.bell, func(err error) { done <- err })
+			e.peer.Upgrade(func(err error) { done <- err })
 			ask := l.hear()
 			l.say(wire.AppendResponse(nil, ask.ID, nil, answer(l), nil))
 			if err := <-done; err == nil {
@@ -266,7 +244,6 @@ func TestRingsOfALyingAnswer(t *testing.T) {
 				t.Errorf("closed with %v", err)
 			}
 			l.close()
-			e.bell.Close()
 			if len(done) > 0 {
 				t.Error(fmt.Errorf("told twice: %v", <-done))
 			}
@@ -281,7 +258,7 @@ func TestRingsOfAnEndingAnswer(t *testing.T) {
 	e, l := newRingEnd(t, fds[0]), newLiar(t, fds[1])
 	e.peer.Start()
 	done := make(chan error, 2)
-	e.peer.Upgrade(e.bell, func(err error) { done <- err })
+	e.peer.Upgrade(func(err error) { done <- err })
 	l.say(wire.AppendResponse(nil, l.hear().ID, nil, nil, nil))
 	if err := <-done; !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("offered: %v", err)
@@ -293,22 +270,21 @@ func TestRingsOfAnEndingAnswer(t *testing.T) {
 		t.Errorf("heard %d messages", e.last[0])
 	}
 	l.close()
-	e.bell.Close()
 }
 
-// One who offered numbers its messages first: an answerer that begins before is
-// no peer of ours. One that never begins goes on by the socket.
+// The side that asked numbers its messages first: an answerer that begins before
+// is no peer of ours. One that never begins goes on by the socket.
 func TestRingsOfASilentAnswer(t *testing.T) {
 	leaktest.Check(t)
 	fds := socketFDs(t)
 	e, l := newRingEnd(t, fds[0]), newLiar(t, fds[1])
 	e.peer.Start()
 	done := make(chan error, 2)
-	e.peer.Upgrade(e.bell, func(err error) { done <- err })
+	e.peer.Upgrade(func(err error) { done <- err })
 	ask := l.hear()
-	mem, bell := l.sendFile(l.rings.File()), l.sendFile(l.bell.File())
+	mem := l.sendFile(l.rings.File())
 	l.half(ask.Params)
-	l.say(wire.AppendResponse(nil, ask.ID, nil, codec.Params(mem, bell), nil))
+	l.say(wire.AppendResponse(nil, ask.ID, nil, codec.Params(mem), nil))
 	if env := l.hear(); env.Method != methodRinged {
 		t.Errorf("heard %q", env.Method)
 	}
@@ -329,5 +305,4 @@ func TestRingsOfASilentAnswer(t *testing.T) {
 		t.Error("the rings stand")
 	}
 	l.close()
-	e.bell.Close()
 }

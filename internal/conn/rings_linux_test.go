@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,11 +25,10 @@ import (
 type ringEnd struct {
 	t      testing.TB
 	peer   *Conn
-	bell   *transport.Doorbell
-	refuse atomic.Bool
-	ending atomic.Bool // its bell is taken away as soon as somebody has asked for it
-	ended  atomic.Bool
-	ringed chan struct{}
+	poller Poller      // to serve
+	refuse atomic.Bool // to upgrade
+	ending atomic.Bool // likewise
+	ended  atomic.Bool // the connection has
 	closed chan error
 
 	// Of whoever delivers: one at a time, which the race detector checks.
@@ -40,17 +40,12 @@ type ringEnd struct {
 
 	onMessage func(*Incoming) // instead of the check
 	onReply   func(uint32, Reply)
-	onRinged  func()
 }
 
 // newRingEnd makes an end over one end of a socket pair.
 func newRingEnd(t testing.TB, fd int) *ringEnd {
 	t.Helper()
-	bell, err := transport.NewDoorbell()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &ringEnd{t: t, bell: bell, ringed: make(chan struct{}, 8), closed: make(chan error, 1),
+	e := &ringEnd{t: t, closed: make(chan error, 1),
 		last: make(map[uint64]uint64), kinds: make(map[string]int), all: make(chan struct{})}
 	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
 	if err != nil {
@@ -79,49 +74,48 @@ func ringEnds(t testing.TB) (a, b *ringEnd) {
 	return a, b
 }
 
-// offer makes rings; it returns when a's side has them.
-func (e *ringEnd) offer() error {
+// upgrade makes rings; it returns when this side has them.
+func (e *ringEnd) upgrade() error {
 	stands := make(chan error, 1)
-	e.peer.Upgrade(e.bell, func(err error) { stands <- err })
+	e.peer.Upgrade(func(err error) { stands <- err })
 	return <-stands
 }
 
 func (e *ringEnd) end() error {
 	e.peer.Close()
-	err := <-e.closed
-	e.bell.Close()
-	return err
+	return <-e.closed
 }
 
 // gone is end for a connection that the peer ends.
-func (e *ringEnd) gone() error {
-	err := <-e.closed
-	e.bell.Close()
-	return err
+func (e *ringEnd) gone() error { return <-e.closed }
+
+// upgraded waits until this side has rings.
+func (e *ringEnd) upgraded() {
+	for e.peer.RingIn.Load() == nil {
+		runtime.Gosched()
+	}
 }
 
-func (e *ringEnd) Doorbell() (*transport.Doorbell, error) {
-	if e.refuse.Load() {
-		return nil, errors.New("not today")
+func (e *ringEnd) AcceptUpgrade() error {
+	switch {
+	case e.refuse.Load():
+		return errors.New("not today")
+	case e.ending.Load():
+		return transport.ErrClosed
 	}
-	if e.ended.Load() {
-		return nil, transport.ErrClosed
-	}
-	if e.ending.Load() {
-		e.ended.Store(true)
-		e.bell.Close()
-	}
-	return e.bell, nil
+	return nil
 }
-func (e *ringEnd) Closed(err error)    { e.closed <- err }
+
+func (e *ringEnd) Closed(err error) {
+	e.ended.Store(true)
+	e.poller.Wake()
+	e.closed <- err
+}
+
+// Over is that of the one who serves.
+func (e *ringEnd) Over() bool { return e.ended.Load() }
+
 func (e *ringEnd) Control(m *Incoming) { e.heard("control", m) }
-
-func (e *ringEnd) Upgraded(*Conn) {
-	if e.onRinged != nil {
-		e.onRinged()
-	}
-	e.ringed <- struct{}{}
-}
 
 func (e *ringEnd) Message(m *Incoming) {
 	if e.onMessage != nil {
@@ -200,28 +194,17 @@ func (e *ringEnd) pull(stop *atomic.Bool, readers *sync.WaitGroup) {
 	go func() {
 		defer readers.Done()
 		for !stop.Load() {
-			if !e.peer.Pull(1 + rand.IntN(3)) {
+			if !e.peer.pull(1+rand.IntN(3), nil) {
 				runtime.Gosched()
 			}
 		}
 	}()
 }
 
-// serve reads the ring as a watcher does who has nothing else to do, until the
-// bell is closed.
+// serve reads the connection as a waiter does whose wait ends with it.
 func (e *ringEnd) serve() {
-	r := e.peer.RingIn.Load()
-	if !r.T.Enter() {
-		return
-	}
-	defer r.T.Leave()
-	asleep := func() bool { r.T.Park(); return r.Ready() }
-	for err := error(nil); err == nil; {
-		for e.peer.Pull(PullBatch) {
-		}
-		err = e.bell.Wait(asleep)
-		r.T.Unpark()
-	}
+	e.poller.AddSource(e.peer)
+	e.poller.Wait(context.Background(), &Waiter{For: e}, nil)
 }
 
 // What goes by ring and what goes by socket is one sequence, from before the
@@ -249,10 +232,10 @@ func TestRingsKeepTheOrder(t *testing.T) {
 			}()
 		}
 	}
-	if err := a.offer(); err != nil {
+	if err := a.upgrade(); err != nil {
 		t.Fatal(err)
 	}
-	<-b.ringed
+	b.upgraded()
 	sending.Wait()
 	<-a.all
 	<-b.all
@@ -275,7 +258,7 @@ func TestRingsKeepTheOrder(t *testing.T) {
 func TestRingsAreReadToTheEnd(t *testing.T) {
 	leaktest.Check(t)
 	a, b := ringEnds(t)
-	if err := a.offer(); err != nil {
+	if err := a.upgrade(); err != nil {
 		t.Fatal(err)
 	}
 	const n = 100
@@ -290,46 +273,45 @@ func TestRingsAreReadToTheEnd(t *testing.T) {
 	}
 }
 
-// A wish that is not granted leaves nothing behind, and the link goes on.
-func TestRingsRefused(t *testing.T) {
+// An upgrade that is declined leaves nothing behind, and the connection goes on.
+func TestRingsDeclined(t *testing.T) {
 	gc := debug.SetGCPercent(-1) // which would close what nobody did
 	t.Cleanup(func() { debug.SetGCPercent(gc) })
 	leaktest.Check(t)
 	a, b := ringEnds(t)
 	b.refuse.Store(true)
 	for range 3 {
-		if err := a.offer(); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("offered: %v", err)
+		if err := a.upgrade(); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("asked: %v", err)
 		}
 	}
 	b.peer.files.mu.Lock()
 	if n := len(b.peer.files.files); n != 0 {
-		t.Errorf("%d descriptors of a refused offer are held", n)
+		t.Errorf("%d descriptors of a declined upgrade are held", n)
 	}
 	b.peer.files.mu.Unlock()
 	b.refuse.Store(false)
-	if err := a.offer(); err != nil {
-		t.Errorf("offered again: %v", err)
+	if err := a.upgrade(); err != nil {
+		t.Errorf("asked again: %v", err)
 	}
 	_, _ = a.end(), b.end()
 }
 
-// Who is ending takes no rings, and that is not for want of anything: also in the
-// moment between the question for its bell and the sending of it.
+// An actor that is ending takes no rings, and that is not for want of anything.
 func TestRingsOfferedToOneWhoEnds(t *testing.T) {
 	leaktest.Check(t)
 	a, b := ringEnds(t)
 	b.ending.Store(true)
-	for range 2 { // in this moment, and afterwards
-		if err := a.offer(); !errors.Is(err, transport.ErrClosed) {
-			t.Errorf("offered: %v", err)
+	for range 2 {
+		if err := a.upgrade(); !errors.Is(err, transport.ErrClosed) {
+			t.Errorf("asked: %v", err)
 		}
 	}
 	a.end()
 	b.gone()
 }
 
-// Of an offer that is under way when the connection ends, one hears once.
+// Of an upgrade that is under way when the connection ends, one hears once.
 func TestRingsOfferedAtTheEnd(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 200 {
@@ -345,7 +327,7 @@ func TestRingsOfferedAtTheEnd(t *testing.T) {
 				b.peer.Close()
 			}
 		}()
-		a.peer.Upgrade(a.bell, func(err error) { done <- err })
+		a.peer.Upgrade(func(err error) { done <- err })
 		<-done
 		_, _ = a.end(), b.end()
 		if len(done) > 0 {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -43,7 +44,7 @@ type outSegments struct {
 func (o *outSegments) init(p *Conn) { o.p, o.known = p, make(map[uint64]func()) }
 
 func (o *outSegments) send(body []byte, segments []*segment.Segment, byRing bool) error {
-	if len(body) > o.p.opts.Max {
+	if len(body) > o.p.opts.Max+wire.EnvelopeBytes {
 		return fmt.Errorf("%d bytes, limit %d: %w", len(body), o.p.opts.Max, wire.ErrTooLarge)
 	}
 	if o.p.opts.Local {
@@ -127,7 +128,7 @@ func (o *outSegments) forgotten(id uint64) {
 	o.unlearn(id)
 	if _, ok := o.known[id]; ok {
 		delete(o.known, id)
-		_ = o.p.Notify(methodForget, codec.Params(id)) // a peer that is gone holds nothing
+		_ = o.p.notify(methodForget, codec.Params(id)) // a peer that is gone holds nothing
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
 	"github.com/understudy-go/understudy/transport"
@@ -50,14 +51,14 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
 	lane := &told{changed: make(chan struct{}, 1)}
 	p := New(lane, nil, Options{})
-	segment := func() *segment.Segment {
+	newSegment := func() *segment.Segment {
 		s, err := segment.SegmentOf([]byte("data"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	a, b := segment(), segment()
+	a, b := newSegment(), newSegment()
 	send := func(want []string, segments ...*segment.Segment) {
 		t.Helper()
 		if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {

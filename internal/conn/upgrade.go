@@ -10,38 +10,36 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// How rings come to a connection. One side asks and sends its half, the other
-// answers with its own; then each says from where on it numbers, first the one
-// who asked. Until both have said so, the socket alone carries what they send.
+// The upgrade of a connection to rings. One side asks and sends its half, the
+// other answers with its own; then each says from where on it numbers, first the
+// one that asked. Until both have said so, the socket alone carries what they send.
 
-// RingHandler is a [Handler] whose peer may have rings made.
+// UpgradeHandler is a [Handler] of a connection whose peer may ask for the upgrade.
 type UpgradeHandler interface {
 	Handler
 
-	// Bell is the bell of whoever will read the ring. An error refuses.
-	Doorbell() (*transport.Doorbell, error)
-
-	// Ringed says that p has rings from now on.
-	Upgraded(p *Conn)
+	// AcceptUpgrade is asked before rings are made. An error declines;
+	// one that wraps [transport.ErrClosed] says that the actor is ending.
+	AcceptUpgrade() error
 }
 
 const (
-	methodRing   = "$/ring"   // request: [memory, bell], two tokens of descriptors; answered by [memory, bell]
-	methodRinged = "$/ringed" // []: from here on the sender numbers its messages, from 1; who offered says it first
+	methodRing   = "$/ring"   // request: [memory], a descriptor's token; answered by [memory]
+	methodRinged = "$/ringed" // []: from here on the sender numbers its messages, from 1; the side that asked says it first
+	methodWake   = "$/wake"   // []: look into the ring
 )
 
-func init() { wire.Intern(methodRing, methodRinged) }
+func init() { wire.Intern(methodRing, methodRinged, methodWake) }
 
-// OfferRings asks the peer for rings; bell is to be rung when there is something
-// for our callers to read. done is told, once, whether they stand. OfferRings
-// makes system calls and does not wait.
-func (p *Conn) Upgrade(bell *transport.Doorbell, done func(error)) {
+// Upgrade asks the peer for rings. done is told, once, whether they stand.
+// Upgrade makes system calls and does not wait.
+func (p *Conn) Upgrade(done func(error)) {
 	t, err := transport.NewRings()
 	if err != nil {
 		done(err)
 		return
 	}
-	params, err := p.sendRings(t, bell)
+	params, err := p.sendRings(t)
 	if err != nil {
 		t.Close()
 		done(err)
@@ -56,7 +54,7 @@ func (p *Conn) Upgrade(bell *transport.Doorbell, done func(error)) {
 	})
 }
 
-// takeAnswer makes the offered rings stand if the peer wants them. A peer that
+// takeUpgradeAnswer makes the rings stand if the peer wants them. A peer that
 // has said yes does not number before it has heard that we could take its half:
 // what it sends meanwhile we would not see.
 func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) error {
@@ -67,16 +65,16 @@ func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) 
 	case a.Err != nil:
 		var why string
 		_ = codec.DecodeResult(a.Err, &why)
-		return fmt.Errorf("the peer refuses rings (%s): %w", why, errors.ErrUnsupported)
-	case IsNil(a.Result):
+		return fmt.Errorf("the peer declines rings (%s): %w", why, errors.ErrUnsupported)
+	case wire.IsNil(a.Result):
 		return fmt.Errorf("the peer is ending: %w", transport.ErrClosed)
 	case p.offered != nil:
-		return fmt.Errorf("the peer has offered rings itself: %w", errors.ErrUnsupported)
+		return fmt.Errorf("the peer has asked for rings itself: %w", errors.ErrUnsupported)
 	}
 	r := p.newRingPair(t)
-	mem, bell, err := p.takeHalf(a.Result)
+	mem, err := p.takeHalf(a.Result)
 	if err == nil {
-		err = t.Join(mem, bell)
+		err = t.Join(mem)
 	}
 	if err == nil {
 		err = p.number(r)
@@ -92,31 +90,22 @@ func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) 
 	return err
 }
 
-// sendRings sends our half and its reader's bell, and returns the tokens.
-func (p *Conn) sendRings(t *transport.Rings, bell *transport.Doorbell) (params []byte, err error) {
-	var tokens [2]uint64
-	for i, f := range []*os.File{t.File(), bell.File()} {
-		if tokens[i], err = p.sendFile(p.t.Send, f); err != nil {
-			return nil, err
-		}
+// sendRings sends our half, and returns its token.
+func (p *Conn) sendRings(t *transport.Rings) (params []byte, err error) {
+	token, err := p.sendFile(p.t.Send, t.File())
+	if err != nil {
+		return nil, err
 	}
-	return codec.Params(tokens[:]...), nil
+	return codec.Params(token), nil
 }
 
 // takeHalf takes the peer's half, which it has sent: the caller's to close.
-func (p *Conn) takeHalf(params []byte) (mem, bell *os.File, err error) {
-	var tokens [2]uint64
-	if err := codec.DecodeParams(params, &tokens[0], &tokens[1]); err != nil {
-		return nil, nil, err
+func (p *Conn) takeHalf(params []byte) (mem *os.File, err error) {
+	var token uint64
+	if err := codec.DecodeParams(params, &token); err != nil {
+		return nil, err
 	}
-	if mem, err = p.files.take(tokens[0]); err != nil {
-		return nil, nil, err
-	}
-	if bell, err = p.files.take(tokens[1]); err != nil {
-		mem.Close()
-		return nil, nil, err
-	}
-	return mem, bell, nil
+	return p.files.take(token)
 }
 
 // lied reports whether err says that the peer's half is not what it must be.
@@ -125,20 +114,19 @@ func lied(err error) bool {
 	return errors.Is(err, transport.ErrCorruptRing) || errors.Is(err, wire.ErrProtocol)
 }
 
-// takeRings serves the peer's wish for rings.
+// serveUpgrade answers the peer's request for rings.
 func (p *Conn) serveUpgrade(m *Incoming) error {
 	if p.offered != nil {
 		return fmt.Errorf("second pair of rings: %w", wire.ErrProtocol)
 	}
-	mem, bell, err := p.takeHalf(m.Params)
+	mem, err := p.takeHalf(m.Params)
 	if err != nil {
 		return p.decline(m.ID, err)
 	}
 	h, ok := p.handler.(UpgradeHandler)
 	err = errors.ErrUnsupported
-	var ours *transport.Doorbell
 	if ok {
-		ours, err = h.Doorbell()
+		err = h.AcceptUpgrade()
 	}
 	var t *transport.Rings
 	if err == nil {
@@ -146,18 +134,13 @@ func (p *Conn) serveUpgrade(m *Incoming) error {
 	}
 	if err != nil {
 		mem.Close()
-		bell.Close()
 		return p.decline(m.ID, err)
 	}
-	params, err := p.sendRings(t, ours) // first: Join lets our file go
+	params, err := p.sendRings(t) // first: Join lets our file go
 	if err != nil {
 		mem.Close()
-		bell.Close()
-		if _, over := h.Doorbell(); over != nil {
-			err = over // it ended meanwhile, and its bell with it
-		}
 	} else {
-		err = t.Join(mem, bell)
+		err = t.Join(mem)
 	}
 	if err != nil {
 		t.Close()
@@ -178,8 +161,8 @@ func (p *Conn) number(r *RingPair) error {
 	return nil
 }
 
-// refuse does without rings, or without the peer if that is what err says. Who is
-// ending has nothing against rings, and answers nil.
+// decline does without rings, or without the peer if that is what err says. An
+// actor that is ending has nothing against rings, and answers nil.
 func (p *Conn) decline(id uint64, err error) error {
 	if lied(err) {
 		return fmt.Errorf("%w: %w", err, wire.ErrProtocol)
@@ -194,12 +177,13 @@ func (p *Conn) decline(id uint64, err error) error {
 
 func (p *Conn) newRingPair(t *transport.Rings) *RingPair {
 	r := &RingPair{T: t, next: 1}
+	r.scan.Limits = wire.Limits{Bytes: transport.MaxRecord}.Message()
 	r.scan.Limits.Bytes = transport.MaxRecord
 	return r
 }
 
-// ringedNow takes the peer's word that its numbers begin. Ours follow, if it was
-// the peer who offered.
+// numbersBegin takes the peer's word that its numbers begin. Ours follow, if it
+// was the peer that asked.
 func (p *Conn) numbersBegin() error {
 	if p.offered == nil || p.RingIn.Load() != nil {
 		return fmt.Errorf("%s without rings: %w", methodRinged, wire.ErrProtocol)
@@ -209,19 +193,14 @@ func (p *Conn) numbersBegin() error {
 			return err
 		}
 		p.RingIn.Store(p.offered)
-		p.handler.(UpgradeHandler).Upgraded(p)
 	} else {
 		p.RingIn.Store(p.offered)
 		p.standing(nil)
 		p.standing = nil
 	}
-	p.unlend()
+	p.reader.forbid()
+	if g := p.poller.Load(); g != nil {
+		g.upgraded()
+	}
 	return nil
-}
-
-// unlend ends the lending of the socket reader's place: where there are rings,
-// those who wait read them.
-func (p *Conn) unlend() {
-	p.place.forbid()
-	p.Interrupt()
 }

@@ -43,7 +43,7 @@ func handlers(t *testing.T, w *world) {
 		"exit125":   {reason: actor.ReasonExitCode, code: 125, never: true},
 		"segv":      {reason: actor.ReasonPanic, says: "SIGSEGV", code: 2},
 		"kill":      {reason: actor.ReasonSignal, says: "killed", signal: syscall.SIGKILL},
-		"close fds": {reason: actor.ReasonLost, signal: syscall.SIGTERM},
+		"close fds": {reason: actor.ReasonLost, signal: syscall.SIGKILL},
 		"bomb":      {reason: actor.ReasonOutOfMemory, given: runtime.Settings{Process: actor.Process{Memory: 256 << 20}}},
 		"stop":      {reason: actor.ReasonUnresponsive, given: runtime.Settings{Watchdog: 500 * time.Millisecond}, signal: syscall.SIGKILL},
 		"sleep":     {reason: actor.ReasonSignal, poke: syscall.SIGKILL, signal: syscall.SIGKILL},

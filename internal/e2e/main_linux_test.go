@@ -17,7 +17,7 @@ const envRole = "E2E_ROLE"
 var roles = map[string]func(args []string){}
 
 func TestMain(m *testing.M) {
-	actor.Main() // a role's own actors and guardian end here
+	actor.Main() // a role's own actors and orphan sweeper end here
 	if name := os.Getenv(envRole); name != "" {
 		role, ok := roles[name]
 		if !ok {

@@ -20,12 +20,12 @@ import (
 type rawRing struct {
 	*raw         // the socket beside it
 	ours, theirs []byte
-	mem, bell    int // our files
-	theirBell    int
+	mem          int // our file
 	tail, head   uint64
 	sleeps       uint64
 	number       uint64 // of the last record that we wrote
 	greedy       bool   // never gives the writer its room back
+	quiet        bool   // does not wake the reader
 }
 
 const (
@@ -39,12 +39,9 @@ const (
 
 // newRing makes our half, for r.
 func newRing(r *raw) (*rawRing, error) {
-	g := &rawRing{raw: r, theirBell: -1}
+	g := &rawRing{raw: r}
 	var err error
 	if g.mem, err = memfd(ringMemory, sealSize); err != nil {
-		return nil, err
-	}
-	if g.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, err
 	}
 	if g.ours, err = unix.Mmap(g.mem, 0, ringMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
@@ -56,11 +53,7 @@ func newRing(r *raw) (*rawRing, error) {
 
 // end lets go of all but the socket.
 func (g *rawRing) end() {
-	for _, fd := range []int{g.mem, g.bell, g.theirBell} {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-	}
+	_ = unix.Close(g.mem)
 	for _, m := range [][]byte{g.ours, g.theirs} {
 		if m != nil {
 			_ = unix.Munmap(m)
@@ -68,28 +61,21 @@ func (g *rawRing) end() {
 	}
 }
 
-// give sends our half's files and returns the tokens.
+// give sends our half's file and returns the token.
 func (g *rawRing) give() ([]byte, error) {
-	var tokens [2]uint64
-	for i, fd := range []int{g.mem, g.bell} {
-		g.lastID++
-		tokens[i] = g.lastID
-		if err := g.send(wire.AppendNotify(nil, "$/file", codec.Params(tokens[i]), nil), fd); err != nil {
-			return nil, err
-		}
-	}
-	return codec.Params(tokens[:]...), nil
+	g.lastID++
+	params := codec.Params(g.lastID)
+	return params, g.send(wire.AppendNotify(nil, "$/file", params, nil), g.mem)
 }
 
-// take maps the peer's half, whose files came last.
+// take maps the peer's half, whose file came last.
 func (g *rawRing) take() error {
 	n := len(g.files)
-	if n < 2 {
-		return fmt.Errorf("%d descriptors came, want two", n)
+	if n < 1 {
+		return errors.New("no descriptor came")
 	}
-	mem := g.files[n-2]
-	g.theirBell = g.files[n-1]
-	g.files = g.files[:n-2]
+	mem := g.files[n-1]
+	g.files = g.files[:n-1]
 	defer unix.Close(mem)
 	if m, err := unix.Mmap(mem, 0, ringMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
 		_ = unix.Munmap(m)
@@ -149,12 +135,19 @@ func (r *raw) acceptRings() (*rawRing, error) {
 
 func (g *rawRing) word(m []byte, at int) *uint64 { return (*uint64)(unsafe.Pointer(&m[at])) }
 
-// claim publishes a tail and wakes the reader.
+// claim publishes a tail and wakes the reader, as often as it likes.
 func (g *rawRing) claim(tail uint64) error {
 	g.tail = tail
 	atomic.StoreUint64(g.word(g.ours, tailWord), tail)
-	_, err := unix.Write(g.theirBell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	return err
+	switch p := atomic.LoadUint64(g.word(g.theirs, parkedWord)); {
+	case p == 0 || g.quiet:
+	case p&1 != 0:
+		_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&g.ours[tailWord])), 1, 1, 0, 0, 0) // FUTEX_WAKE
+	default:
+		g.number++
+		return g.notify("$/wake", list())
+	}
+	return nil
 }
 
 // record writes a record with a header of its own, and publishes size bytes.
@@ -191,18 +184,18 @@ func (g *rawRing) next() (wire.Envelope, error) {
 			return wire.ParseEnvelope(body)
 		}
 		g.sleeps++
-		atomic.StoreUint64(g.word(g.ours, parkedWord), g.sleeps)
+		atomic.StoreUint64(g.word(g.ours, parkedWord), g.sleeps<<1)
 		if atomic.LoadUint64(g.word(g.theirs, tailWord)) != g.head {
 			continue
 		}
-		p := []unix.PollFd{{Fd: int32(g.bell), Events: unix.POLLIN}, {Fd: int32(g.fd), Events: unix.POLLIN}}
+		p := []unix.PollFd{{Fd: int32(g.fd), Events: unix.POLLIN}} // for $/wake, or another message
 		if _, err := unix.Poll(p, int(time.Until(deadline).Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 			return wire.Envelope{}, err
 		}
-		var sum [8]byte
-		_, _ = unix.Read(g.bell, sum[:])
-		if p[1].Revents != 0 && atomic.LoadUint64(g.word(g.theirs, tailWord)) == g.head {
-			return g.receive()
+		if p[0].Revents != 0 && atomic.LoadUint64(g.word(g.theirs, tailWord)) == g.head {
+			if e, err := g.receive(); err != nil || e.Method != "$/wake" {
+				return e, err
+			}
 		}
 	}
 	return wire.Envelope{}, errors.New("nothing comes")
@@ -246,8 +239,9 @@ var scribbles = map[string]func(*rawRing) error{
 	"a bomb":                 func(g *rawRing) error { return g.put([]byte{0x93, 2, 0xa1, 'x', 0xdd, 0xff, 0xff, 0xff, 0xff}) },
 	"number 0":               func(g *rawRing) error { return g.record(uint64(len(nothing)), 0, nothing, 16+len(nothing)) },
 	"a number twice": func(g *rawRing) error {
+		before := g.number
 		err := g.put(nothing)
-		g.number--
+		g.number = before
 		return errors.Join(err, g.put(nothing))
 	},
 	"a second offer": func(g *rawRing) error {

@@ -191,8 +191,8 @@ func carriers(entry string) (pids []int) {
 	return pids
 }
 
-func (s *service) members() []int   { return carriers("UNDERSTUDY_SYSTEM=" + s.system) }
-func (s *service) guardians() []int { return carriers("UNDERSTUDY_GUARDIAN=" + s.system) }
+func (s *service) members() []int  { return carriers("UNDERSTUDY_SYSTEM=" + s.system) }
+func (s *service) sweepers() []int { return carriers("UNDERSTUDY_SWEEPER=" + s.system) }
 
 // endsWithin demands that nothing of the system lives a while from now.
 func (s *service) endsWithin(d time.Duration) {
@@ -272,14 +272,14 @@ func TestRootKilledEarly(t *testing.T) {
 	}
 }
 
-// The guardian is replaced when somebody kills it, and the new one does its
+// The orphan sweeper is replaced when somebody kills it, and the new one does its
 // duty.
-func TestGuardianKilled(t *testing.T) {
+func TestSweeperKilled(t *testing.T) {
 	leaktest.Check(t)
 	s := startRoot(t, self)
-	first := s.guardians()
+	first := s.sweepers()
 	if len(first) != 1 {
-		t.Fatalf("guardians: %v", first)
+		t.Fatalf("sweepers: %v", first)
 	}
 	if err := unix.Kill(first[0], unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -287,11 +287,11 @@ func TestGuardianKilled(t *testing.T) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
-	for second := s.guardians(); len(second) != 1 || second[0] == first[0]; second = s.guardians() {
+	for second := s.sweepers(); len(second) != 1 || second[0] == first[0]; second = s.sweepers() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("the guardian was not replaced")
+			t.Fatal("the sweeper was not replaced")
 		}
 	}
 	s.command("restart", "restarted true 5 <nil>")

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// groupPrefix begins the name of a system's control group, "understudy-PID-SYSTEM". (internal/process cannot be asked:
-// its tests use this package.)
+// groupPrefix begins the name of a system's control group, "understudy-PID-SYSTEM". (internal/cgroup is not asked:
+// the tests of everything use this package, which therefore imports nothing of the tree.)
 const groupPrefix = "understudy-"
 
 // takeGroups adds the control groups of systems beside and below our own group, but for those whose root is another
-// living process, or a dead one that has a guardian at work: the tests of other packages run at the same time. (A
-// guardian of our own that does not end is a process left behind.)
+// living process, or a dead one that has an orphan sweeper at work: the tests of other packages run at the same time. (A
+// sweeper of our own that does not end is a process left behind.)
 func (s snapshot) takeGroups() {
 	table := processTable()
 	self := os.Getpid()
@@ -28,7 +28,7 @@ func (s snapshot) takeGroups() {
 			pid, _ := strconv.Atoi(number)
 			_, lives := table[pid]
 			switch {
-			case lives && pid != self && !descends(table, pid, self), !lives && guarded(table, system):
+			case lives && pid != self && !descends(table, pid, self), !lives && swept(table, system):
 				continue
 			}
 			path := filepath.Join(dir, e.Name())
@@ -39,9 +39,9 @@ func (s snapshot) takeGroups() {
 	}
 }
 
-// guarded reports whether a system has a guardian.
-func guarded(table map[int]proc, system string) bool {
-	entry := []byte("UNDERSTUDY_GUARDIAN=" + system)
+// swept reports whether a system has an orphan sweeper.
+func swept(table map[int]proc, system string) bool {
+	entry := []byte("UNDERSTUDY_SWEEPER=" + system)
 	for pid := range table {
 		if marked(pid, entry) {
 			return true

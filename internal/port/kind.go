@@ -17,7 +17,7 @@ import (
 type Kind struct {
 	Name       string
 	Concurrent int     // handlers that may run at a time
-	Sentinels  []error // errors that both sides know by their text
+	Sentinels  []error // errors that both sides know by the kind's name and their text
 	// Requests serves what an external actor itself requests; nil refuses.
 	Requests func(ctx context.Context, path, method string, params []any, call bool) (any, error)
 
@@ -49,7 +49,7 @@ type Role struct {
 var registry = struct {
 	sync.Mutex
 	kinds     map[string]*Kind
-	sentinels []error
+	sentinels []Sentinel
 }{kinds: make(map[string]*Kind)}
 
 // Register makes a kind known by its name.
@@ -62,16 +62,11 @@ func Register(k *Kind) {
 	if _, twice := registry.kinds[k.Name]; twice {
 		panic(fmt.Sprintf("actor: kind %q is defined twice", k.Name))
 	}
-	registry.kinds[k.Name] = k
-	registry.sentinels = append(registry.sentinels[:len(registry.sentinels):len(registry.sentinels)], k.Sentinels...)
-}
-
-// Sentinels are those of every kind of the program, for errors that travel
-// outside of a kind's own calls: in the report of an actor's end, say.
-func Sentinels() []error {
-	registry.Lock()
-	defer registry.Unlock()
-	return registry.sentinels
+	all, err := addSentinels(registry.sentinels, k)
+	if err != nil {
+		panic("actor: " + err.Error())
+	}
+	registry.kinds[k.Name], registry.sentinels = k, all
 }
 
 // KindByName returns a kind that is linked into this program.

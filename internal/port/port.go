@@ -140,15 +140,15 @@ type Invocation interface {
 	// nil if none is awaited.
 	Reply() (buf *codec.Buffer, arrays, ok bool)
 	// Answer sends the reply that Reply returned, or what kept it from being
-	// encoded.
-	Answer(buf *codec.Buffer, err error)
+	// encoded: then it returns the error that the caller gets.
+	Answer(buf *codec.Buffer, err error) error
 	// Fail answers with an error, unless there was a reply: it is false then.
 	Fail(err error) bool
 	// Later has the reply outlive the handler.
 	Later()
 
-	// Item returns the buffer for the next item of a stream, after waiting for
-	// the reader's credit. ok is false when the reader has left.
+	// Item returns the buffer for the next item of a stream, which has the head
+	// of its message, after waiting for the reader's credit. ok is false when the reader has left.
 	Item() (buf *codec.Buffer, arrays, ok bool)
 	// Emit sends the item, or ends the stream with what kept it from being
 	// encoded.

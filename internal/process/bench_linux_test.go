@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // The three benchmarks run the same program to its end: bare is what the system calls alone cost.
@@ -17,7 +19,7 @@ func BenchmarkSpawnBare(b *testing.B) {
 	defer null.Close()
 	fd := null.Fd()
 	for b.Loop() {
-		pid, err := syscall.ForkExec(selfImage, []string{"bare"}, &syscall.ProcAttr{Env: env, Files: []uintptr{fd, fd, fd}})
+		pid, err := syscall.ForkExec(sys.SelfImage, []string{"bare"}, &syscall.ProcAttr{Env: env, Files: []uintptr{fd, fd, fd}})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -30,7 +32,7 @@ func BenchmarkSpawnBare(b *testing.B) {
 func BenchmarkSpawnOsExec(b *testing.B) {
 	env := append(os.Environ(), envRole+"=exit")
 	for b.Loop() {
-		cmd := exec.Command(selfImage)
+		cmd := exec.Command(sys.SelfImage)
 		cmd.Env = env
 		if err := cmd.Run(); err != nil {
 			b.Fatal(err)

@@ -12,32 +12,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/leaktest"
 )
 
 func init() {
-	// A process without the cookie, in a session of its own, whose parent is not us for long.
+	// A process in a session of its own, whose parent is not us for long.
 	orders["stranger"] = func(string) string {
 		cmd := exec.Command("env", "-i", "PATH="+os.Getenv("PATH"), "sh", "-c",
 			`setsid sh -c 'echo $$; exec sleep 1000' 2>/dev/null & exit 0`)
 		return firstLine(cmd)
 	}
-	// The root of a system with groups; the answer is the guardian's pid and the directory.
-	orders["root"] = func(system string) string {
-		c, err := OpenCgroups(system, CgroupsRequired)
-		if err != nil {
-			return err.Error()
-		}
-		ownGroups = c
-		g, err := StartGuardian(system, c)
-		if err != nil {
-			return err.Error()
-		}
-		ownGuardian = g
-		return strconv.Itoa(g.PID()) + " " + c.Dir()
-	}
 	orders["groups"] = func(string) string {
-		c, err := GivenCgroups()
+		c, err := cgroup.Inherited()
 		if err != nil {
 			return err.Error()
 		}
@@ -58,13 +45,12 @@ func init() {
 		return strconv.Itoa(p.PID())
 	}
 	orders["own-group"] = func(string) string {
-		h, err := findHierarchy()
-		return h.own + " " + errorText(err)
+		return groupOf(os.Getpid())
 	}
 }
 
 // ownGroups are the servant's.
-var ownGroups *Cgroups
+var ownGroups *cgroup.Groups
 
 func errorText(err error) string {
 	if err == nil {
@@ -74,10 +60,10 @@ func errorText(err error) string {
 }
 
 // newGroups opens groups for a system, or skips the test.
-func newGroups(t testing.TB, system string) *Cgroups {
+func newGroups(t testing.TB, system string) *cgroup.Groups {
 	t.Helper()
-	c, err := OpenCgroups(system, CgroupsRequired)
-	if errors.Is(err, ErrNoCgroup) {
+	c, err := cgroup.Open(system, cgroup.Required)
+	if errors.Is(err, cgroup.ErrNone) {
 		t.Skipf("needs a cgroup v2 hierarchy that can be written: %v", err)
 	}
 	if err != nil {
@@ -92,7 +78,7 @@ func newGroups(t testing.TB, system string) *Cgroups {
 }
 
 func groupOf(pid int) string {
-	own, _ := unifiedGroup([]byte(readProc(pid, "cgroup")))
+	own, _ := cgroup.UnifiedGroup([]byte(readProc(pid, "cgroup")))
 	return own
 }
 
@@ -105,16 +91,16 @@ func TestChildIsBornInItsGroup(t *testing.T) {
 	leaktest.Check(t)
 	c := newGroups(t, newSystem(t))
 	s := serve(t, func(cmd *Command) { cmd.Cgroups, cmd.Group = c, "one" })
-	if own := s.ask("own-group"); !strings.HasPrefix(own, path.Join(c.Dir(), "one", leafGroup)) {
+	if own := s.ask("own-group"); !strings.HasSuffix(own, path.Join(path.Base(c.Dir()), "one", "self")) {
 		t.Errorf("it is in %q", own)
 	}
-	if got := s.ask("getenv " + envCgroup); got != "false " {
+	if got := s.ask("getenv " + cgroup.Env); got != "false " {
 		t.Errorf("what the actor executes would be told of the group: %q", got)
 	}
 	// Two of a name are not to be had.
 	cmd := role("exit")
 	cmd.Cgroups, cmd.Group = c, "one"
-	if p, err := Start(bounded(t), cmd); !errors.Is(err, ErrNoCgroup) || !errors.Is(err, os.ErrExist) {
+	if p, err := Start(bounded(t), cmd); !errors.Is(err, cgroup.ErrNone) || !errors.Is(err, os.ErrExist) {
 		t.Errorf("a second one: %v, %v", p, err)
 	}
 	s.tell("exit 3")
@@ -135,7 +121,7 @@ func TestGroupEndsWhatLeftEverythingElse(t *testing.T) {
 	c := newGroups(t, newSystem(t))
 	s := serve(t, func(cmd *Command) { cmd.Cgroups, cmd.Group = c, "one" })
 	stranger := watchPID(t, s.askNumber("stranger"))
-	if env := readProc(stranger.pid, "environ"); strings.Contains(env, EnvSystem) || strings.Contains(env, envRole) {
+	if env := readProc(stranger.pid, "environ"); strings.Contains(env, "UNDERSTUDY_SYSTEM") || strings.Contains(env, envRole) {
 		t.Fatalf("environment %q", env)
 	}
 	if err := s.Kill(); err != nil {
@@ -161,7 +147,7 @@ func TestNestedGroups(t *testing.T) {
 		t.Fatalf("the parent's groups are in %q, want %q", got, want)
 	}
 	child := watchPID(t, s.askNumber("grouped child"))
-	if own := groupOf(child.pid); !strings.HasSuffix(own, "/parent/child/"+leafGroup) {
+	if own := groupOf(child.pid); !strings.HasSuffix(own, "/parent/child/"+"self") {
 		t.Errorf("the child is in %q", own)
 	}
 	if err := s.Signal(unix.SIGKILL); err != nil {
@@ -173,75 +159,28 @@ func TestNestedGroups(t *testing.T) {
 	}
 }
 
-func TestGuardianEndsTheGroup(t *testing.T) {
-	leaktest.Check(t)
-	for _, end := range []string{"killed", "closed", "closed without guardian"} {
-		t.Run(end, func(t *testing.T) {
-			system := newSystem(t)
-			_ = newGroups(t, system).Close() // or skip
-			root := serve(t, nil)
-			answer := root.ask("root " + system)
-			number, dir, _ := strings.Cut(answer, " ")
-			pid, err := strconv.Atoi(number)
-			if err != nil {
-				t.Fatal(answer)
-			}
-			guardian := watchPID(t, pid)
-			if strings.Contains(groupOf(pid), groupPrefix) {
-				t.Errorf("the guardian is in its system's group, %q", groupOf(pid))
-			}
-			// It moves into the system's group without its cookie, as what an actor starts may be.
-			stranger := watchPID(t, root.askNumber("stranger"))
-			leaf := path.Join(dir, "x", leafGroup)
-			if err := os.MkdirAll(leaf, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := writeGroup(leaf, "cgroup.procs", strconv.Itoa(stranger.pid)); err != nil {
-				t.Fatal(err)
-			}
-			switch end {
-			case "killed":
-				if err := root.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			case "closed without guardian":
-				guardian.kill()
-				fallthrough
-			case "closed":
-				if answer := root.ask("close-guardian"); answer != "<nil>" {
-					t.Error(answer)
-				}
-				if stranger.lives() || !gone(dir) {
-					t.Error("Close returned before its work was done")
-				}
-			}
-			stranger.dead()
-			guardian.dead()
-			until(t, "the directory goes", func() bool { return gone(dir) })
-		})
-	}
-}
-
 // What cannot be placed is born outside in silence, unless groups are required.
 func TestGroupThatTakesNoProcess(t *testing.T) {
 	leaktest.Check(t)
 	for _, required := range []bool{false, true} {
 		c := newGroups(t, newSystem(t))
-		c.required = required
+		if !required {
+			c.Optional()
+		}
 		// A threaded group makes its siblings' new children "domain invalid": they take no process.
-		if err := writeGroup(c.Dir(), "cgroup.type", "threaded"); err != nil {
+		if err := os.WriteFile(path.Join(c.Dir(), "cgroup.type"), []byte("threaded"), 0); err != nil {
 			t.Skipf("needs threaded groups: %v", err)
 		}
 		cmd := role("exit")
 		cmd.Cgroups, cmd.Group = c, "one"
 		p, err := Start(bounded(t), cmd)
 		if required {
-			if !errors.Is(err, ErrNoCgroup) || !errors.Is(err, unix.EOPNOTSUPP) {
+			if !errors.Is(err, cgroup.ErrNone) || !errors.Is(err, unix.EOPNOTSUPP) {
 				t.Errorf("required: %v", err)
 			}
 		} else if err != nil {
 			t.Errorf("automatic: %v", err)
-		} else if st := ended(t, p); !st.Success() || !c.unusable.Load() {
+		} else if st := ended(t, p); !st.Success() || !c.Failed() {
 			t.Errorf("automatic: %v", st)
 		}
 		if !gone(path.Join(c.Dir(), "one")) {
@@ -254,7 +193,7 @@ func TestExecErrorIsNotTheGroups(t *testing.T) {
 	leaktest.Check(t)
 	c := newGroups(t, newSystem(t))
 	cmd := Command{Path: "/nonexistent/program", Cgroups: c, Group: "one"}
-	if _, err := Start(bounded(t), cmd); !errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrNoCgroup) {
+	if _, err := Start(bounded(t), cmd); !errors.Is(err, os.ErrNotExist) || errors.Is(err, cgroup.ErrNone) {
 		t.Errorf("error %v", err)
 	}
 	if !gone(path.Join(c.Dir(), "one")) {
@@ -263,7 +202,7 @@ func TestExecErrorIsNotTheGroups(t *testing.T) {
 }
 
 func TestCgroupsNever(t *testing.T) {
-	c, err := OpenCgroups(newSystem(t), CgroupsNever)
+	c, err := cgroup.Open(newSystem(t), cgroup.Never)
 	if c != nil || err != nil || c.Dir() != "" || c.Required() || c.LimitsMemory() || c.Close() != nil {
 		t.Errorf("%v, %v", c, err)
 	}

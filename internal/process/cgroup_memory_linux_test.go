@@ -1,6 +1,8 @@
 package process
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/leaktest"
 )
 
@@ -23,7 +26,7 @@ func init() {
 }
 
 // memoryGroups are groups whose memory can be limited: in a group of its own below a delegated one the tests have them.
-func memoryGroups(t *testing.T) *Cgroups {
+func memoryGroups(t *testing.T) *cgroup.Groups {
 	t.Helper()
 	c := newGroups(t, newSystem(t))
 	if !c.LimitsMemory() {
@@ -42,7 +45,7 @@ func TestGroupMemoryIsOfAllDescendants(t *testing.T) {
 	}
 	// RLIMIT_DATA would hold for the child as well: the group's limit alone.
 	s := serve(t, func(cmd *Command) { cmd.Cgroups, cmd.Group = c, "one" })
-	if err := (&cgroup{dir: path.Join(c.Dir(), "one")}).limitMemory(256 << 20); err != nil {
+	if err := os.WriteFile(path.Join(c.Dir(), "one", "memory.max"), []byte(strconv.Itoa(256<<20)), 0); err != nil {
 		t.Fatal(err)
 	}
 	s.tell("child-bomb")
@@ -83,4 +86,13 @@ func TestNestedGroupMemory(t *testing.T) {
 	if s.ask("ping") != "pong" {
 		t.Error("the parent suffered")
 	}
+}
+
+func fileOf(t *testing.T, name ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(path.Join(name...))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
 }

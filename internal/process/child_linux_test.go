@@ -1,16 +1,23 @@
 package process
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 func init() {
@@ -77,7 +84,7 @@ func TestChildHasOnlyWhatItWasGiven(t *testing.T) {
 	}
 	// Passing an end on must not have touched its mode: ours in the netpoller, the child's blocking.
 	for file, nonblocking := range map[*os.File]bool{parent: true, child: false} {
-		_ = borrow(file, func(fd int) error {
+		_ = sys.Borrow(file, func(fd int) error {
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 			if err != nil || (flags&unix.O_NONBLOCK != 0) != nonblocking {
 				t.Errorf("%s: flags %#x, %v", file.Name(), flags, err)
@@ -117,24 +124,49 @@ func TestExecutedProgramsInheritNothing(t *testing.T) {
 	}
 	hex, found := strings.CutPrefix(s.ask("ignored-by-sh"), "SigIgn:")
 	ignored, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
-	if !found || err != nil || ignored&(1<<(unix.SIGINT-1)) != 0 {
-		t.Errorf("SIGINT is ignored by what the child executes: %q", hex)
+	if !found || err != nil || ignored&(1<<(unix.SIGINT-1)|1<<(unix.SIGTERM-1)|1<<(unix.SIGHUP-1)) != 0 {
+		t.Errorf("signals are ignored by what the child executes: %q", hex)
 	}
 }
 
-func TestInterruptIsDiscarded(t *testing.T) {
+// What is sent to every process of a service, or by name, or by a closing terminal, is the supervisor's to answer.
+func TestSignalsThatTheSupervisorAnswersAreDiscarded(t *testing.T) {
 	leaktest.Check(t)
 	s := serve(t, nil)
 	s.ask("ping")
-	if err := s.Signal(unix.SIGINT); err != nil {
+	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+		for range 3 {
+			if err := s.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Kill(-s.PID(), sig); err != nil { // its group, too
+				t.Fatal(err)
+			}
+			if s.ask("ping") != "pong" {
+				t.Errorf("no answer after %v", sig)
+			}
+		}
+	}
+	// What it executes is not deaf.
+	helper := watchPID(t, s.askNumber("helper"))
+	if err := unix.PidfdSendSignal(helper.fd, unix.SIGTERM, nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	if s.ask("ping") != "pong" {
-		t.Error("no answer")
-	}
+	helper.dead()
 	s.tell("exit 6")
 	if st := ended(t, s.Process); st.Code != 6 {
 		t.Errorf("status %v", st)
+	}
+}
+
+func init() {
+	orders["helper"] = func(string) string {
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			return err.Error()
+		}
+		go func() { _ = cmd.Wait() }()
+		return strconv.Itoa(cmd.Process.Pid)
 	}
 }
 
@@ -153,12 +185,12 @@ func TestTitle(t *testing.T) {
 		t.Errorf("short name at birth %q", got)
 	}
 	long := "prog: /" + strings.Repeat("very-long-", 30)
-	for _, want := range []string{"prog: /media/encoder-27 #2", "prog: /x #3", long} {
+	for _, want := range []string{"prog: /media/encoder-27 #2", "prog: /x #3", long, "prog: /x" + strings.Repeat("é", 100)} {
 		if answer := s.ask("title " + want); answer != "ok" {
 			t.Fatal(answer)
 		}
 		got := title()
-		if want = want[:min(len(want), titleRoom)]; strings.TrimRight(got, " ") != want || len(got) != titleRoom {
+		if want = cut(want, titleRoom); strings.TrimRight(got, " ") != want || len(got) != titleRoom || !utf8.ValidString(got) {
 			t.Errorf("after SetTitle %q", got)
 		}
 	}
@@ -175,6 +207,11 @@ func TestShortName(t *testing.T) {
 		"prog":                                "prog",
 		"prog: /":                             "/",
 		"":                                    "",
+		"prog: /aaaaaaaaaaaaaaé":              "aaaaaaaaaaaaaa", // é would be bytes 15 and 16
+		"prog: /aaaaaaaaaaaaaé":               "aaaaaaaaaaaaaé",
+		"prog: /日本語日本語":                       "日本語日本",
+		"prog: /aaaaaaaaaaaa😀":                "aaaaaaaaaaaa",
+		"prog: /a\xffb":                       "a?b",
 	} {
 		if got := shortName(title); got != want {
 			t.Errorf("%q: %q, want %q", title, got, want)
@@ -185,47 +222,95 @@ func TestShortName(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv("GOCOVERDIR", "/somewhere")
 	t.Setenv(envCrash, "77")
-	has := func(env []string, entry string) bool {
-		for _, e := range env {
-			if e == entry {
-				return true
-			}
-		}
-		return false
-	}
+	has := slices.Contains[[]string]
 	own := Command{Env: []string{"A=1"}, Limits: Limits{Memory: 1000}}
-	if env := own.environ(5); !has(env, "A=1") || !has(env, envCrash+"=5") || !has(env, "GOMEMLIMIT=900") || !has(env, "GOCOVERDIR=/somewhere") || len(env) != 4 {
+	if env := own.environ(5); !has(env, "A=1") || !has(env, envCrash+"=5") || !has(env, "GOMEMLIMIT=720") || !has(env, "GOCOVERDIR=/somewhere") ||
+		!has(env, envProgram+"="+programName) || len(env) != 5 {
 		t.Errorf("this program: %q", env)
 	}
-	set := Command{Env: []string{"GOMEMLIMIT=7", "GOCOVERDIR=/else", envCrash + "=9"}, Limits: Limits{Memory: 1000}}
-	if env := set.environ(0); !has(env, "GOMEMLIMIT=7") || !has(env, "GOCOVERDIR=/else") || len(env) != 2 {
+	set := Command{Env: []string{"GOMEMLIMIT=7", "GOCOVERDIR=/else", envCrash + "=9", envProgram + "=x"}, Limits: Limits{Memory: 1000}}
+	if env := set.environ(0); !has(env, "GOMEMLIMIT=7") || !has(env, "GOCOVERDIR=/else") || len(env) != 3 {
 		t.Errorf("what was said is overruled: %q", env)
 	}
-	foreign := Command{Path: "/bin/true", Limits: Limits{Memory: 1000}}
-	if env := foreign.environ(0); !has(env, "GOCOVERDIR=/somewhere") || has(env, envCrash+"=77") || has(env, "GOMEMLIMIT=900") {
+	foreign := Command{Path: "/bin/true"}
+	if env := foreign.environ(0); !has(env, "GOCOVERDIR=/somewhere") || has(env, envCrash+"=77") || has(env, envProgram+"="+programName) {
 		t.Errorf("another program: %q", env)
 	}
 }
 
-func TestBuildID(t *testing.T) {
-	leaktest.Check(t)
-	if BuildID() == "" || strings.HasPrefix(BuildID(), "pid-") {
-		t.Fatalf("build id %q", BuildID())
-	}
-	if got := serve(t, nil).ask("build-id"); got != BuildID() {
-		t.Errorf("the same program says %q and %q", BuildID(), got)
-	}
-	// The tool chain's own idea of it; test binaries have one unless somebody asked for none.
-	if goTool, err := exec.LookPath("go"); err == nil {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
+// Limits beat what is inherited, for this program and for others; what was said for the child beats the limit.
+func TestLimitsBeatTheInheritedEnvironment(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "8GiB")
+	t.Setenv("GOMAXPROCS", "64")
+	t.Setenv("PWD", "/here")
+	quota := cgroupsWithQuota(t)
+	for name, c := range map[string]struct {
+		cmd  Command
+		want string // the entries that count, "-" is none
+	}{
+		"no limits":             {Command{}, "8GiB 64 /here"},
+		"memory":                {Command{Limits: Limits{Memory: 1000}}, "720 64 /here"},
+		"processors":            {Command{Limits: Limits{CPUs: 2}}, "8GiB - /here"},
+		"another program":       {Command{Path: "/x", Limits: Limits{Memory: 1000, CPUs: 2}}, "720 - /here"},
+		"given on":              {Command{Path: "/x", Env: append(os.Environ(), "A=1"), Limits: Limits{Memory: 1000, CPUs: 2}}, "720 - /here"},
+		"said":                  {Command{Env: append([]string{"GOMEMLIMIT=5", "GOMAXPROCS=3", "PWD=/p"}, os.Environ()...), Dir: "/d", Limits: Limits{Memory: 1000, CPUs: 2}}, "5 3 /p"},
+		"said for another":      {Command{Path: "/x", Env: []string{"GOMEMLIMIT=5", "GOMAXPROCS=3"}, Limits: Limits{Memory: 1000, CPUs: 2}}, "5 3 -"},
+		"nothing inherited":     {Command{Path: "/x", Env: []string{}, Limits: Limits{Memory: 1000, CPUs: 2}}, "720 - -"},
+		"directory":             {Command{Dir: "/d"}, "8GiB 64 /d"},
+		"quota":                 {Command{Cgroups: quota}, "8GiB " + strconv.Itoa(runtime.GOMAXPROCS(0)) + " /here"},
+		"quota, one processor":  {Command{Cgroups: quota, Limits: Limits{CPUs: 1}}, "8GiB 1 /here"},
+		"quota, said":           {Command{Cgroups: quota, Env: []string{"GOMAXPROCS=7"}}, "- 7 -"},
+		"quota, other programs": {Command{Path: "/x", Cgroups: quota}, "8GiB 64 /here"},
+	} {
+		var got []string
+		env := c.cmd.environ(0)
+		for _, name := range []string{"GOMEMLIMIT=", "GOMAXPROCS=", "PWD="} {
+			value := "-"
+			for _, e := range slices.Backward(env) { // the first counts
+				if v, ok := strings.CutPrefix(e, name); ok {
+					value = v
+				}
+			}
+			got = append(got, value)
 		}
-		out, err := exec.Command(goTool, "tool", "buildid", exe).Output()
-		if id := strings.TrimSpace(string(out)); err == nil && id != "" && id != BuildID() {
-			t.Errorf("build id %q, want %q", BuildID(), id)
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
 
-func init() { orders["build-id"] = func(string) string { return BuildID() } }
+// In a child the program is called what it was called in the root: it can execute itself, and its logs and usage name it.
+func TestNameOfTheProgram(t *testing.T) {
+	leaktest.Check(t)
+	s := serve(t, func(c *Command) { c.Title = "test: /named #1"; c.Dir = "/" })
+	want := programName + " " + programName + " ran"
+	if got := s.ask("program"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := s.ask("getenv " + envProgram); got != "false " {
+		t.Errorf("what it executes is told, too: %q", got)
+	}
+	if got := strings.TrimRight(strings.TrimRight(readProc(s.PID(), "cmdline"), "\x00"), " "); got != "test: /named #1" {
+		t.Errorf("ps shows %q", got)
+	}
+}
+
+func init() {
+	orders["program"] = func(string) string {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = []string{envRole + "=say ran"}
+		out, err := cmd.Output()
+		if err != nil {
+			return err.Error()
+		}
+		return os.Args[0] + " " + flag.CommandLine.Name() + " " + string(out)
+	}
+	roles["say ran"] = func() int { fmt.Print("ran"); return 0 }
+}
+
+func cgroupsWithQuota(t *testing.T) *cgroup.Groups {
+	t.Helper()
+	c := new(cgroup.Groups)
+	c.AssumeQuota()
+	return c
+}

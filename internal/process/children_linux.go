@@ -12,11 +12,21 @@ type children struct {
 
 var ownChildren = children{pids: make(map[int]bool)}
 
-// has reports whether pid is one of them.
-func (c *children) has(pid int) bool {
-	c.Lock()
-	defer c.Unlock()
-	return c.pids[pid]
+// IsChild reports whether pid is a child that Start began and that is not reaped yet.
+func IsChild(pid int) bool {
+	ownChildren.Lock()
+	defer ownChildren.Unlock()
+	return ownChildren.pids[pid]
+}
+
+// ReapIfForeign calls reap unless pid is a child that Start began. Meanwhile none is begun or reaped: what is a child of
+// this process then, and not one of Start's, was not started here.
+func ReapIfForeign(pid int, reap func()) {
+	ownChildren.Lock()
+	defer ownChildren.Unlock()
+	if !ownChildren.pids[pid] {
+		reap()
+	}
 }
 
 // reap takes the zombie of a child away.

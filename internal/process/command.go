@@ -3,6 +3,8 @@ package process
 import (
 	"os"
 	"syscall"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
 )
 
 // Stream says which of a child's output streams a line came from.
@@ -37,19 +39,23 @@ type Command struct {
 	Title string
 	// Env is the environment; nil means this process's. The first of two equal names wins, as in getenv(3).
 	Env []string
-	// Dir is the working directory; empty means this process's.
+	// Dir is the working directory; empty means this process's, or the child's root if it has another.
 	Dir string
 	// Files become descriptors 3, 4, ... of the child. They are borrowed and stay open here. Their mode is not
 	// touched: an end that a foreign program will use should be blocking, and must not share its file
 	// description with an end used here.
 	Files []*os.File
-	// Credential, if not nil, is who the child runs as.
-	Credential *syscall.Credential
+	// Stdin, Stdout and Stderr, if not nil, take the place of /dev/null and of the two pipes whose lines Output and
+	// Process.Tail get. They are borrowed as Files are.
+	Stdin, Stdout, Stderr *os.File
+	// Sys, if not nil, has the restrictions and privileges of the child: who it runs as, its root directory, namespaces
+	// and capabilities. FromExec says which fields may be set; session, group and signals are Start's.
+	Sys *syscall.SysProcAttr
 	// Limits are in force before the child runs its first instruction.
 	Limits Limits
 	// Cgroups, if not nil, is where the child gets a control group of its own, named Group. What is left in it when
 	// the child has ended is killed. Unless groups are required, a child that cannot have one does without.
-	Cgroups *Cgroups
+	Cgroups *cgroup.Groups
 	Group   string
 	// Output is called with each line the child prints, without the newline, by one goroutine per child, in
 	// order within a stream. The line is valid during the call. A line longer than MaxLine comes in pieces, and
@@ -57,8 +63,9 @@ type Command struct {
 	// (Process.OutputDropped): the child never blocks on its output. Nil means only the tail is kept.
 	Output func(stream Stream, line []byte, cut bool)
 
-	// guardian marks the one child that must outlive us: own session, no parent-death signal, no output.
-	guardian bool
+	// Detached is for the one child that must outlive us: it gets no parent-death signal, no pipes for its output, and no
+	// file for a crash text.
+	Detached bool
 }
 
 // MaxLine is how many bytes of a line of output are handed over in one piece.
@@ -67,12 +74,13 @@ const MaxLine = 64 << 10
 // Limits bound what a child may take. Zero fields mean: no limit of ours. They are inherited by what the child
 // starts, each process of its own. A limit that the system refuses makes Start fail with a *LimitError.
 type Limits struct {
-	// Memory bounds the private memory in bytes (RLIMIT_DATA, seconded by a poll of the resident set, and
-	// GOMEMLIMIT for this program's own image). The overshoot is bounded by the allocation that crosses it.
+	// Memory bounds, in bytes, what is the child's own: anonymous memory, resident or swapped out. What it maps of files or
+	// shares, such as arrays, does not count. The collector of a Go child works against it (GOMEMLIMIT). Who stays above it for
+	// 100 ms, or is above three times of it, is killed; from Process.Ready on, an allocation far beyond it is refused
+	// (RLIMIT_DATA). At least 16 MiB for this program, 1 MiB for another.
+	// Under the race detector this program's own may have eight times as much, for the detector's shadow of it.
 	// With a control group whose memory can be limited, all that the child and its descendants hold is bounded by it
-	// as well, memory files and page cache included (memory.max).
-	// Under the race detector, whose shadow memory makes RLIMIT_DATA useless, the poll alone enforces it for
-	// this program's image.
+	// as well (memory.max), at once and by the kernel; that charges memory files to who made them, and page cache.
 	Memory int64
 	// Files bounds the open descriptors (RLIMIT_NOFILE, soft and hard).
 	Files int
@@ -83,20 +91,5 @@ type Limits struct {
 	Nice int
 }
 
-// Names of the environment entries this package gives a meaning.
-const (
-	// EnvSystem carries the system id: whatever has it in its environment belongs to that system, and the
-	// system's guardian ends it when the system's root is gone.
-	EnvSystem = "UNDERSTUDY_SYSTEM"
-	// envCrash is the number of the descriptor that takes the child's crash text.
-	envCrash = "UNDERSTUDY_CRASH_FD"
-	// envCgroup tells a child that is this program that it is in a control group of its system.
-	envCgroup = "UNDERSTUDY_CGROUP"
-	// envGuardianCgroup is the control group that a guardian ends.
-	envGuardianCgroup = "UNDERSTUDY_GUARDIAN_CGROUP"
-	// envGuardian turns this program into the guardian of the system it names.
-	envGuardian = "UNDERSTUDY_GUARDIAN"
-)
-
-// Cookie returns the environment entry that marks a process as belonging to system.
-func Cookie(system string) string { return EnvSystem + "=" + system }
+// envCrash names the environment entry with the number of the descriptor that takes the child's crash text.
+const envCrash = "UNDERSTUDY_CRASH_FD"

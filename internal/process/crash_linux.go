@@ -7,6 +7,9 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/memfd"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // crashSize bounds a crash text. The file is sealed at that size, so a dump of a million goroutines is cut by the
@@ -15,7 +18,7 @@ const crashSize = 256 << 10
 
 // newCrashFile returns the memory file that takes a child's crash text.
 func newCrashFile() (fd int, err error) {
-	return newMemfd("understudy-crash", crashSize, false, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK)
+	return memfd.CreateSparse("understudy-crash", crashSize, unix.F_SEAL_GROW, unix.F_SEAL_SHRINK)
 }
 
 // readCrashFile returns what was written to fd. The file is zeros from its end of text on.
@@ -33,7 +36,7 @@ func readCrashFile(fd int) string {
 func preadFull(fd int, buf []byte, off int64) (n int, err error) {
 	for n < len(buf) {
 		var m int
-		err = ignoringEINTR(func() (err error) {
+		err = sys.Retry(func() (err error) {
 			m, err = unix.Pread(fd, buf[n:], off+int64(n))
 			return err
 		})

@@ -31,6 +31,20 @@ func (e *StartError) Error() string {
 // Unwrap returns the system's error.
 func (e *StartError) Unwrap() error { return e.Err }
 
+// FieldError says which field of an *exec.Cmd a program cannot be started with. It is an errors.ErrUnsupported.
+type FieldError struct {
+	Field  string // "WaitDelay", "SysProcAttr.Setctty"; "" for the command itself
+	Reason string
+}
+
+// Error names the field and the reason.
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("process: command cannot be started: exec.Cmd.%s: %s", e.Field, e.Reason)
+}
+
+// Unwrap returns errors.ErrUnsupported.
+func (e *FieldError) Unwrap() error { return errors.ErrUnsupported }
+
 // LimitError says which limit could not be had. The child was not left running without it.
 type LimitError struct {
 	Limit string // "memory", "files", "cpus" or "nice"

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"fmt"
+	"os"
 	"strconv"
 	"sync/atomic"
 
@@ -11,10 +13,16 @@ import (
 var nextCPU atomic.Uint32
 
 // check finds limits that make no sense before anything is started.
-func (l Limits) check() error {
+func (l Limits) check(own bool) error {
+	least := int64(leastForeign)
+	if own {
+		least = leastOwn
+	}
 	switch {
 	case l.Memory < 0:
 		return &LimitError{"memory", l.Memory, unix.EINVAL}
+	case l.Memory > 0 && l.Memory < least:
+		return &LimitError{"memory", l.Memory, fmt.Errorf("too small to start with, the least is %d bytes: %w", least, unix.EINVAL)}
 	case l.Files < 0:
 		return &LimitError{"files", int64(l.Files), unix.EINVAL}
 	case l.CPUs < 0:
@@ -58,17 +66,11 @@ func (l Limits) narrowThread() (restore func(), err error) {
 	return func() { _ = unix.SchedSetaffinity(0, &allowed) }, nil
 }
 
-func (s *spawn) needsResourceLimits() bool { return s.memory || s.limits.Files > 0 }
+func (s *spawn) needsResourceLimits() bool { return s.limits.Files > 0 }
 
 // applyLimits sets what is set from outside on the fresh child.
 func (s *spawn) applyLimits() error {
 	l := s.limits
-	if s.memory {
-		v := uint64(l.Memory)
-		if err := unix.Prlimit(s.pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
-			return &LimitError{"memory", l.Memory, err}
-		}
-	}
 	if l.Files > 0 {
 		v := uint64(l.Files)
 		if err := unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
@@ -80,12 +82,14 @@ func (s *spawn) applyLimits() error {
 		if err := unix.Setpriority(unix.PRIO_PGRP, s.pid, l.Nice); err != nil {
 			return &LimitError{"nice", int64(l.Nice), err}
 		}
+		// Where the kernel groups sessions for fairness (sched(7), "The autogroup feature"), a nice value counts only
+		// among the processes of a session, and the child has one of its own: the session's value counts among sessions.
+		// It is not there everywhere, and refused when set too often; the child's own value stands in any case.
+		_ = os.WriteFile("/proc/"+strconv.Itoa(s.pid)+"/autogroup", []byte(strconv.Itoa(l.Nice)), 0)
 	}
 	return nil
 }
 
-// goMemoryLimit is the soft limit for a Go child under a hard one of memory bytes: the collector should work
-// harder before the kernel refuses. A tenth is left for what the Go runtime does not count.
-func goMemoryLimit(memory int64) string {
-	return "GOMEMLIMIT=" + strconv.FormatInt(memory-memory/10, 10)
-}
+// goMemoryLimit is the soft limit for a Go child under a hard one of memory bytes: at 0.72 of it a program with half of
+// the limit alive, which makes garbage as fast as it can, stays below but for moments.
+func goMemoryLimit(memory int64) string { return strconv.FormatInt(memory/100*72, 10) }

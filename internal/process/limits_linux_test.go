@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 func init() {
@@ -25,7 +25,7 @@ func init() {
 	orders["cpus"] = func(string) string { return fmt.Sprint(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 	orders["nice"] = func(string) string {
 		var all []string
-		tasks, _ := numericEntries("/proc/self/task")
+		tasks, _ := sys.NumericEntries("/proc/self/task")
 		for _, tid := range tasks {
 			raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
 			if err != nil {
@@ -34,19 +34,6 @@ func init() {
 			all = append(all, fmt.Sprint(20-raw)) // the system call's answer is never negative
 		}
 		return strings.Join(all, " ")
-	}
-	orders["bomb"] = func(string) string {
-		var all [][]byte
-		for {
-			b := make([]byte, 1<<20)
-			for i := 0; i < len(b); i += 4096 {
-				b[i] = 1
-			}
-			all = append(all, b)
-			if len(all) > 4<<10 {
-				return "survived 4 GiB"
-			}
-		}
 	}
 }
 
@@ -95,48 +82,6 @@ func TestRefusedLimitLeavesNoChild(t *testing.T) {
 	var limit *LimitError
 	if p != nil || !errors.As(err, &limit) || limit.Limit != "files" || !errors.Is(err, os.ErrPermission) {
 		t.Errorf("%v, %v", p, err)
-	}
-}
-
-func TestMemoryBombDiesAlone(t *testing.T) {
-	leaktest.Check(t)
-	neighbour := serve(t, func(c *Command) { c.Limits.Memory = 400 << 20 })
-	bomb := serve(t, func(c *Command) { c.Limits.Memory = 300 << 20 })
-	if neighbour.ask("ping") != "pong" || bomb.ask("ping") != "pong" {
-		t.Fatal("no answer")
-	}
-	bomb.tell("bomb")
-	st := ended(t, bomb.Process)
-	if !st.OutOfMemory || st.Success() {
-		t.Errorf("status %v, crash %.300q", st, st.Crash)
-	}
-	if neighbour.ask("ping") != "pong" {
-		t.Error("the neighbour does not answer")
-	}
-}
-
-func TestForeignMemoryBombDies(t *testing.T) {
-	leaktest.Check(t)
-	tail, err := exec.LookPath("tail")
-	if err != nil {
-		t.Skip("no tail to eat memory with")
-	}
-	// It keeps the last lines of its input, and /dev/zero has no line ends.
-	p := start(t, Command{Path: tail, Args: []string{"/dev/zero"}, Limits: Limits{Memory: 64 << 20}})
-	st := ended(t, p)
-	if st.Success() || st.MaxRSS > 128<<20 {
-		t.Errorf("status %v, peak %d MiB, stderr %q", st, st.MaxRSS>>20, st.Stderr)
-	}
-}
-
-func TestMemoryPollSeconds(t *testing.T) {
-	leaktest.Check(t)
-	s := serve(t, nil)
-	s.ask("ping")
-	theMemoryWatch.add(s.Process, 1) // no RLIMIT_DATA: the poll alone sees it
-	st := ended(t, s.Process)
-	if !st.OutOfMemory || st.Signal != unix.SIGKILL || !st.Killed {
-		t.Errorf("status %+v", st)
 	}
 }
 

@@ -3,16 +3,21 @@ package process
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // envRole makes the re-exec'ed test binary play a child's part instead of running tests.
@@ -22,7 +27,6 @@ const envRole = "PROCESS_TEST_ROLE"
 var roles = map[string]func() int{}
 
 func TestMain(m *testing.M) {
-	RunGuardianIfAsked()
 	if name := os.Getenv(envRole); name != "" {
 		role, ok := roles[name]
 		if !ok {
@@ -35,7 +39,7 @@ func TestMain(m *testing.M) {
 		os.Exit(role())
 	}
 	// What we inherited from whoever runs the tests is none of the children's business.
-	closeInheritedOnExec()
+	CloseInheritedOnExec()
 	os.Exit(m.Run())
 }
 
@@ -146,6 +150,7 @@ var orders = map[string]func(arg string) string{
 
 func init() {
 	roles["exit"] = func() int { return 0 }
+	roles["sleeper"] = func() int { select {} }
 	roles["servant"] = func() int {
 		socket := os.NewFile(3, "orders")
 		lines := bufio.NewScanner(socket)
@@ -184,12 +189,24 @@ func watchPID(t testing.TB, pid int) handle {
 // dead waits for the death.
 func (h handle) dead() {
 	h.t.Helper()
-	if awaitDeaths([]int{h.fd}, 30*time.Second) != 0 {
+	if !awaitDeath(h.fd, 30*time.Second) {
 		h.t.Fatalf("process %d lives: %s", h.pid, readProc(h.pid, "cmdline"))
 	}
 }
 
-func (h handle) lives() bool { return awaitDeaths([]int{h.fd}, 0) == 1 }
+func (h handle) lives() bool { return !awaitDeath(h.fd, 0) }
+
+// awaitDeath reports whether a process has died before patience runs out.
+func awaitDeath(pidfd int, patience time.Duration) bool {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	deadline := time.Now().Add(patience)
+	var ready int
+	_ = sys.Retry(func() (err error) {
+		ready, err = unix.Poll(poll, int(max(0, time.Until(deadline).Milliseconds())))
+		return err
+	})
+	return ready == 1
+}
 
 func (h handle) kill() {
 	h.t.Helper()
@@ -219,4 +236,28 @@ func until(t testing.TB, what string, condition func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+// firstLine returns what cmd says first; its end, and not that of its descendants, is awaited.
+func firstLine(cmd *exec.Cmd) string {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err.Error()
+	}
+	if err := cmd.Start(); err != nil {
+		return err.Error()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n') // and not to its end: a descendant holds it
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(line)
+}
+
+var systems atomic.Int32
+
+// newSystem returns a name for a system.
+func newSystem(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("test-%d-%d", os.Getpid(), systems.Add(1))
 }

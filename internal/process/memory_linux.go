@@ -2,74 +2,100 @@ package process
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// memoryPoll is how often children with a memory limit are measured. It seconds RLIMIT_DATA, which stops the
-// ordinary bomb at once.
-const memoryPoll = 100 * time.Millisecond
+// How a memory limit is held, without a control group: the collector of a Go child works against it (goMemoryLimit), a
+// poll of what is resident kills who stays above it, the child ends itself when its collector can do no more
+// (WatchHeap), and RLIMIT_DATA, set when the child is ready, refuses what comes at once. A healthy child with half of the limit
+// alive that makes garbage as fast as it can is above the limit for 30 ms at a time, and its address space grows by twice the limit:
+// the numbers below let it live.
+const (
+	// memoryGrace is how long a child may be above its limit.
+	memoryGrace = 100 * time.Millisecond
+	// memoryFactor times the limit is too much at once.
+	memoryFactor = 3
+	// The time between two looks depends on what is left: at memoryRate bytes a second the limit is not reached before the next.
+	memoryPollMin, memoryPollMax = 2 * time.Millisecond, 100 * time.Millisecond
+	memoryRate                   = 2 << 30
+	// dataMin is the least that RLIMIT_DATA allows beyond what there is when the child is ready.
+	dataMin = 128 << 20
+	// The least limits: of what the Go runtime of this program needs to start, and of what an exec needs.
+	leastOwn, leastForeign = 16 << 20, 1 << 20
+)
 
-// memoryWatch kills children whose resident private memory exceeds their limit. It runs one goroutine while there
-// is such a child.
-type memoryWatch struct {
-	mu      sync.Mutex
-	watched map[*Process]int64
-	stop    chan struct{} // of the running goroutine
+// memoryJudge decides by samples of a child's memory. It looks at no clock and no child.
+type memoryJudge struct {
+	limit          int64
+	over           time.Time // of the first sample above the limit since the last one that was not; zero if that was the last
+	resident, peak int64     // of the last sample, and the largest
 }
 
-var theMemoryWatch memoryWatch
-
-func (m *memoryWatch) add(p *Process, limit int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.watched == nil {
-		m.watched = make(map[*Process]int64)
+// sample takes what is resident at a time, and says whether the child is to be killed and otherwise when to look again.
+func (j *memoryJudge) sample(now time.Time, resident int64) (kill bool, next time.Duration) {
+	j.resident, j.peak = resident, max(j.peak, resident)
+	switch {
+	case resident <= j.limit:
+		j.over = time.Time{}
+	case j.over.IsZero():
+		j.over = now
 	}
-	m.watched[p] = limit
-	if m.stop == nil {
-		m.stop = make(chan struct{})
-		go m.run(m.stop)
+	if resident > memoryFactor*j.limit || !j.over.IsZero() && now.Sub(j.over) >= memoryGrace {
+		return true, 0
 	}
+	room := max(0, j.limit-resident)
+	return false, min(memoryPollMax, max(memoryPollMin, time.Duration(float64(room)/memoryRate*float64(time.Second))))
 }
 
-func (m *memoryWatch) remove(p *Process) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.watched, p)
-	if len(m.watched) == 0 && m.stop != nil {
-		close(m.stop)
-		m.stop = nil
+// watchMemory kills the child when its judge says so, until stop is closed. It closes done with the judge's last word in
+// p.judge.
+func (p *Process) watchMemory(stop <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	fd, err := unix.Open("/proc/"+strconv.Itoa(p.pid)+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it is dead, or there is no descriptor: RLIMIT_DATA and the collector remain
 	}
-}
-
-func (m *memoryWatch) run(stop chan struct{}) {
-	ticker := time.NewTicker(memoryPoll)
-	defer ticker.Stop()
+	defer func() { _ = unix.Close(fd) }()
+	timer := time.NewTimer(memoryPollMin)
+	defer timer.Stop()
+	var text [4096]byte
 	for {
 		select {
 		case <-stop:
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
-		for p, limit := range m.snapshot() {
-			if used, ok := residentPrivate(p.pid); ok && used > limit {
-				p.killForMemory()
-			}
+		n, err := unix.Pread(fd, text[:], 0)
+		resident, ok := anonymous(text[:max(n, 0)])
+		if err != nil || !ok {
+			return // it is a zombie
 		}
+		kill, next := p.judge.sample(time.Now(), resident)
+		if kill {
+			p.killForMemory()
+			return
+		}
+		timer.Reset(next)
 	}
 }
 
-func (m *memoryWatch) snapshot() map[*Process]int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := make(map[*Process]int64, len(m.watched))
-	for p, limit := range m.watched {
-		all[p] = limit
+// anonymous returns what proc_pid_status(5) says of memory that is the process's own, in bytes: resident without what is
+// of files and shared (arrays that others lent it are not its own), and swapped out.
+func anonymous(status []byte) (int64, bool) {
+	number := func(name string) (int64, bool) {
+		_, rest, found := bytes.Cut(status, []byte("\n"+name+":"))
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		kib, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(line, []byte("kB")))), 10, 64)
+		return kib << 10, found && err == nil
 	}
-	return all
+	resident, ok := number("RssAnon")
+	swapped, _ := number("VmSwap") // not without swap
+	return resident + swapped, ok
 }
 
 // killForMemory is Kill with the reason noted. If the pid was reused since it was measured, this does nothing.
@@ -82,18 +108,33 @@ func (p *Process) killForMemory() {
 	_ = p.Kill() // ErrDone at worst
 }
 
-// residentPrivate returns the resident memory of a process in bytes, without what it shares: arrays that others
-// lent it are not its own.
-func residentPrivate(pid int) (int64, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
+// Ready says that the child has started: what it maps from now on is bounded by its memory limit (RLIMIT_DATA). Before, a
+// runtime maps more than it will ever use, and how much is not known. It is called once; without a memory limit it does
+// nothing. The error is nil also if the child is dead.
+func (p *Process) Ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.boundData || p.reaped {
+		return nil
+	}
+	data, ok := dataSize(p.pid)
+	if !ok {
+		return nil
+	}
+	v := uint64(data + max(2*p.limit, dataMin))
+	if err := unix.Prlimit(p.pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("process %d: %w", p.pid, &LimitError{"memory", p.limit, err})
+	}
+	return nil
+}
+
+// dataSize returns what counts for RLIMIT_DATA, in bytes: the sixth field of proc_pid_statm(5).
+func dataSize(pid int) (int64, bool) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	fields := bytes.Fields(text)
+	if err != nil || len(fields) < 6 {
 		return 0, false
 	}
-	fields := bytes.Fields(data) // size resident shared ..., in pages (proc_pid_statm(5))
-	if len(fields) < 3 {
-		return 0, false
-	}
-	resident, err1 := strconv.ParseInt(string(fields[1]), 10, 64)
-	shared, err2 := strconv.ParseInt(string(fields[2]), 10, 64)
-	return (resident - shared) * int64(os.Getpagesize()), err1 == nil && err2 == nil
+	pages, err := strconv.ParseInt(string(fields[5]), 10, 64)
+	return pages * int64(os.Getpagesize()), err == nil
 }

@@ -3,3 +3,5 @@
 package process
 
 const raceEnabled = false
+
+const raceFactor = 1

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 const (
@@ -32,15 +34,18 @@ type output struct {
 	pipes   [2]*os.File
 }
 
-// listen starts one reader per pipe. It takes over the pipes, which must be nonblocking.
+// listen starts one reader per pipe. It takes over the pipes, which must be nonblocking; nil is none.
 func listen(stdout, stderr *os.File, call func(Stream, []byte, bool)) *output {
 	o := &output{pipes: [2]*os.File{stdout, stderr}}
 	if call != nil {
 		o.sink = &sink{output: call}
 	}
-	o.readers.Add(2)
-	go o.read(stdout, Stdout)
-	go o.read(stderr, Stderr)
+	for i, pipe := range o.pipes {
+		if pipe != nil {
+			o.readers.Add(1)
+			go o.read(pipe, Stdout+Stream(i))
+		}
+	}
 	return o
 }
 
@@ -50,6 +55,9 @@ func (o *output) tail(stream Stream) *Tail { return &o.tails[stream-Stdout] }
 // delivered; what a descendant that holds the pipe may yet write is not waited for.
 func (o *output) finish() {
 	for _, p := range o.pipes {
+		if p == nil {
+			continue
+		}
 		_ = p.SetReadDeadline(time.Unix(1, 0)) // fails only if the reader closed the pipe already
 	}
 	o.readers.Wait()
@@ -108,7 +116,7 @@ func (o *output) read(f *os.File, stream Stream) {
 func readSome(fd, limit int, lines *splitter, emit func([]byte, bool)) (n int, again bool, err error) {
 	buf := readBuffers.Get().(*[readSize]byte)
 	defer readBuffers.Put(buf)
-	err = ignoringEINTR(func() (err error) {
+	err = sys.Retry(func() (err error) {
 		n, err = unix.Read(fd, buf[:min(limit, readSize)])
 		return err
 	})

@@ -8,16 +8,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // Process is a child. Its methods may be called at any time from any goroutine, also after its end: they act on the
 // child by handle, never on a stranger that got its number.
 type Process struct {
 	pid    int
-	pidfd  *os.File // in the netpoller: waiting for a death costs no thread
-	output *output  // nil for the guardian
-	group  *cgroup  // nil if it has none
-	crash  int      // memory file with the crash text, -1 if none
+	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
+	output *output       // nil if it has no pipe
+	group  *cgroup.Group // nil if it has none
+	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
 
@@ -25,11 +28,14 @@ type Process struct {
 	reaped     bool // pid may name somebody else
 	killed     bool
 	overMemory bool
-	limited    bool // it had a memory limit
+	boundData  bool // Ready sets RLIMIT_DATA
+
+	limit int64       // of memory, 0 if there is none
+	judge memoryJudge // of a child with a memory limit; watchMemory's until that has ended
 }
 
 // adopt makes a Process of a child that was just spawned and starts to watch it.
-func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
+func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 	_ = unix.SetNonblock(s.pidfd, true) // before NewFile, which puts it into the netpoller only then
 	p := &Process{
 		pid:   s.pid,
@@ -38,16 +44,32 @@ func adopt(s *spawn, w *wiring, call func(Stream, []byte, bool)) *Process {
 		crash: w.crash,
 		done:  make(chan struct{}),
 
-		limited: s.limits.Memory > 0,
+		limit: s.limits.Memory,
+		judge: memoryJudge{limit: s.limits.Memory},
+		// The race detector's shadow of the heap counts, too, and grows with it.
+		boundData: s.limits.Memory > 0 && !(raceEnabled && cmd.Path == ""),
 	}
-	if w.stdout >= 0 {
-		p.output = listen(os.NewFile(uintptr(w.stdout), "stdout of child"), os.NewFile(uintptr(w.stderr), "stderr of child"), call)
+	if w.stdout >= 0 || w.stderr >= 0 {
+		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output)
 	}
+	if cmd.Path == "" {
+		p.judge.limit *= raceFactor
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	if s.limits.Memory > 0 {
-		theMemoryWatch.add(p, s.limits.Memory)
+		go p.watchMemory(stop, stopped)
+	} else {
+		close(stopped)
 	}
-	go p.wait()
+	go p.wait(stop, stopped)
 	return p
+}
+
+func pipeEnd(fd int, name string) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), name)
 }
 
 // PID returns the process id. After Done it may name another process.
@@ -55,7 +77,7 @@ func (p *Process) PID() int { return p.pid }
 
 // Done is closed when the child is dead and reaped, what was left of its process group was killed, and its output is
 // delivered. A descendant that left the process group is gone as well if the child had a control group; otherwise it
-// may still run, and is the guardian's.
+// may still run, and is the orphan sweeper's.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Status waits for Done and says how the child ended. Its slices are shared.
@@ -85,15 +107,16 @@ func (p *Process) OutputDropped() int64 {
 const groupPatience = time.Second
 
 // wait is the child's one goroutine for its death.
-func (p *Process) wait() {
+func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) {
 	awaitZombie(p.pid, p.pidfd)
-	theMemoryWatch.remove(p)
+	close(stopWatch)
+	<-watchStopped
 
 	p.mu.Lock()
 	// The leader is a zombie, so its number still names this group and no other.
 	_ = unix.Kill(-p.pid, unix.SIGKILL)
 	if p.group != nil {
-		_ = killGroup(p.group.dir)
+		_ = p.group.Kill()
 	}
 	st := ownChildren.reap(p.pid)
 	p.reaped = true
@@ -103,9 +126,9 @@ func (p *Process) wait() {
 	_ = p.pidfd.Close()
 	kills, counted := int64(0), false
 	if p.group != nil {
-		kills, counted = p.group.oomKills()
+		kills, counted = p.group.OOMKills()
 		// What hangs in the kernel does not keep us: its directory ends with the system's.
-		_ = endGroup(p.group.dir, groupPatience)
+		_ = p.group.End(groupPatience)
 	}
 
 	if p.output != nil {
@@ -126,9 +149,10 @@ func (p *Process) wait() {
 		if counted && st.Signal == unix.SIGKILL && !st.Killed {
 			st.OutOfMemory = kills > 0
 		} else {
-			st.OutOfMemory = ranOutOfMemory(&st, p.limited)
+			st.OutOfMemory = ranOutOfMemory(&st, p.limit > 0)
 		}
 	}
+	st.Memory = Memory{Limit: p.limit, Resident: p.judge.resident, Peak: max(p.judge.peak, p.judge.resident)}
 	p.status = st
 	close(p.done)
 }
@@ -153,14 +177,14 @@ func awaitZombie(pid int, pidfd *os.File) {
 	if err == nil {
 		err = rc.Read(func(fd uintptr) bool {
 			var info unix.Siginfo
-			err := ignoringEINTR(func() error {
+			err := sys.Retry(func() error {
 				return unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 			})
 			return err != nil || info.Signo != 0
 		})
 	}
 	if err != nil { // a kernel whose pidfd cannot be polled: a thread then
-		_ = ignoringEINTR(func() error {
+		_ = sys.Retry(func() error {
 			return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		})
 	}
@@ -171,7 +195,7 @@ func reap(pid int) Status {
 	var ws unix.WaitStatus
 	var usage unix.Rusage
 	var got int
-	err := ignoringEINTR(func() (err error) {
+	err := sys.Retry(func() (err error) {
 		got, err = unix.Wait4(pid, &ws, 0, &usage)
 		return err
 	})

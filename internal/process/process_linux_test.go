@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 func TestExitCode(t *testing.T) {
@@ -250,7 +251,7 @@ func TestDeletedAndReplacedExecutable(t *testing.T) {
 	leaktest.Check(t)
 	for _, extra := range [][]string{nil, {"replace"}} {
 		path := filepath.Join(t.TempDir(), "program")
-		in, err := os.Open(selfImage)
+		in, err := os.Open(sys.SelfImage)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +352,7 @@ func TestNoThreadPerChild(t *testing.T) {
 
 func threads(t *testing.T) int {
 	t.Helper()
-	tasks, err := numericEntries("/proc/self/task")
+	tasks, err := sys.NumericEntries("/proc/self/task")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,4 +377,29 @@ func TestStartsAndKillsAtTheSameTime(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A killed parent gives no grace: its children go with it, by the kernel's word alone.
+func TestChildDiesWithItsParent(t *testing.T) {
+	leaktest.Check(t)
+	parent := serve(t, nil)
+	child := watchPID(t, parent.askNumber("child"))
+	if !child.lives() {
+		t.Fatal("no child")
+	}
+	if err := parent.Kill(); err != nil { // the child leads its own group, so this does not reach it
+		t.Fatal(err)
+	}
+	child.dead()
+}
+
+func init() {
+	// The answer is the child's pid.
+	orders["child"] = func(string) string {
+		p, err := Start(context.Background(), role("sleeper"))
+		if err != nil {
+			return err.Error()
+		}
+		return strconv.Itoa(p.PID())
+	}
 }

@@ -9,6 +9,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // spawn is one fork and exec.
@@ -18,10 +21,9 @@ type spawn struct {
 	attr   syscall.ProcAttr
 	sys    syscall.SysProcAttr
 	limits Limits
-	memory bool // Limits.Memory is enforced by the kernel
-	group  *cgroup
+	group  *cgroup.Group
 	mayDo  bool   // without the group
-	mark   string // its oom_score_adj, see Reaper; "" leaves ours
+	mark   string // its oom_score_adj, see MarkChildren; "" leaves ours
 
 	pid, pidfd int
 	op         string // the step that failed
@@ -107,7 +109,7 @@ func (s *spawn) carryOut() {
 	if s.err != nil {
 		s.op = "exec"
 		if s.sys.UseCgroupFD && !s.mayDo && refusesPlace(s.err) {
-			s.err = &CgroupError{s.group.dir, "exec in", s.err}
+			s.err = &cgroup.Error{Dir: s.group.Dir(), Op: "exec in", Err: s.err}
 		}
 		return
 	}
@@ -132,7 +134,7 @@ func (s *spawn) carryOut() {
 			s.op = "limit"
 		}
 		s.err = err
-		_ = ignoringEINTR(func() error { _, err := unix.Wait4(s.pid, nil, unix.WALL, nil); return err })
+		_ = sys.Retry(func() error { _, err := unix.Wait4(s.pid, nil, unix.WALL, nil); return err })
 		if s.pidfd >= 0 {
 			_ = unix.Close(s.pidfd)
 		}
@@ -145,7 +147,7 @@ func (s *spawn) carryOut() {
 // the usual wait to find.
 func stoppedAtExec(pid int) bool {
 	var info unix.Siginfo
-	err := ignoringEINTR(func() error {
+	err := sys.Retry(func() error {
 		return unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT|unix.WALL, nil)
 	})
 	const cldTrapped, cldStopped = 4, 5 // <bits/siginfo-consts.h>

@@ -6,18 +6,16 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-)
 
-// selfImage is what a re-exec'ed child executes. The link leads to the image of the process that follows it, and
-// between vfork and exec the child still is that image: no file name is looked up, so a replaced or deleted
-// executable restarts as what is running now.
-const selfImage = "/proc/self/exe"
+	"github.com/understudy-go/understudy/internal/cgroup"
+	"github.com/understudy-go/understudy/internal/sys"
+)
 
 // titleRoom is the length to which a re-exec'ed child's argv[0] is padded, so that SetTitle can rewrite it.
 const titleRoom = 128
@@ -26,19 +24,20 @@ const titleRoom = 128
 func Supported() error { return supported() }
 
 var supported = sync.OnceValue(func() error {
-	if _, err := os.Readlink(selfImage); err != nil {
-		return &StartError{Path: selfImage, Op: "/proc must be mounted", Err: err}
+	if _, err := os.Readlink(sys.SelfImage); err != nil {
+		return &StartError{Path: sys.SelfImage, Op: "/proc must be mounted", Err: err}
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
-		return &StartError{Path: selfImage, Op: "pidfd_open (Linux 5.4 or later)", Err: errors.Join(errors.ErrUnsupported, err)}
+		return &StartError{Path: sys.SelfImage, Op: sys.Lacking("pidfd_open", 5, 4), Err: errors.Join(errors.ErrUnsupported, err)}
 	}
 	return unix.Close(fd)
 })
 
 // Start starts a child and returns once it executes its program, with its limits in force. ctx bounds the wait for
 // that and nothing later: the child's life does not hang on it. The child
-//   - leads a process group of its own, so a ^C on the terminal does not reach it;
+//   - leads a session of its own: it has no controlling terminal, which could stop or ask it, and a ^C there does not
+//     reach it;
 //   - gets SIGKILL the moment this process ends, however it ends;
 //   - reads /dev/null and writes to us;
 //   - is in a control group of its own, if cmd.Cgroups can give one;
@@ -48,8 +47,11 @@ var supported = sync.OnceValue(func() error {
 // error nothing is left of the child.
 func Start(ctx context.Context, cmd Command) (*Process, error) {
 	s := &spawn{path: cmd.Path, limits: cmd.Limits}
+	if cmd.Sys != nil {
+		s.sys = *cmd.Sys
+	}
 	if s.path == "" {
-		s.path = selfImage
+		s.path = sys.SelfImage
 	}
 	fail := func(op string, err error) (*Process, error) {
 		return nil, &StartError{Title: strings.TrimSpace(cmd.Title), Path: s.path, Op: op, Err: err}
@@ -57,50 +59,52 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
-	if err := cmd.Limits.check(); err != nil {
+	if err := cmd.Limits.check(cmd.Path == ""); err != nil {
 		return fail("limit", err)
 	}
 	if ctx.Err() != nil {
 		return fail("not begun", context.Cause(ctx))
 	}
-	s.memory = cmd.Limits.Memory > 0 && !(raceEnabled && cmd.Path == "")
 	markOutOfMemoryKills()
 
 	w, op, err := newWiring(&cmd)
 	if err != nil {
 		return fail(op, err)
 	}
-	if s.group, err = cmd.Cgroups.newGroup(cmd.Group, cmd.Limits); err != nil {
+	if s.group, err = cmd.Cgroups.New(cmd.Group, cmd.Limits.Memory); err != nil {
+		if e := new(cgroup.Error); errors.As(err, &e) && e.Memory > 0 {
+			err = &LimitError{"memory", e.Memory, err}
+		}
 		w.closeChildEnds()
 		w.closeOwnEnds()
 		return fail("control group", err)
 	}
 	s.mayDo = !cmd.Cgroups.Required()
 	if s.group != nil {
-		s.sys.UseCgroupFD, s.sys.CgroupFD = true, int(s.group.leaf.Fd())
+		s.sys.UseCgroupFD, s.sys.CgroupFD = true, s.group.Descriptor()
 	}
 	s.argv = cmd.argv()
 	s.attr.Env = cmd.environ(w.crashNumber)
 	s.attr.Dir = cmd.Dir
+	if s.sys.Chroot != "" && cmd.Dir == "" {
+		s.attr.Dir = "/" // ours would be outside
+	}
 	s.attr.Files = w.child
-	s.sys.Credential = cmd.Credential
-	if cmd.guardian {
-		s.sys.Setsid = true
-	} else {
-		s.sys.Setpgid = true
+	s.sys.Setsid = true
+	if !cmd.Detached {
 		s.sys.Pdeathsig = syscall.SIGKILL
 	}
 
-	if r := theReaper.Load(); r != nil && slices.Contains(s.attr.Env, string(r.cookie)) {
-		s.mark = r.mark
+	if m := theMark.Load(); m != nil && slices.Contains(s.attr.Env, m.entry) {
+		s.mark = m.score
 	}
 
 	err = theSpawner().do(ctx, s)
 	w.closeChildEnds()
-	runtime.KeepAlive(cmd.Files) // their numbers were in use until here
-	s.group.born()
+	runtime.KeepAlive(cmd) // the numbers of its files were in use until here
+	s.group.Born()
 	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
-		s.group.discard()
+		s.group.Discard()
 		s.group = nil
 	}
 	if err != nil {
@@ -109,7 +113,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	}
 	if s.err != nil {
 		w.closeOwnEnds()
-		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" {
+		if errors.Is(s.err, unix.ENOENT) && cmd.Dir != "" && s.sys.Chroot == "" {
 			if _, err := os.Stat(cmd.Dir); err != nil {
 				return fail("chdir", err)
 			}
@@ -117,9 +121,24 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 		return fail(s.op, s.err)
 	}
 	if cmd.Cgroups != nil && s.group == nil {
-		cmd.Cgroups.unusable.Store(true) // it will not be better next time
+		cmd.Cgroups.GiveUp() // it will not be better next time
 	}
-	return adopt(s, w, cmd.Output), nil
+	return adopt(s, w, &cmd), nil
+}
+
+// mark is what children that have an entry in their environment are marked by.
+type mark struct{ entry, score string }
+
+var theMark atomic.Pointer[mark]
+
+// MarkChildren sets the oom_score_adj of every child begun from now on that has entry in its environment: unlike the
+// environment it can still be seen when the child is a zombie. An empty entry ends that.
+func MarkChildren(entry, score string) {
+	if entry == "" {
+		theMark.Store(nil)
+		return
+	}
+	theMark.Store(&mark{entry, score})
 }
 
 // argv is the child's argument vector.
@@ -133,57 +152,11 @@ func (cmd *Command) argv() []string {
 	default:
 		argv[0] = cmd.Title
 		if argv[0] == "" {
-			argv[0] = strings.TrimRight(os.Args[0], " ")
+			argv[0] = os.Args[0]
 		}
 		if pad := titleRoom - len(argv[0]); pad > 0 {
 			argv[0] += strings.Repeat(" ", pad)
 		}
 	}
 	return append(argv, cmd.Args...)
-}
-
-// environ is the child's environment, ours first: the first of two equal names is the one that counts.
-func (cmd *Command) environ(crashNumber int) []string {
-	base := cmd.Env
-	if base == nil {
-		base = os.Environ()
-	}
-	env := make([]string, 0, len(base)+5)
-	if crashNumber > 0 {
-		env = append(env, envCrash+"="+strconv.Itoa(crashNumber))
-	}
-	var memoryLimit, coverage, processors bool
-	for _, e := range base {
-		name, _, _ := strings.Cut(e, "=")
-		switch name {
-		case envCrash, envCgroup:
-			continue // of another child: it would write its last words into a stranger's descriptor
-		case "GOMAXPROCS":
-			processors = true
-		case "GOMEMLIMIT":
-			memoryLimit = true
-		case "GOCOVERDIR":
-			coverage = true
-		}
-		env = append(env, e)
-	}
-	if cmd.Path != "" {
-		return env
-	}
-	if cmd.Limits.Memory > 0 && !memoryLimit {
-		env = append(env, goMemoryLimit(cmd.Limits.Memory))
-	}
-	if cmd.Cgroups != nil {
-		env = append(env, cmd.Cgroups.given())
-		if n := runtime.GOMAXPROCS(0); cmd.Cgroups.quota && !processors {
-			if cmd.Limits.CPUs > 0 {
-				n = min(n, cmd.Limits.CPUs)
-			}
-			env = append(env, "GOMAXPROCS="+strconv.Itoa(n))
-		}
-	}
-	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok && !coverage {
-		env = append(env, "GOCOVERDIR="+dir)
-	}
-	return env
 }

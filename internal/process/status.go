@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,10 +33,34 @@ type Status struct {
 	Stdout, Stderr []string
 	// OutputDropped is how many lines Output was too slow to take.
 	OutputDropped int64
+	// Memory is what was measured of a child with a memory limit, else zero.
+	Memory Memory
 	// UserTime and SystemTime are the CPU time of the child and of what it waited for.
 	UserTime, SystemTime time.Duration
 	// MaxRSS is the peak resident set in bytes.
 	MaxRSS int64
+}
+
+// Memory is the memory of a child with a limit, in bytes: resident without what is of files and shared, and swapped out.
+type Memory struct {
+	Limit    int64
+	Resident int64 // when it was measured last, at most 100 ms before the end; 0 if it never was
+	Peak     int64 // the most that was measured
+}
+
+// String says all three.
+func (m Memory) String() string {
+	return fmt.Sprintf("limit %s, resident %s, peak %s", mib(m.Limit), mib(m.Resident), mib(m.Peak))
+}
+
+func mib(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB" }
+
+// MemoryError says how much memory a child had that ran out of it. It is nil if the child did not, or had no limit.
+func (s Status) MemoryError() error {
+	if !s.OutOfMemory || s.Memory.Limit == 0 {
+		return nil
+	}
+	return errors.New(s.Memory.String())
 }
 
 // Success reports whether the child ended by itself with exit code 0.

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // Signal sends sig to the child alone, not to its group. After the child's end it returns ErrDone.
@@ -21,7 +23,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 }
 
 func sendByHandle(pidfd *os.File, pid int, sig syscall.Signal) error {
-	err := borrow(pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+	err := sys.Borrow(pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
 	switch {
 	case err == nil:
 		return nil

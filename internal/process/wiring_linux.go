@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // wiring holds the descriptors between us and one child while it is being started. Bare numbers, because the
@@ -30,35 +32,54 @@ func newWiring(cmd *Command) (w *wiring, op string, err error) {
 	if err != nil {
 		return w, "stdin", err
 	}
-	nullFD := int(-1)
-	if err := borrow(null, func(fd int) error { nullFD = fd; return nil }); err != nil {
+	w.child = make([]uintptr, 3, 4+len(cmd.Files))
+	stdin, stdout, stderr := cmd.Stdin, cmd.Stdout, cmd.Stderr
+	if stdin == nil {
+		stdin = null
+	}
+	if cmd.Detached {
+		stdout, stderr = null, null
+	}
+	readable := cmd.Sys != nil && cmd.Sys.Credential != nil
+	if err := sys.Borrow(stdin, func(fd int) error { w.child[0] = uintptr(fd); return nil }); err != nil {
 		return w, "stdin", err
 	}
-	w.child = make([]uintptr, 3, 4+len(cmd.Files))
-	w.child[0] = uintptr(nullFD)
-	if cmd.guardian {
-		w.child[1], w.child[2] = uintptr(nullFD), uintptr(nullFD)
-	} else {
-		if w.stdout, w.child[1], err = w.pipe(); err != nil {
-			return w, "pipe for stdout", err
-		}
-		if w.stderr, w.child[2], err = w.pipe(); err != nil {
-			return w, "pipe for stderr", err
-		}
+	if w.stdout, w.child[1], err = w.stream(stdout, readable); err != nil {
+		return w, "stdout", err
+	}
+	if w.stderr, w.child[2], err = w.stream(stderr, readable); err != nil {
+		return w, "stderr", err
 	}
 	for _, f := range cmd.Files {
-		if err := borrow(f, func(fd int) error { w.child = append(w.child, uintptr(fd)); return nil }); err != nil {
+		if err := sys.Borrow(f, func(fd int) error { w.child = append(w.child, uintptr(fd)); return nil }); err != nil {
 			return w, "file " + f.Name(), err
 		}
 	}
-	if cmd.Path == "" && !cmd.guardian {
+	if cmd.Path == "" && !cmd.Detached {
 		if w.crash, err = newCrashFile(); err != nil {
 			return w, "file for the crash text", err
 		}
 		w.crashNumber = len(w.child)
 		w.child = append(w.child, uintptr(w.crash))
 	}
+	w.child = withoutInherited(w.child)
 	return w, "", nil
+}
+
+// stream returns the descriptor for a child's output: f's, or without f that of a pipe, of which own is our end. What a
+// process has open it may open again by name (/dev/stderr) only if it may write to the inode, which is ours: for a child
+// that runs as another user, others make it theirs. It has no name that they could find without the right to look into
+// the child.
+func (w *wiring) stream(f *os.File, others bool) (own int, child uintptr, err error) {
+	if f != nil {
+		err = sys.Borrow(f, func(fd int) error { child = uintptr(fd); return nil })
+		return -1, child, err
+	}
+	own, child, err = w.pipe()
+	if err == nil && others {
+		_ = unix.Fchmod(int(child), 0o666) // at worst it cannot be opened by name
+	}
+	return own, child, err
 }
 
 // pipe returns a nonblocking end for us and a blocking one for the child: two file descriptions, so neither's mode

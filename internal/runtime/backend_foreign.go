@@ -11,8 +11,8 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/orphans"
+	"github.com/understudy-go/understudy/internal/process"
 )
 
 // foreignBackend is an incarnation in a process of another program. It may speak
@@ -41,22 +41,16 @@ func (b *foreignBackend) command() (process.Command, error) {
 	if c == nil {
 		return none, errors.New("the kind's command function returned nil")
 	}
-	if c.Err != nil {
-		return none, c.Err
+	cmd, err := process.FromExec(c)
+	if err != nil {
+		return none, err
 	}
-	cmd := process.Command{Path: c.Path, Args: c.Args[min(1, len(c.Args)):], Title: c.Path, Dir: i.settings.Process.Dir}
-	if len(c.Args) > 0 {
-		cmd.Title = c.Args[0]
-	}
-	if c.Dir != "" {
-		cmd.Dir = c.Dir
-	}
-	if c.SysProcAttr != nil {
-		cmd.Credential = c.SysProcAttr.Credential
+	if cmd.Dir == "" {
+		cmd.Dir = i.settings.Process.Dir
 	}
 	env := environment()
-	if c.Env != nil {
-		env = c.Environ() // of two equal names the last one counts, as everywhere in os/exec
+	if cmd.Env != nil {
+		env = cmd.Env
 	}
 	own := []string{orphans.SystemTag(i.sys.id), "UNDERSTUDY_FD=3"}
 	cmd.Env = append(append(own, lastWins(i.settings.Process.Env)...), env...)

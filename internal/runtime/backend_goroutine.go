@@ -11,7 +11,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -84,7 +83,7 @@ func (b *goroutineBackend) run() {
 		switch p := (*actor.PanicError)(nil); {
 		case errors.As(err, &p): // finished says so, as of a process
 		case err != nil:
-			i.failed(fmt.Errorf("start %s: %w", i.path, err))
+			i.failed(fmt.Errorf("start %s: %w", i.path, carried(err, i.path)))
 		default:
 			i.succeeded()
 		}
@@ -114,6 +113,7 @@ func (b *goroutineBackend) run() {
 		i.sys.Emit(e)
 	}
 	said := h.report()
+	said.Err = carried(said.Err, i.path)
 	f.said, f.asked = &said, i.stopAsked()
 	i.finished(exitStatus(f))
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
 
@@ -108,7 +107,7 @@ func (b *processBackend) run() {
 		b.start()
 	}
 	<-b.proc.Done()
-	b.conn.Recall() // its last words are in the connection
+	b.conn.Resume() // its last words are in the connection
 	// Death is the pidfd's word. What it had sent is in the socket and comes
 	// first; a descendant that holds the other end does not keep us.
 	select {
@@ -194,7 +193,6 @@ func (b *processBackend) asks() *conn.Conn {
 
 func (b *processBackend) askStop(timeout time.Duration) {
 	if conn := b.asks(); conn != nil {
-		conn.Recall()
 		_ = conn.Notify(ctlStop, codec.ControlParams(stopOrder{Timeout: int64(timeout), Drain: b.i.settings.Drain}))
 	}
 }

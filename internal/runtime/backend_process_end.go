@@ -43,7 +43,9 @@ func (p *processHandler) Control(m *conn.Incoming) {
 func (b *processBackend) selfReported(m *conn.Incoming) {
 	var w wireExit
 	if codec.DecodeControl(m.Params, &w) == nil {
-		b.say(w.exit())
+		x := w.exit()
+		x.Err = own(x.Err, b.i.path)
+		b.say(x)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -20,7 +20,7 @@ func (b *processBackend) spawn() error {
 	if err := process.Supported(); err != nil {
 		return err
 	}
-	groups, err := i.sys.orphans.start(i.sys)
+	groups, err := i.sys.cleanup.start(i.sys)
 	if err != nil {
 		return err
 	}

@@ -34,12 +34,16 @@ func (b *processBackend) start() {
 	}()
 	err := b.handshake(ctx)
 	if err == nil {
+		err = b.proc.Ready()
+	}
+	if err == nil {
 		i.succeeded()
 		return
 	}
 	i.unbound(byStartTimeout) // unless it passed, which says more
 	switch {
 	case isRemote(err): // the constructor's own word
+		err = own(err, i.path)
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)})
 		i.bound(time.Second, byLingerLimit) // it ends by itself once it has said so; a foreign one may not
 		<-b.proc.Done()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/mailbox"
 )
@@ -20,14 +19,11 @@ type call struct {
 	items *itemQueue       // of a stream
 
 	wait conn.Waiter
-	over atomic.Bool   // res is there
-	done chan struct{} // has a token from then on
+	over atomic.Bool // res is there
 	res  callResult
 	from *sender
 
-	peer    *conn.Conn  // that it was first sent by, if it was sent at once
-	reading atomic.Bool // the caller reads the connection itself
-	inv     *invocation // that made it, of one that is awaited later
+	inv *invocation // that made it, of one that is awaited later
 }
 
 type callResult struct {
@@ -36,8 +32,8 @@ type callResult struct {
 }
 
 var calls = sync.Pool{New: func() any {
-	c := &call{done: make(chan struct{}, 1)}
-	c.wait = conn.Waiter{For: c, Changed: c.done}
+	c := &call{}
+	c.wait.For, c.wait.Changed = c, make(chan struct{}, 1)
 	return c
 }}
 
@@ -48,64 +44,39 @@ func newCall(from *sender, id uint32) *call {
 }
 
 // recycle gives up a call that has ended and whose caller is the only one who
-// still knows it. Whoever ended it touches nothing of it any more but done,
-// where a token too many does no harm: who finds one looks at over.
+// still knows it. The goroutine that ended it touches nothing of it any more but
+// wait, and a wake-up too many does no harm.
 func (c *call) recycle() {
 	if !c.over.Load() {
 		return // its caller has given up: it may yet end
 	}
-	c.id, c.msg, c.begun, c.items, c.res, c.from, c.peer, c.inv = 0, nil, false, nil, callResult{}, nil, nil, nil
+	c.id, c.msg, c.begun, c.items, c.res, c.from, c.inv = 0, nil, false, nil, callResult{}, nil, nil
 	c.over.Store(false)
-	select {
-	case <-c.done:
-	default:
-	}
 	calls.Put(c)
 }
 
-// Over reports whether the call has ended: see [mailbox.Waiter].
+// Over reports whether the call has ended: see [conn.Waiter].
 func (c *call) Over() bool { return c.over.Load() }
 
 // end is called once, by the goroutine that took the call out of its sender's
 // table.
 func (c *call) end(r callResult) {
-	peer := c.peer
-	c.answer(r)
-	if peer != nil && c.reading.Load() {
-		peer.Interrupt()
-	}
-}
-
-// answer is end for the goroutine that reads the connection.
-func (c *call) answer(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
 	}
 	items, from := c.items, c.from
 	c.res = r
-	c.over.Store(true)
-	c.token() // from here on its caller may have recycled it
+	c.over.Store(true) // from here on its caller may have recycled it
 	if items != nil {
 		items.end()
+		from.poller.Done(&items.wait)
 	}
-	if from != nil {
-		from.guests.Wake()
-	}
-}
-
-func (c *call) token() {
-	select {
-	case c.done <- struct{}{}:
-	default:
-	}
+	from.poller.Done(&c.wait)
 }
 
 // result waits for the end of a call that is known to come.
 func (c *call) result() callResult {
-	for !c.over.Load() {
-		<-c.done
-	}
-	c.token()
+	c.from.poller.Wait(context.Background(), &c.wait, nil)
 	return c.res
 }
 

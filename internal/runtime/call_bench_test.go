@@ -16,7 +16,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -151,8 +150,8 @@ func (a *atOnce) Closed(error) { close(a.done) }
 // BenchmarkHandle is the handler's side alone, without the scan: take the
 // message apart, begin, decode, handle, encode, end.
 func BenchmarkHandle(b *testing.B) {
-	sys := benchSystem(b)
-	h := newHost(sys, benchActors.With(actor.None{}).Port().Kind, "/bench", uuid.New(), 16, 1<<16, true)
+	system := benchSystem(b)
+	h := newHost(system, benchActors.With(actor.None{}).Port().Kind, "/bench", uuid.New(), 16, 1<<16, true)
 	h.state = &benchActor{}
 	run := func(name, method string, v any, call bool, deadline time.Duration) {
 		b.Run(name, func(b *testing.B) {
@@ -169,7 +168,7 @@ func BenchmarkHandle(b *testing.B) {
 			}
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, sys.peerOptions())
+			side.peer = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, system.peerOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
 			side.peer.Start()

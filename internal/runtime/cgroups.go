@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/cgroup"
 )
 
@@ -9,7 +8,7 @@ import (
 // v2, Linux 5.14 or later) of its own. With one, whatever the actor starts ends
 // with it, also what left its session and cleaned its environment; and where
 // the memory controller is available, [actor.Process].Memory bounds what the actor and
-// its descendants hold together. Without, process groups, the guardian and
+// its descendants hold together. Without, process groups, the orphan sweeper and
 // the limits of single processes do what they can.
 type Cgroups int
 

@@ -13,9 +13,10 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/internal/orphans"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/shm"
@@ -106,16 +107,13 @@ func (c *child) host() *host {
 	return c.h
 }
 
-// Bell implements [mailbox.RingHandler].
-func (c *child) Doorbell() (*transport.Doorbell, error) {
+// AcceptUpgrade implements [conn.UpgradeHandler].
+func (c *child) AcceptUpgrade() error {
 	if c.host() == nil {
-		return nil, actor.ErrNotRunning
+		return actor.ErrNotRunning
 	}
-	return c.link.Doorbell()
+	return c.link.AcceptUpgrade()
 }
-
-// Ringed implements [mailbox.RingHandler].
-func (c *child) Upgraded(p *conn.Conn) { c.link.Upgraded(p) }
 
 func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
 
@@ -238,7 +236,8 @@ func (c *child) start(m *conn.Incoming) {
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
 	shm.SetStrict(o.Strict)
-	shm.SetBudget(o.Memory) // RLIMIT_DATA does not count memfds
+	shm.SetBudget(o.Memory) // the limit does not count memfds
+	process.WatchHeap(o.Memory)
 	mainHost.Store(h)
 	id, src := m.ID, newSource(o.Args, segments, c.sys)
 	go c.life(h, src, id, segments)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/wire"
 )
@@ -28,7 +29,7 @@ const (
 	ctlCredit    = "$/credit"
 	ctlBegin     = "$/begin"
 	ctlCancel    = "$/cancel"
-	ctlItem      = "$/item"
+	ctlItem      = codec.MethodItem
 	ctlMore      = "$/more"
 	ctlProbe     = "$/probe"
 	ctlLook      = "$/look"
@@ -90,7 +91,7 @@ func init() {
 		ctlCredit: {args: numbers{"position"}, way: against, sender: (*link).credit},   // it is begun
 		ctlBegin:  {args: numbers{"position"}, way: against, sender: (*link).begunTo},  // begun, from a peer without a progress page
 		ctlCancel: {args: numbers{"id"}, way: along, receiver: (*receiver).cancel},     // the caller has given up
-		ctlItem:   {args: itemFrame{}, way: against, sender: (*link).item},             // one item of a stream
+		ctlItem:   {args: numbers{"id", "value"}, way: against, sender: (*link).item},  // one item of a stream
 		ctlMore:   {args: numbers{"id", "n"}, way: along, receiver: (*receiver).more},  // the reader has taken n items
 		ctlProbe:  {args: probe{}, way: along, receiver: (*receiver).probe},            // who waits for whom
 		ctlLook:   {args: numbers{}, way: along, receiver: (*receiver).look},           // does what waits in the ring wait for ever?

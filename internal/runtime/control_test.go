@@ -12,8 +12,8 @@ import (
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
-// ofConnection are the control methods of package mailbox.
-var ofConnection = []string{"$/file", "$/segment", "$/forget", "$/lost", "$/blob", "$/ring", "$/ringed"}
+// ofConnection are the control methods of package conn.
+var ofConnection = []string{"$/file", "$/segment", "$/forget", "$/lost", "$/blob", "$/ring", "$/ringed", "$/wake"}
 
 // PROTOCOL.md and the table of control messages agree: on the methods, on their
 // arguments, and on which are requests.

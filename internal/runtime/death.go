@@ -61,7 +61,7 @@ func exitStatus(f facts) actor.ExitStatus {
 	case f.forced == byStopTimeout && st.Killed && st.Signal == syscall.SIGKILL:
 		x.Reason = actor.ReasonKilled
 	case st.OutOfMemory:
-		x.Reason, x.Err = actor.ReasonOutOfMemory, crashError(st.Crash)
+		x.Reason, x.Err = actor.ReasonOutOfMemory, errors.Join(st.MemoryError(), crashError(st.Crash))
 	case st.Crash != "":
 		x.Reason, x.Err = actor.ReasonPanic, crashError(st.Crash)
 		if f.said != nil && f.said.Reason == actor.ReasonStartFailed && f.said.Err != nil && !isEOF(f.said.Err) {

@@ -20,7 +20,8 @@ import (
 )
 
 // An error crosses the boundary as its text, the names of the sentinels that
-// it wraps, and, if it holds one, the report of an actor's end.
+// it wraps, and, if it holds one, the report of an actor's end or the error that
+// another actor had answered with. In-process it goes the same way.
 
 type wireError struct {
 	Text  string        `msgpack:"text"`
@@ -28,6 +29,15 @@ type wireError struct {
 	Errno int           `msgpack:"errno,omitempty"`
 	Stack string        `msgpack:"stack,omitempty"` // of a panic, whose text is Text
 	Exit  *wireExitCase `msgpack:"exit,omitempty"`
+
+	Remote *wireRemote `msgpack:"remote,omitempty"`
+}
+
+// wireRemote is what another actor had answered.
+type wireRemote struct {
+	Path   string     `msgpack:"path"`
+	Method string     `msgpack:"method"`
+	Err    *wireError `msgpack:"err"`
 }
 
 type wireExitCase struct {
@@ -58,6 +68,9 @@ var wellKnown = map[string]error{
 	"actor.ErrNotFound":        actor.ErrNotFound,
 	"actor.ErrNameTaken":       actor.ErrNameTaken,
 	"actor.ErrTooLarge":        actor.ErrTooLarge,
+	"actor.ErrTooDeep":         actor.ErrTooDeep,
+	"actor.ErrTooManyElements": actor.ErrTooManyElements,
+	"actor.ErrTooManySegments": actor.ErrTooManySegments,
 	"actor.ErrCallCycle":       actor.ErrCallCycle,
 	"actor.ErrKindMismatch":    actor.ErrKindMismatch,
 	"actor.ErrUnknown":         actor.ErrUnknown,
@@ -76,7 +89,7 @@ const (
 	maxErrorDepth = 4
 )
 
-func toWireError(err error, sentinels []error, depth int) *wireError {
+func toWireError(err error, depth int) *wireError {
 	if err == nil {
 		return nil
 	}
@@ -86,12 +99,9 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 			w.Is = append(w.Is, name)
 		}
 	}
-	if sentinels == nil {
-		sentinels = port.Sentinels()
-	}
-	for _, s := range sentinels {
-		if errors.Is(err, s) {
-			w.Is = append(w.Is, "="+s.Error())
+	for _, s := range port.Sentinels() {
+		if errors.Is(err, s.Err) {
+			w.Is = append(w.Is, s.Name)
 		}
 	}
 	var errno syscall.Errno
@@ -106,7 +116,46 @@ func toWireError(err error, sentinels []error, depth int) *wireError {
 		w.Exit = &wireExitCase{Begun: int(x.Begun), Down: toWireDown(actor.Down{Path: x.Path, PID: x.PID, Incarnation: x.Incarnation,
 			ExitStatus: x.ExitStatus}, depth+1)}
 	}
+	if r := remoteIn(err); depth < maxErrorDepth && r != nil {
+		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(&actor.RemoteError{Text: r.Text, Causes: r.Causes}, depth+1)}
+	}
 	return w
+}
+
+// remoteIn finds what another actor had answered.
+func remoteIn(err error) *actor.RemoteError {
+	var r *actor.RemoteError
+	for errors.As(err, &r) {
+		if r.Path != "" {
+			return r
+		}
+		err = errors.Join(r.Causes...)
+	}
+	return nil
+}
+
+// carried is err as it would arrive from a process: what an actor says of its
+// end is the same in both modes.
+func carried(err error, path string) error {
+	if err == nil {
+		return nil
+	}
+	return own(toWireError(word(err), 0).error(), path)
+}
+
+// own puts the actor's path on what it said of its own end; word takes it off.
+func own(err error, path string) error {
+	if r, ok := err.(*actor.RemoteError); ok {
+		r.Path, r.Method = path, ""
+	}
+	return err
+}
+
+func word(err error) error {
+	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
+		return &actor.RemoteError{Text: r.Text, Value: r.Value, Causes: r.Causes}
+	}
+	return err
 }
 
 func cut(s string, n int) string {
@@ -116,23 +165,21 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + " [cut]"
 }
 
-// error rebuilds the error; sentinels are those of the kind.
-func (w *wireError) error(sentinels []error) *actor.RemoteError {
+// error rebuilds the error.
+func (w *wireError) error() *actor.RemoteError {
 	if w == nil {
 		return nil
 	}
 	e := &actor.RemoteError{Text: w.Text}
-	if sentinels == nil {
-		sentinels = port.Sentinels()
-	}
+	sentinels := port.Sentinels()
 	for _, name := range w.Is {
 		if s, ok := wellKnown[name]; ok {
 			e.Causes = append(e.Causes, s)
 			continue
 		}
 		for _, s := range sentinels {
-			if name == "="+s.Error() {
-				e.Causes = append(e.Causes, s)
+			if name == s.Name {
+				e.Causes = append(e.Causes, s.Err)
 			}
 		}
 	}
@@ -146,11 +193,19 @@ func (w *wireError) error(sentinels []error) *actor.RemoteError {
 		d := w.Exit.Down.down()
 		e.Causes = append(e.Causes, exitErrorOf(d.Path, d.PID, d.Incarnation, d.ExitStatus, actor.Begun(min(max(w.Exit.Begun, 0), 2))))
 	}
+	if w.Remote != nil {
+		r := w.Remote.Err.error()
+		if r == nil {
+			r = &actor.RemoteError{}
+		}
+		r.Path, r.Method = w.Remote.Path, w.Remote.Method
+		e.Causes = append(e.Causes, r)
+	}
 	return e
 }
 
 func toWireExit(x actor.ExitStatus, depth int) wireExit {
-	return wireExit{x, toWireError(x.Err, nil, depth+1)}
+	return wireExit{x, toWireError(word(x.Err), depth+1)}
 }
 
 func (w wireExit) exit() actor.ExitStatus {
@@ -159,7 +214,7 @@ func (w wireExit) exit() actor.ExitStatus {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {
-		x.Err = w.Error.error(nil)
+		x.Err = w.Error.error()
 	}
 	return x
 }
@@ -170,12 +225,14 @@ func toWireDown(d actor.Down, depth int) wireDown {
 
 func (w wireDown) down() actor.Down {
 	inc, _ := uuid.Parse(w.Incarnation) // a nil id for what is none
-	return actor.Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: w.Exit.exit()}
+	x := w.Exit.exit()
+	x.Err = own(x.Err, w.Path)
+	return actor.Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: x}
 }
 
 func toWireEvent(e actor.Event) wireEvent {
 	w := wireEvent{Time: e.Time.UnixNano(), Type: string(e.Type), Path: e.Path, Kind: e.Kind, PID: e.PID,
-		Err: toWireError(e.Err, nil, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail}
+		Err: toWireError(e.Err, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail}
 	if e.Incarnation != uuid.Nil {
 		w.Incarnation = e.Incarnation.String()
 	}
@@ -191,26 +248,27 @@ func (w wireEvent) event() actor.Event {
 		Method: w.Method, Sender: w.Sender, Detail: w.Detail}
 	e.Incarnation, _ = uuid.Parse(w.Incarnation)
 	if w.Err != nil {
-		e.Err = w.Err.error(nil)
+		e.Err = w.Err.error()
 	}
 	if w.Exit != nil {
 		x := w.Exit.exit()
+		x.Err = own(x.Err, w.Path)
 		e.Exit = &x
 	}
 	return e
 }
 
 // encodeRemote encodes a handler's error for the caller.
-func encodeRemote(k *port.Kind, err error) []byte {
-	return codec.EncodeControl(toWireError(err, k.Sentinels, 0))
+func encodeRemote(_ *port.Kind, err error) []byte {
+	return codec.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
-func decodeRemote(k *port.Kind, path, method string, raw []byte) error {
+func decodeRemote(_ *port.Kind, path, method string, raw []byte) error {
 	var w wireError
-	if codec.DecodeResult(raw, &w) == nil && w.Text != "" {
-		e := w.error(k.Sentinels)
+	if hasText(raw) && codec.DecodeResult(raw, &w) == nil {
+		e := w.error()
 		e.Path, e.Method = path, method
 		return e
 	}
@@ -221,6 +279,17 @@ func decodeRemote(k *port.Kind, path, method string, raw []byte) error {
 	}
 	e.Text = foreignText(e.Value)
 	return e
+}
+
+// hasText tells an error of ours, whose text may be empty, from other maps.
+func hasText(raw []byte) (yes bool) {
+	err := wire.ReadFields(raw, func(key string, f *wire.Field) {
+		if key == "text" {
+			_ = f.String()
+			yes = true
+		}
+	})
+	return yes && err == nil
 }
 
 // foreignText finds the words in a foreign peer's error value: a string, or

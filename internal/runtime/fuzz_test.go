@@ -18,7 +18,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
@@ -131,7 +130,7 @@ func FuzzHello(f *testing.F) {
 		wire.AppendRequest(nil, 6, ctlWatch, codec.ControlParams(watchOrder{Path: "/x"}), nil),
 		notify(ctlEnded, wireExit{ExitStatus: actor.ExitStatus{Reason: 3}, Error: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
 		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
-		notify(ctlItem, itemFrame{ID: 1}),
+		append(codec.AppendItemHead(nil, 1), 0xc0),
 		notify(ctlLink, linkOrder{Token: 1}),
 		notify(ctlProbe, map[string]any{}),
 		notify(ctlLog, map[string]any{"msg": "x"}),

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/sys"
 )
 

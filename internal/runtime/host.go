@@ -80,7 +80,6 @@ func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, c
 // still stand, so that the caller of run can report over them.
 func (h *host) run(args *codec.Source, ready func(error)) {
 	defer close(h.ended)
-	defer h.inbox.CloseDoorbell()
 	defer args.AutoRelease() // what the constructor was given lives as long as the actor
 	state, err := h.construct(args)
 	if err == nil && h.stopping() {

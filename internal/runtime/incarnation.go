@@ -12,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/process"
-	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // Instance is one incarnation of an actor, seen by the process that launched

@@ -12,6 +12,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // invocation is one message in a handler's hands. Its ctx may be kept by the
@@ -63,8 +64,9 @@ func (h *host) work(slot int) {
 	begin := func(m *conn.Incoming) {
 		inv = h.begin(slot, m)
 	}
+	s := h.inbox.Slot(slot, begin)
 	for {
-		q, m, ok := h.inbox.Next(slot, begin)
+		q, m, ok := s.Next()
 		if !ok {
 			returned = true
 			return
@@ -211,18 +213,18 @@ func (inv *invocation) Reply() (buf *codec.Buffer, arrays, ok bool) {
 		return nil, false, true
 	}
 	buf = inv.h.sys.buffer()
-	buf.B = conn.AppendResultHead(buf.B, inv.request)
+	buf.B = wire.AppendResultHead(buf.B, inv.request)
 	return buf, inv.link.arrays(), true
 }
 
 // Answer implements [port.Invocation].
-func (inv *invocation) Answer(buf *codec.Buffer, err error) {
+func (inv *invocation) Answer(buf *codec.Buffer, err error) error {
+	if err != nil {
+		err = fmt.Errorf("response of %s: %w", inv.method, err)
+	}
 	if buf != nil {
-		if max := inv.h.sys.opts.MaxMessage; err == nil && len(buf.B) > max {
-			err = fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), max, actor.ErrTooLarge)
-		}
 		if err != nil {
-			inv.link.refuse(inv.request, encodeRemote(inv.h.kind, fmt.Errorf("response of %s: %w", inv.method, err)))
+			inv.link.refuse(inv.request, encodeRemote(inv.h.kind, err))
 		} else {
 			inv.link.result(inv.request, buf)
 		}
@@ -230,6 +232,7 @@ func (inv *invocation) Answer(buf *codec.Buffer, err error) {
 		codec.PutBuffer(buf)
 	}
 	inv.answered()
+	return err
 }
 
 // Fail implements [port.Invocation]. A cast has no caller: its error is an event.
@@ -270,18 +273,21 @@ func (inv *invocation) Item() (buf *codec.Buffer, arrays, ok bool) {
 		}
 	}
 	inv.window--
-	return inv.h.sys.buffer(), inv.link.arrays(), true
+	buf = inv.h.sys.buffer()
+	buf.B = codec.AppendItemHead(buf.B, inv.request)
+	return buf, inv.link.arrays(), true
 }
 
 // Emit implements [port.Invocation].
 func (inv *invocation) Emit(buf *codec.Buffer, err error) bool {
 	defer codec.PutBuffer(buf)
 	if err == nil {
-		err = inv.link.item(inv.request, buf)
+		err = inv.link.item(buf)
 	}
 	buf.AutoRelease()
 	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
-		inv.Fail(fmt.Errorf("item of %s: %w", inv.method, err))
+		err = fmt.Errorf("item of %s: %w", inv.method, err)
+		inv.Fail(err)
 		inv.ctx.end(err)
 		return false
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/mailbox"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // link is a connection to one incarnation.
@@ -24,12 +23,9 @@ type link struct {
 	kept   bool      // the connection is the instance's own and outlives the sender
 	dead   bool      // it ended before it stood; guarded by the sender's lock
 	unused bool      // it came too late: its end is all that is awaited; likewise
-	rings  int       // messages until the peer is offered rings; 0: never, or it was
-	early  bool      // it is offered rings before it stands
+	rings  int       // messages until the peer is asked for rings; 0: never, or it was
 	paged  bool      // marks is the receiver's page, which we can only read
 	fault  error     // what the receiver did against the protocol; guarded by the sender's lock
-
-	bell *transport.Doorbell // of rings that are there before the link stands; likewise
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
@@ -56,18 +52,9 @@ func (l *link) violated(err error) {
 // release gives the mark page back. A link that is kept leaves it to its
 // instance.
 func (l *link) release() {
-	l.deafen()
 	if !l.kept && l.marks != nil {
 		l.marks.Close()
 		l.marks = nil
-	}
-}
-
-// deafen closes the bell of rings that will not be read.
-func (l *link) deafen() {
-	if l.bell != nil {
-		l.bell.Close()
-		l.bell = nil
 	}
 }
 
@@ -127,7 +114,6 @@ func (f full) tells(c *sender) bool {
 		return false
 	}
 	_ = f.l.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
-	f.l.peer.Recall()
 	return true
 }
 

@@ -120,7 +120,13 @@ func (s *System) logs(ctx context.Context, level slog.Level) bool {
 // From a process below the root it goes straight to the root.
 func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Record) error {
 	if s.parent != nil {
-		s.sendLog(codec.ControlParams(toWireRecord(path, pid, r)))
+		params, err := codec.TryControlParams(toWireRecord(path, pid, r))
+		if err != nil { // groups inside groups, or too much: the message alone, then
+			bare := slog.NewRecord(r.Time, r.Level, cut(r.Message, maxErrorText), 0)
+			bare.AddAttrs(slog.String("attributes_lost", cut(err.Error(), maxErrorText)))
+			params = codec.ControlParams(toWireRecord(path, pid, bare))
+		}
+		s.sendLog(params)
 		return nil
 	}
 	named := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)

@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/orphans"
 )
 
-// orphans is what ends the processes that a system leaves: their control groups
+// cleanup is what ends the processes that a system leaves: their control groups
 // and, in the root, the orphan sweeper. Both begin with the first process.
-type orphans struct {
+type cleanup struct {
 	mu      sync.Mutex
 	sweeper *orphans.Sweeper
 	groups  *cgroup.Groups
@@ -20,13 +19,13 @@ type orphans struct {
 }
 
 // open finds the control groups.
-func (o *orphans) open(s *System) error {
+func (o *cleanup) open(s *System) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.openLocked(s)
 }
 
-func (o *orphans) openLocked(s *System) (err error) {
+func (o *cleanup) openLocked(s *System) (err error) {
 	if o.opened || o.closed {
 		return nil
 	}
@@ -45,7 +44,7 @@ func (o *orphans) openLocked(s *System) (err error) {
 
 // start makes what a process needs before it is started, and returns its
 // control groups.
-func (o *orphans) start(s *System) (*cgroup.Groups, error) {
+func (o *cleanup) start(s *System) (*cgroup.Groups, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.openLocked(s); err != nil {
@@ -62,7 +61,7 @@ func (o *orphans) start(s *System) (*cgroup.Groups, error) {
 }
 
 // close ends what is left of the system.
-func (o *orphans) close(s *System) {
+func (o *cleanup) close(s *System) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true

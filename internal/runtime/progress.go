@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/memfd"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"

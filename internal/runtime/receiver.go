@@ -8,7 +8,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/process"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -55,9 +54,7 @@ func (l *receiver) open() {
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
 		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
 	})
-	if l.h.kind.Concurrent == 1 {
-		l.queue.ReadBy(l.peer)
-	}
+	l.queue.ReadFrom(l.peer)
 }
 
 // welcome answers a sender's hello.
@@ -83,16 +80,16 @@ func (l *receiver) welcome(m *conn.Incoming) error {
 	return nil
 }
 
-// Bell implements [mailbox.RingHandler].
-func (l *receiver) Doorbell() (*transport.Doorbell, error) {
+// AcceptUpgrade implements [conn.UpgradeHandler].
+func (l *receiver) AcceptUpgrade() error {
 	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
-		return nil, errors.ErrUnsupported
+		return errors.ErrUnsupported
 	}
-	return l.h.inbox.Doorbell()
+	if l.h.inbox.Closed() {
+		return transport.ErrClosed
+	}
+	return nil
 }
-
-// Ringed implements [mailbox.RingHandler].
-func (l *receiver) Upgraded(p *conn.Conn) { l.queue.AddRings(p) }
 
 func (l *receiver) sendMarks() (token uint64, err error) {
 	marks, f, err := makeMarks()
@@ -132,14 +129,12 @@ func (l *receiver) unsent(id uint64, err error) {
 	}
 }
 
-func (l *receiver) item(id uint64, buf *codec.Buffer) error {
-	params := codec.ControlParams(itemFrame{ID: id, Value: buf.B})
-	var meta []byte
+// item sends an item of a stream: buf has the message but for its metadata.
+func (l *receiver) item(buf *codec.Buffer) error {
 	if len(buf.Segments) > 0 {
-		m := wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)}
-		meta = m.Append(nil)
+		buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)})
 	}
-	return l.peer.Send(wire.AppendNotify(nil, ctlItem, params, meta), buf.Segments)
+	return l.peer.Send(buf.B, buf.Segments)
 }
 
 // Message puts a user's message in the inbox.
@@ -154,12 +149,14 @@ func (l *receiver) Message(m *conn.Incoming) {
 		m.Skip() // its turn would never come
 		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, actor.ErrCallCycle)), nil, nil)
 	}
-	isCall := m.Call
-	if err := l.queue.Push(m); err != nil {
+	// A slot that found the call in the ring has just been idle.
+	mayStall := m.Call && m.By == nil
+	waits, err := l.queue.Push(m)
+	if err != nil {
 		l.violation(err)
 		return
 	}
-	if isCall && l.h.active[0].Load() != nil {
+	if waits && mayStall && l.h.active[0].Load() != nil {
 		l.h.stalled()
 	}
 }

@@ -39,8 +39,8 @@ type sender struct {
 	closed  error
 	held    bool // see hold
 
-	guests conn.Poller // callers that wait for replies
-	knocks func()      // knock
+	poller conn.Poller // callers that wait for replies
+	look   func()      // askToLook
 }
 
 // attempt is one try to get a link; it may last as long as a restart does.
@@ -174,12 +174,6 @@ func (c *sender) push(msg *mailbox.Message, call *call) {
 	c.out.Push(msg)
 	if c.link == nil {
 		return
-	}
-	if call != nil {
-		call.peer = c.link.peer
-		if call.items != nil {
-			call.peer.Recall() // no caller reads for the items
-		}
 	}
 	c.flush()
 	if c.link != nil && c.link.rings > 0 {
@@ -317,38 +311,17 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 			c.passOn(true)
 		}
 	}
-	alone := len(c.calls)+len(c.waiters) == 0
 	c.mu.Unlock()
-	if alone {
-		peer.Lend() // who calls one by one may as well read
-	} else {
-		peer.Recall()
-	}
 	if call == nil {
 		r.Drop() // its caller has given up
 		return
 	}
-	call.answer(callResult{reply: r, err: r.Fault})
-}
-
-// read waits for the end of a call in the reader's place, if it is free.
-func (c *sender) read(ctx context.Context, call *call) {
-	if call.peer == nil || !call.peer.Lent() {
-		return
-	}
-	call.reading.Store(true)
-	defer call.reading.Store(false)
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, call.peer.Interrupt)()
-	}
-	for !call.Over() && ctx.Err() == nil && call.peer.Assist(call) {
-	}
+	call.end(callResult{reply: r, err: r.Fault})
 }
 
 // await waits for the end of a call.
 func (c *sender) await(ctx context.Context, call *call) (conn.Reply, error) {
-	c.read(ctx, call)
-	c.guests.Wait(ctx, &call.wait, c.stuck(ctx))
+	c.poller.Wait(ctx, &call.wait, c.stuck(ctx))
 	if call.Over() {
 		return call.res.reply, call.res.err
 	}

@@ -29,8 +29,8 @@ func (c *sender) connect() *attempt {
 func (c *sender) introduce(at *attempt) {
 	l, err := c.sys.introduce(c.sys.ctx, c)
 	if err == nil && l.rings == 1 {
-		l.rings, l.early = 0, true
-		c.equip(l)
+		l.rings = 0
+		c.upgrade(l)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,7 +42,6 @@ func (c *sender) introduce(at *attempt) {
 			l.release()
 		} else {
 			l.unused = true
-			l.deafen()
 			l.close()
 		}
 	}
@@ -90,10 +89,7 @@ func (c *sender) up(l *link) {
 	c.arrays.Store(l.same)
 	c.foreign.Store(!l.metadata())
 	clear(c.casts)
-	if l.bell != nil {
-		c.guests.Open(l.peer, l.bell)
-		l.bell = nil
-	}
+	c.poller.AddSource(l.peer)
 	c.flush()
 	c.passOn(true)
 }
@@ -107,41 +103,18 @@ func (c *sender) busy(l *link) {
 	if l.rings--; l.rings > 0 {
 		return
 	}
-	c.sys.spawn(func() { c.equip(l) })
+	c.sys.spawn(func() { c.upgrade(l) })
 }
 
-// equip offers the peer rings, and waits until they stand or it is known that
+// upgrade asks the peer for rings, and waits until they stand or it is known that
 // they will not.
-func (c *sender) equip(l *link) {
-	bell, err := transport.NewDoorbell()
-	if err != nil {
-		c.socketOnly(l, err)
-		return
-	}
+func (c *sender) upgrade(l *link) {
 	settled := make(chan struct{})
-	l.peer.Upgrade(bell, func(err error) {
-		defer close(settled)
-		if err != nil || !c.ringed(l, bell) {
-			bell.Close()
-			c.socketOnly(l, err)
-		}
+	l.peer.Upgrade(func(err error) {
+		c.socketOnly(l, err)
+		close(settled)
 	})
 	<-settled
-}
-
-// ringed has callers read the link's ring from now on, or as soon as it stands.
-func (c *sender) ringed(l *link, bell *transport.Doorbell) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.link == l:
-		c.guests.Open(l.peer, bell)
-	case l.early && !l.dead && !l.unused:
-		l.bell = bell
-	default:
-		return false
-	}
-	return true
 }
 
 // socketOnly reports that a link that should have rings cannot.
@@ -157,14 +130,14 @@ func (c *sender) stuck(ctx context.Context) func() {
 	if invocationOf(ctx) == nil {
 		return nil
 	}
-	return c.knocks
+	return c.look
 }
 
-// knock has the receiver look at what waits in its ring: our call may be one
+// askToLook has the receiver look at what waits in its ring: our call may be one
 // that can never be taken up. There is no need to if all we sent is begun, or
 // if a slot of the receiver's sleeps: it is woken, and takes it up. In each circle
 // of calls that wait there is a last one, and that one finds its receiver busy.
-func (c *sender) knock() {
+func (c *sender) askToLook() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.UnseenByPeer() {
@@ -184,7 +157,7 @@ func (c *sender) down(l *link, cause error) {
 		}
 		return
 	}
-	c.guests.Shut(l.peer)
+	c.poller.RemoveSource(l.peer)
 	c.prune()
 	if l.fault != nil {
 		cause = l.fault

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
@@ -24,15 +22,15 @@ func (s *stream) Next(ctx context.Context) ([]byte, *conn.Incoming, error) {
 	if err != nil || m == nil {
 		return nil, nil, err
 	}
-	var frame itemFrame
+	var value []byte
 	if err = m.Err; err == nil {
-		err = codec.DecodeControl(m.Params, &frame)
+		_, value, err = codec.ParseItem(m.Params)
 	}
 	if err != nil {
 		m.Drop()
 		return nil, nil, err
 	}
-	return frame.Value, m, nil
+	return value, m, nil
 }
 
 // Taken implements [port.Stream].
@@ -58,26 +56,18 @@ func (s *stream) Close() {
 	s.call.items.drop()
 }
 
-// itemFrame is one item on the wire.
-type itemFrame struct {
-	ID    uint64             `msgpack:"id"`
-	Value msgpack.RawMessage `msgpack:"value"`
-}
-
 // item takes one item off a link.
 func (c *sender) item(m *conn.Incoming) {
-	var frame struct {
-		ID uint64 `msgpack:"id"`
-	}
-	if codec.DecodeControl(m.Params, &frame) != nil {
+	id, _, err := codec.ParseItem(m.Params)
+	if err != nil {
 		return
 	}
 	c.mu.Lock()
-	call := c.calls[uint32(frame.ID)]
+	call := c.calls[uint32(id)]
 	c.mu.Unlock()
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())
-		c.guests.Wake()
+		c.poller.Done(&call.items.wait)
 	}
 }
 
@@ -96,7 +86,6 @@ type itemQueue struct {
 	items   []*conn.Incoming
 	ended   bool
 	dropped bool
-	changed chan struct{}
 	wait    conn.Waiter
 }
 
@@ -108,8 +97,8 @@ func (q *itemQueue) Over() bool {
 }
 
 func newItemQueue() *itemQueue {
-	q := &itemQueue{changed: make(chan struct{}, 1)}
-	q.wait = conn.Waiter{For: q, Changed: q.changed}
+	q := &itemQueue{}
+	q.wait.For, q.wait.Changed = q, make(chan struct{}, 1)
 	return q
 }
 
@@ -121,21 +110,12 @@ func (q *itemQueue) put(m *conn.Incoming) {
 		q.items = append(q.items, m)
 	}
 	q.mu.Unlock()
-	q.wake()
-}
-
-func (q *itemQueue) wake() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
-	}
 }
 
 func (q *itemQueue) end() {
 	q.mu.Lock()
 	q.ended = true
 	q.mu.Unlock()
-	q.wake()
 }
 
 // next returns the next item; nil at the end.
@@ -157,7 +137,7 @@ func (q *itemQueue) next(ctx context.Context, c *sender) (*conn.Incoming, error)
 		if ctx.Err() != nil {
 			return nil, port.ContextError(ctx)
 		}
-		c.guests.Wait(ctx, &q.wait, c.stuck(ctx))
+		c.poller.Wait(ctx, &q.wait, c.stuck(ctx))
 	}
 }
 

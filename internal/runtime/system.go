@@ -35,7 +35,7 @@ type System struct {
 	cancel  context.CancelCauseFunc
 	work    sync.WaitGroup
 	events  broker
-	orphans orphans
+	cleanup cleanup
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
 	targets targets
@@ -88,7 +88,7 @@ func NewSystem(opts SystemOptions) (*System, error) {
 	}
 	s := newSystem(id.String(), opts)
 	if opts.Cgroups == CgroupsRequired {
-		if err := s.orphans.open(s); err != nil {
+		if err := s.cleanup.open(s); err != nil {
 			return nil, fmt.Errorf("new system: %w", err)
 		}
 	}
@@ -152,7 +152,7 @@ func (s *System) buffer() *codec.Buffer {
 }
 
 func (s *System) peerOptions() conn.Options {
-	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage, Spin: s.opts.Spin}
+	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
 
 // Close ends the system: everything launched in it is killed and awaited, if
@@ -193,7 +193,7 @@ func (s *System) Close(ctx context.Context) error {
 				c.close(causes[i])
 			}
 			s.cancel(actor.ErrStopped)
-			s.orphans.close(s)
+			s.cleanup.close(s)
 			s.work.Wait()
 			s.events.close()
 		}()

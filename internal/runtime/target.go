@@ -75,7 +75,7 @@ func (t *target) get() *sender {
 
 func newSender(t *target) *sender {
 	c := &sender{sys: t.sys, to: t, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
-	c.knocks = c.knock
+	c.look, c.poller.Spin = c.askToLook, t.sys.opts.Spin
 	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	return c
 }
@@ -206,6 +206,10 @@ func (c *sender) request(ctx context.Context, method string, id uint32, buf *cod
 	return call, nil
 }
 
+// maxTrace is how many entries a trace context may have: the metadata has its
+// own small part of a message's elements.
+const maxTrace = 128
+
 // message makes the message of what is in buf, which it takes over: the same
 // bytes whichever link carries it.
 func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
@@ -223,7 +227,10 @@ func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 		msg.ID = call.id
 		meta.Deadline = deadlineOf(ctx)
 		meta.Chain = appendChain(chain[:0], ctx)
-		meta.Trace = actor.Trace(ctx)
+		if meta.Trace = actor.Trace(ctx); len(meta.Trace) > maxTrace {
+			msg.Drop()
+			return nil, fmt.Errorf("a trace context of %d entries, limit %d: %w", len(meta.Trace), maxTrace, actor.ErrTooManyElements)
+		}
 		meta.Stream, meta.Window = call.items != nil, port.StreamWindow
 	}
 	if len(msg.Segments) > 0 {
@@ -234,9 +241,9 @@ func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 		buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare
 	}
-	if len(buf.B) > c.sys.opts.MaxMessage {
+	if most := (wire.Limits{Bytes: c.sys.opts.MaxMessage}).Message().Bytes; len(buf.B) > most { // the trace is the user's
 		msg.Drop()
-		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(buf.B), c.sys.opts.MaxMessage, actor.ErrTooLarge)
+		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, actor.ErrTooLarge)
 	}
 	if len(buf.B) <= 16<<10 {
 		msg.SetBody(buf.B) // and the buffer serves the next

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -14,8 +15,7 @@ var errCallerGone = errors.New("the caller has given up")
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
 func newScanner(inline int) *wire.Scanner {
-	// The envelope around a message of the inline size is small change.
-	return &wire.Scanner{Limits: wire.Limits{Bytes: inline + 64<<10}}
+	return &wire.Scanner{Limits: wire.Limits{Bytes: inline}.Message()}
 }
 
 func newSource(raw []byte, segments []*segment.Segment, sys *System) *codec.Source {

@@ -71,8 +71,8 @@ func ParseEnvelope(body []byte) (Envelope, error) {
 		}
 		e.Result = r.Skip("the result")
 	} else {
-		method := r.str("the method")
-		if r.Err == nil && r.pos < len(body) && !isArray(body[r.pos]) {
+		method := r.Str("the method")
+		if r.Err == nil && r.Pos < len(body) && !IsArray(body[r.Pos]) {
 			r.Fail("the argument list")
 		}
 		if e.Params = r.Skip("the argument list"); r.Err == nil {
@@ -174,7 +174,7 @@ func AppendUint(b []byte, v uint64) []byte {
 func AppendString(b []byte, s string) []byte {
 	switch n := len(s); {
 	case n < 32:
-		b = append(b, fixStr|byte(n))
+		b = append(b, FixStr|byte(n))
 	case n <= math.MaxUint8:
 		b = append(b, codeStr8, byte(n))
 	case n <= math.MaxUint16:
@@ -235,3 +235,12 @@ func interned(name []byte) string {
 	}
 	return string(name)
 }
+
+// AppendResultHead appends the response to request id up to its result, which
+// the caller encodes behind it. [AppendMetaTo] may follow, and then the message is whole.
+func AppendResultHead(b []byte, id uint64) []byte {
+	return append(AppendResponseHead(b, id), CodeNil)
+}
+
+// IsNil reports whether raw is absent or MessagePack's nil.
+func IsNil(raw []byte) bool { return len(raw) == 0 || len(raw) == 1 && raw[0] == 0xc0 }

@@ -92,10 +92,10 @@ type Field struct{ r Reader }
 
 // Int takes a number.
 func (f *Field) Int() int64 {
-	c, h, _, ok := f.r.head()
+	c, h, _, ok := f.r.Head()
 	if ok {
-		if v, negative, ok := Integer(c, f.r.Raw[f.r.pos+1:]); ok && negative == (int64(v) < 0) {
-			f.r.pos += int(h.Size)
+		if v, negative, ok := Integer(c, f.r.Raw[f.r.Pos+1:]); ok && negative == (int64(v) < 0) {
+			f.r.Pos += int(h.Size)
 			return int64(v)
 		}
 	}
@@ -110,13 +110,13 @@ func (f *Field) Uint() uint64 { return f.r.Uint("number") }
 func (f *Field) Bool() bool { return f.r.bool("truth value") }
 
 // String takes a string.
-func (f *Field) String() string { return string(f.r.str("string")) }
+func (f *Field) String() string { return string(f.r.Str("string")) }
 
 // Strings takes a list of strings.
 func (f *Field) Strings() []string {
 	var list []string
 	for range f.r.Array("list of strings") {
-		list = append(list, string(f.r.str("string")))
+		list = append(list, string(f.r.Str("string")))
 	}
 	return list
 }
@@ -145,17 +145,17 @@ func ReadParams(raw []byte, take func(key string, f *Field)) error {
 func ReadFields(raw []byte, take func(key string, f *Field)) error {
 	f := Field{Reader{Raw: raw}}
 	for n := f.r.pairs("fields"); n > 0 && f.r.Err == nil; n-- {
-		key := f.r.str("key")
-		start := f.r.pos
+		key := f.r.Str("key")
+		start := f.r.Pos
 		f.r.Skip("value")
-		end := f.r.pos
+		end := f.r.Pos
 		if f.r.Err != nil {
 			break
 		}
-		f.r.pos = start
+		f.r.Pos = start
 		take(string(key), &f)
 		if f.r.Err == nil {
-			f.r.pos = end
+			f.r.Pos = end
 		}
 	}
 	return f.r.Err

@@ -34,7 +34,7 @@ const (
 
 	FixMap   = 0x80 // | number of pairs, up to 15
 	FixArray = 0x90 // | number of elements, up to 15
-	fixStr   = 0xa0 // | length in bytes, up to 31
+	FixStr   = 0xa0 // | length in bytes, up to 31
 )
 
 type kind uint8
@@ -61,9 +61,9 @@ var Headers = func() (t [256]Header) {
 		switch {
 		case c >= FixMap && c < FixArray:
 			h.Kind, h.Count = Container, uint8(c&15)*2
-		case c >= FixArray && c < fixStr:
+		case c >= FixArray && c < FixStr:
 			h.Kind, h.Count = Container, uint8(c&15)
-		case c >= fixStr && c < CodeNil:
+		case c >= FixStr && c < CodeNil:
 			h.Size = 1 + uint8(c&31)
 		}
 		t[c] = h
@@ -116,7 +116,7 @@ func (h *Header) Declared(data []byte) uint32 {
 // reader takes scanned bytes apart without copying. Its first error sticks.
 type Reader struct {
 	Raw []byte
-	pos int
+	Pos int
 	Err error
 }
 
@@ -124,19 +124,19 @@ func (r *Reader) Fail(what string) {
 	if r.Err != nil {
 		return
 	}
-	if r.pos >= len(r.Raw) {
-		r.Err = Malformed(r.pos, "%s is missing", what)
+	if r.Pos >= len(r.Raw) {
+		r.Err = Malformed(r.Pos, "%s is missing", what)
 		return
 	}
-	r.Err = Malformed(r.pos, "%s begins with 0x%02x, %d bytes from the end,", what, r.Raw[r.pos], len(r.Raw)-r.pos)
+	r.Err = Malformed(r.Pos, "%s begins with 0x%02x, %d bytes from the end,", what, r.Raw[r.Pos], len(r.Raw)-r.Pos)
 }
 
 // head looks at the next value, which declares n bytes or elements; they can be there.
-func (r *Reader) head() (c byte, h *Header, n int, ok bool) {
-	if r.Err != nil || r.pos >= len(r.Raw) {
+func (r *Reader) Head() (c byte, h *Header, n int, ok bool) {
+	if r.Err != nil || r.Pos >= len(r.Raw) {
 		return 0, nil, 0, false
 	}
-	rest := r.Raw[r.pos:]
+	rest := r.Raw[r.Pos:]
 	h = &Headers[rest[0]]
 	if h.Kind == Invalid || len(rest) < int(h.Size) {
 		return 0, nil, 0, false
@@ -154,46 +154,46 @@ func (r *Reader) head() (c byte, h *Header, n int, ok bool) {
 
 // array takes the header of an array.
 func (r *Reader) Array(what string) int {
-	c, h, n, ok := r.head()
-	if !ok || !isArray(c) {
+	c, h, n, ok := r.Head()
+	if !ok || !IsArray(c) {
 		r.Fail(what)
 		return 0
 	}
-	r.pos += int(h.Size)
+	r.Pos += int(h.Size)
 	return n
 }
 
 // pairs takes the header of a map; nil counts as an empty one.
 func (r *Reader) pairs(what string) int {
-	c, h, n, ok := r.head()
+	c, h, n, ok := r.Head()
 	switch {
 	case ok && c == CodeNil:
-	case ok && h.Kind == Container && !isArray(c):
+	case ok && h.Kind == Container && !IsArray(c):
 	default:
 		r.Fail(what)
 		return 0
 	}
-	r.pos += int(h.Size)
+	r.Pos += int(h.Size)
 	return n / 2
 }
 
 // uint takes an unsigned integer; foreign encoders may have chosen a signed form.
 func (r *Reader) Uint(what string) uint64 {
-	if r.Err == nil && r.pos < len(r.Raw) && r.Raw[r.pos] < FixMap { // the usual case, without the calls
-		r.pos++
-		return uint64(r.Raw[r.pos-1])
+	if r.Err == nil && r.Pos < len(r.Raw) && r.Raw[r.Pos] < FixMap { // the usual case, without the calls
+		r.Pos++
+		return uint64(r.Raw[r.Pos-1])
 	}
-	c, h, _, ok := r.head()
+	c, h, _, ok := r.Head()
 	if !ok {
 		r.Fail(what)
 		return 0
 	}
-	v, negative, ok := Integer(c, r.Raw[r.pos+1:])
+	v, negative, ok := Integer(c, r.Raw[r.Pos+1:])
 	if !ok || negative {
 		r.Fail(what)
 		return 0
 	}
-	r.pos += int(h.Size)
+	r.Pos += int(h.Size)
 	return v
 }
 
@@ -232,71 +232,71 @@ func Integer(c byte, b []byte) (v uint64, negative, ok bool) {
 
 // isString tells whether c begins a string.
 func IsString(c byte) bool {
-	return c >= fixStr && c < CodeNil || c >= codeStr8 && c <= codeStr32
+	return c >= FixStr && c < CodeNil || c >= codeStr8 && c <= codeStr32
 }
 
 // isArray tells whether c begins an array.
-func isArray(c byte) bool {
-	return c >= FixArray && c < fixStr || c == codeArray16 || c == codeArray32
+func IsArray(c byte) bool {
+	return c >= FixArray && c < FixStr || c == codeArray16 || c == codeArray32
 }
 
 // str takes a string and returns its bytes, which lie in raw.
-func (r *Reader) str(what string) []byte {
-	c, h, n, ok := r.head()
+func (r *Reader) Str(what string) []byte {
+	c, h, n, ok := r.Head()
 	if !ok || !IsString(c) {
 		r.Fail(what)
 		return nil
 	}
-	start := r.pos + int(h.Size)
+	start := r.Pos + int(h.Size)
 	if h.Length == 0 {
-		start = r.pos + 1
+		start = r.Pos + 1
 		n = int(h.Size) - 1
 	}
-	r.pos = start + n
-	return r.Raw[start:r.pos:r.pos]
+	r.Pos = start + n
+	return r.Raw[start:r.Pos:r.Pos]
 }
 
 // bool takes a boolean.
 func (r *Reader) bool(what string) bool {
-	c, _, _, ok := r.head()
+	c, _, _, ok := r.Head()
 	if !ok || c != CodeFalse && c != CodeTrue {
 		r.Fail(what)
 		return false
 	}
-	r.pos++
+	r.Pos++
 	return c == CodeTrue
 }
 
 // skip takes one whole value and returns it.
 func (r *Reader) Skip(what string) []byte {
-	start := r.pos
+	start := r.Pos
 	for pending := 1; pending > 0; pending-- {
-		if r.pos < len(r.Raw) { // the usual case, without the calls
-			if h := &Headers[r.Raw[r.pos]]; h.Length == 0 && h.Kind != Invalid && int(h.Size) <= len(r.Raw)-r.pos {
-				r.pos += int(h.Size)
+		if r.Pos < len(r.Raw) { // the usual case, without the calls
+			if h := &Headers[r.Raw[r.Pos]]; h.Length == 0 && h.Kind != Invalid && int(h.Size) <= len(r.Raw)-r.Pos {
+				r.Pos += int(h.Size)
 				pending += int(h.Count)
 				continue
 			}
 		}
-		_, h, n, ok := r.head()
+		_, h, n, ok := r.Head()
 		if !ok {
 			r.Fail(what)
 			return nil
 		}
-		r.pos += int(h.Size)
+		r.Pos += int(h.Size)
 		if h.Kind == Container {
 			pending += n
 		} else {
-			r.pos += n
+			r.Pos += n
 		}
 	}
-	return r.Raw[start:r.pos:r.pos]
+	return r.Raw[start:r.Pos:r.Pos]
 }
 
 // end demands that nothing follows.
 func (r *Reader) end() error {
-	if r.Err == nil && r.pos < len(r.Raw) {
-		r.Err = Malformed(r.pos, "%d bytes too many", len(r.Raw)-r.pos)
+	if r.Err == nil && r.Pos < len(r.Raw) {
+		r.Err = Malformed(r.Pos, "%d bytes too many", len(r.Raw)-r.Pos)
 	}
 	return r.Err
 }

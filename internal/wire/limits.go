@@ -3,12 +3,14 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
-// Limits bound one message. The zero value of a field means its default.
+// Limits bound one value, for a [Buffer], or one message, for a [Scanner]: see
+// Message. The zero value of a field means its default.
 type Limits struct {
-	Bytes    int // the whole message, in bytes; default 4 MiB
-	Depth    int // arrays and maps inside each other, the envelope's own included; default 64
+	Bytes    int // the whole value or message, in bytes; default 4 MiB
+	Depth    int // arrays and maps inside each other; default 64
 	Elements int // values inside arrays and maps, keys and nested ones included; default 1<<20
 }
 
@@ -27,6 +29,38 @@ func (l Limits) OrDefault() Limits {
 		l.Elements = DefaultLimits.Elements
 	}
 	return l
+}
+
+// Message returns the limits of a whole message whose value keeps to l: what is
+// around a value, be it an argument list, a result or an item of a stream, does
+// not count for what a user may send.
+func (l Limits) Message() Limits {
+	l = l.OrDefault()
+	return Limits{Bytes: Plus(l.Bytes, EnvelopeBytes), Depth: Plus(l.Depth, envelopeDepth), Elements: Plus(l.Elements, envelopeElements)}
+}
+
+// plus is a sum that does not go over.
+func Plus(a, b int) int { return a + min(b, math.MaxInt-a) }
+
+// What is around a value: the envelope, the metadata, an argument list, and the
+// maps of control messages that carry values.
+const (
+	EnvelopeBytes    = 64 << 10
+	envelopeDepth    = 4
+	envelopeElements = 1 << 10
+)
+
+// wayOut says what can be done about a value that breaks a limit.
+func WayOut(limit error) string {
+	switch limit {
+	case ErrTooLarge:
+		return "; send it in parts, as arrays in shared memory, or raise MaxMessage"
+	case ErrTooDeep:
+		return "; a value that contains itself cannot travel, and a list of nodes that refer to each other by index can"
+	case ErrTooManyElements:
+		return "; send it in parts, or numbers as an array in shared memory"
+	}
+	return ""
 }
 
 // Check tells whether raw is exactly one well-formed MessagePack value within
@@ -65,6 +99,7 @@ var (
 	ErrTooLarge        = errors.New("message too large")
 	ErrTooDeep         = errors.New("message nested too deeply")
 	ErrTooManyElements = errors.New("message has too many elements")
+	ErrTooManySegments = errors.New("message carries too many shared segments")
 	ErrMalformed       = errors.New("message malformed")
 )
 

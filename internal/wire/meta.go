@@ -113,8 +113,8 @@ func (m *Meta) Parse(raw []byte) error {
 	r := Reader{Raw: raw}
 	n := r.Array("the metadata")
 	for i := 0; i < n && r.Err == nil; i++ {
-		if i < 6 && r.pos < len(raw) && raw[r.pos] == CodeNil {
-			r.pos++
+		if i < 6 && r.Pos < len(raw) && raw[r.Pos] == CodeNil {
+			r.Pos++
 			continue
 		}
 		switch i {
@@ -142,10 +142,10 @@ const maxWindow = 1<<31 - 1
 
 // int takes a number from 0 on.
 func (r *Reader) int(what string) int64 {
-	at := r.pos
+	at := r.Pos
 	v := r.Uint(what)
 	if int64(v) < 0 {
-		r.pos = at
+		r.Pos = at
 		r.Fail(what)
 		return 0
 	}
@@ -169,8 +169,8 @@ func (r *Reader) trace() map[string]string {
 	n := r.pairs("the trace context")
 	trace := make(map[string]string, n)
 	for ; n > 0 && r.Err == nil; n-- {
-		k := r.str("a trace key")
-		trace[string(k)] = string(r.str("a trace value"))
+		k := r.Str("a trace key")
+		trace[string(k)] = string(r.Str("a trace value"))
 	}
 	return trace
 }

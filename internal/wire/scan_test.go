@@ -359,7 +359,7 @@ func FuzzScanner(f *testing.F) {
 		}
 		r := Reader{Raw: data[:n]}
 		if got := r.Skip("a value"); r.Err != nil || len(got) != n {
-			t.Fatalf("%x: skip ends at %d (%v), the scanner at %d", data, r.pos, r.Err, n)
+			t.Fatalf("%x: skip ends at %d (%v), the scanner at %d", data, r.Pos, r.Err, n)
 		}
 	})
 }
