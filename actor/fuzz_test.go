@@ -213,6 +213,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
 	l.peer = b.conn
 	b.link, b.client = l, c
+	b.caller.Store(c)
 	calls := []*call{newCall(), newCall()}
 	calls[1].items = &itemQueue{}
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/internal/codec"
@@ -21,7 +22,8 @@ const envActor = "UNDERSTUDY_ACTOR"
 
 // processBody is an incarnation in a process of its own.
 type processBody struct {
-	i *Instance
+	i      *Instance
+	caller atomic.Pointer[client] // client, for the one who takes a reply
 
 	mu       sync.Mutex
 	proc     *process.Process
@@ -118,6 +120,7 @@ func (b *processBody) connect(c *client) (*link, error) {
 		return nil, fmt.Errorf("%s: a second client of another kind: %w", b.i.path, ErrKindMismatch)
 	}
 	b.client = c
+	b.caller.Store(c)
 	return b.link, nil
 }
 

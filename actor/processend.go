@@ -74,9 +74,7 @@ func (b *processBody) foreignError(err error) []byte {
 }
 
 func (p *processHandler) Reply(id uint32, r conn.Reply) {
-	p.mu.Lock()
-	c := p.client
-	p.mu.Unlock()
+	c := p.caller.Load()
 	if c == nil {
 		r.Drop()
 		return
