@@ -189,7 +189,7 @@ func (g *rawRing) next() (wire.Envelope, error) {
 			continue
 		}
 		p := []unix.PollFd{{Fd: int32(g.fd), Events: unix.POLLIN}} // for $/wake, or another message
-		readable := len(g.buf) > 0 // it came with an earlier message
+		readable := len(g.buf) > 0                                 // it came with an earlier message
 		if !readable {
 			if _, err := unix.Poll(p, int(time.Until(deadline).Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 				return wire.Envelope{}, err
