@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -349,39 +350,41 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 // A message that the slot finds itself while nothing is queued is begun at once,
 // and what follows it waits its turn.
 func TestSlotBeginsWhatItFinds(t *testing.T) {
-	leaktest.Check(t)
 	in := NewInbox(-1)
-	f, sender := feed(t, in, 0, 10)
-	if err := sender.upgrade(); err != nil {
-		t.Fatal(err)
-	}
-	f.upgraded()
-	for n := uint64(1); n <= 3; n++ {
-		if err := sender.peer.Send(note("m", n, 0), nil); err != nil {
-			t.Fatal(err)
+	progress := NewProgress()
+	q := in.NewQueue(progress, 10, 1<<20, func(uint64) {})
+	var begun []uint64
+	slot := in.Slot(0, func(m *conn.Incoming) { begun = append(begun, m.ID) })
+	push := func(id uint64, by *conn.Waiter, waits bool) {
+		if w, err := q.Push(&conn.Incoming{ID: id, By: by}); w != waits || err != nil {
+			t.Errorf("message %d waits: %v, %v", id, w, err)
 		}
 	}
-	waiting := -1
-	slot := in.Slot(0, func(*conn.Incoming) { waiting = len(f.queue.items) })
-	for n := range 3 {
+	next := func(id uint64) {
 		q, m, ok := slot.Next()
-		if !ok {
-			t.Fatal("closed")
+		if !ok || m.ID != id || progress.Begun() != id || !progress.Busy(id) || !slices.Contains(begun, id) {
+			t.Fatalf("message %v where %d was due; %v are begun, the last is %d", m, id, begun, progress.Begun())
 		}
-		if m.By != &slot.wait && n == 0 || m.By == nil {
-			t.Error("the slot did not find the message itself")
-		}
-		if n == 0 && (waiting != 0 || in.Len() != 2) {
-			t.Errorf("%d were queued when the first was begun, %d afterwards", waiting, in.Len())
-		}
-		m.Drop()
 		q.End(0, true)
 	}
-	if f.progress.Begun() != 3 {
-		t.Errorf("%d are begun", f.progress.Begun())
+	push(1, &slot.wait, false)
+	push(2, &slot.wait, true)
+	if !slices.Equal(begun, []uint64{1}) || in.Len() != 1 {
+		t.Errorf("%v are begun, %d wait", begun, in.Len())
 	}
+	next(1)
+	push(3, nil, true)
+	next(2)
+	next(3)
+	push(4, nil, true)
+	push(5, &slot.wait, true) // behind one that it did not find
+	next(4)
+	next(5)
 	in.Close()
-	_, _ = sender.end(), f.end()
+	if push(6, &slot.wait, true); in.Len() != 1 {
+		t.Error("a message was begun after the end")
+	}
+	q.Close()
 }
 
 // A slot that waits at one socket begins what comes by another, and by a queue

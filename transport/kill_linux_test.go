@@ -202,15 +202,27 @@ func (l *life) flush(out *mailbox.Outbox, together bool) {
 	}
 }
 
+// killCase is how messages come, and how the receiver waits for them.
+type killCase struct{ together, onChannel bool }
+
+var killCases = []killCase{{true, false}, {false, false}, {false, true}}
+
+func (c killCase) String() string {
+	return fmt.Sprintf("together %v, asleep on a channel %v", c.together, c.onChannel)
+}
+
 // never is a process that is not killed.
 func never() *process { return newProcess(-1) }
 
 // The receiver is killed: what it has begun is not sent again, all else is, in
 // order.
 func TestReceiverKilledAtEachStep(t *testing.T) {
-	for _, together := range []bool{true, false} {
-		t.Run(fmt.Sprintf("together %v", together), func(t *testing.T) {
+	for _, c := range killCases {
+		t.Run(c.String(), func(t *testing.T) {
 			leaktest.Check(t)
+			together := c.together
+			transport.Blocking.Off.Store(c.onChannel)
+			defer transport.Blocking.Off.Store(false)
 			for point := 0; ; point++ {
 				to := newProcess(point)
 				l := live(t, to, never())
@@ -267,9 +279,12 @@ func replace(t *testing.T, out *mailbox.Outbox) []uint32 {
 // The sender is killed: what it has published is begun at most once, in order,
 // and nothing that it had only half written.
 func TestSenderKilledAtEachStep(t *testing.T) {
-	for _, together := range []bool{true, false} {
-		t.Run(fmt.Sprintf("together %v", together), func(t *testing.T) {
+	for _, c := range killCases {
+		t.Run(c.String(), func(t *testing.T) {
 			leaktest.Check(t)
+			together := c.together
+			transport.Blocking.Off.Store(c.onChannel)
+			defer transport.Blocking.Off.Store(false)
 			for point := 0; ; point++ {
 				at := newProcess(point)
 				l := live(t, never(), at)

@@ -312,6 +312,7 @@ func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 	case methodWake:
 		return nil // what is in the ring was delivered before
 	}
+	p.reader.worth.Store(0) // control is not for a single waiter, and items of a stream come in numbers
 	p.handler.Control(m)
 	return nil
 }

@@ -284,12 +284,13 @@ func (g *Poller) lead(ctx context.Context, w *Waiter, stuck func()) func() {
 			stuck()
 			stuck = nil
 		}
-		if !listening {
+		direct := l.socket != nil && l.socket.reader.free.Load()
+		if !listening && (direct || len(l.rings) > 0) { // beside a channel one can wait for done
 			listening = true
 			defer context.AfterFunc(ctx, g.Wake)()
 		}
 		switch {
-		case l.socket != nil && l.socket.readFor(l):
+		case direct && l.socket.readFor(l):
 		case len(l.rings) > 0 && g.sleep.Block(l.rings, l):
 		default:
 			g.sleep.Wait(l.rings, l, l.done)

@@ -189,10 +189,14 @@ func (g *rawRing) next() (wire.Envelope, error) {
 			continue
 		}
 		p := []unix.PollFd{{Fd: int32(g.fd), Events: unix.POLLIN}} // for $/wake, or another message
-		if _, err := unix.Poll(p, int(time.Until(deadline).Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
-			return wire.Envelope{}, err
+		readable := len(g.buf) > 0                                 // it came with an earlier message
+		if !readable {
+			if _, err := unix.Poll(p, int(time.Until(deadline).Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
+				return wire.Envelope{}, err
+			}
+			readable = p[0].Revents != 0
 		}
-		if p[0].Revents != 0 && atomic.LoadUint64(g.word(g.theirs, tailWord)) == g.head {
+		if readable && atomic.LoadUint64(g.word(g.theirs, tailWord)) == g.head {
 			if e, err := g.receive(); err != nil || e.Method != "$/wake" {
 				return e, err
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
@@ -21,6 +22,7 @@ type processBackend struct {
 	i         *Instance
 	blueprint Blueprint
 	program   program
+	caller    atomic.Pointer[sender] // sender, for the goroutine that takes a reply
 
 	mu       sync.Mutex
 	proc     *process.Process
@@ -155,6 +157,7 @@ func (b *processBackend) connect(c *sender) (*link, error) {
 		return nil, fmt.Errorf("%s: a second client of another kind: %w", b.i.path, actor.ErrKindMismatch)
 	}
 	b.sender = c
+	b.caller.Store(c)
 	return b.link, nil
 }
 

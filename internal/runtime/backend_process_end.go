@@ -15,9 +15,7 @@ type processHandler processBackend
 func (p *processHandler) Message(m *conn.Incoming) { p.requests.put(m) }
 
 func (p *processHandler) Reply(id uint32, r conn.Reply) {
-	p.mu.Lock()
-	c := p.sender
-	p.mu.Unlock()
+	c := p.caller.Load()
 	if c == nil {
 		r.Drop()
 		return

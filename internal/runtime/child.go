@@ -64,6 +64,8 @@ type child struct {
 	scanner *wire.Scanner    // of the connection to the parent
 	early   []*conn.Incoming // requests that wait for the start; of the reader's goroutine
 
+	hosted atomic.Pointer[host] // h, for each message
+
 	mu     sync.Mutex
 	h      *host
 	self   *Instance
@@ -101,11 +103,8 @@ func (c *child) Message(m *conn.Incoming) {
 	c.link.Message(m)
 }
 
-func (c *child) host() *host {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.h
-}
+// host is the actor, once it is about to start.
+func (c *child) host() *host { return c.hosted.Load() }
 
 // AcceptUpgrade implements [conn.UpgradeHandler].
 func (c *child) AcceptUpgrade() error {
@@ -233,6 +232,7 @@ func (c *child) start(m *conn.Incoming) {
 	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
 		ready: make(chan struct{}), done: make(chan struct{})}
 	c.self.backend = selfBackend{hosted{c.self, h}, c}
+	c.hosted.Store(h)
 	c.mu.Unlock()
 	setLogLevel(o.LogLevel)
 	shm.SetStrict(o.Strict)

@@ -216,6 +216,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
 	l.peer = b.conn
 	b.link, b.sender = l, c
+	b.caller.Store(c)
 	calls := []*call{newCall(c, 1), newCall(c, 2)}
 	calls[1].items = newItemQueue()
 	c.mu.Lock()
