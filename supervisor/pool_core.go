@@ -107,6 +107,7 @@ type poolGrant struct {
 	keep    bool
 	recall  bool // asked for
 	message messageID
+	seq     uint64 // the place of the message that it was granted for
 
 	// When its message has to be over; never: no limit.
 	ctxAt    time.Duration // after its ctx has ended
@@ -134,10 +135,10 @@ type poolCore struct {
 	queue   itemList                // those that could be granted, in order
 	orders  map[string]*poolOrder
 	lastSeq uint64
-	waiting int       // those that wait: in the queue, or behind others of their order
-	chained int       // of them, those with a chain
-	inside  int       // of them, those that have been admitted
-	bytes   int       // of those
+	waiting int         // those that wait: in the queue, or behind others of their order
+	chained int         // of them, those with a chain
+	inside  int         // of them, those that have been admitted
+	bytes   int         // of those
 	outside []*poolItem // those that wait for room, in order; some may be gone
 
 	refused quarantine

@@ -116,9 +116,8 @@ func (p *poolCore) lost(w *poolWorker, g *poolGrant, h poolHand, culprit *poolGr
 		if h.next == nil {
 			return
 		}
-		// A message of a kept slot: it takes the place of a new one.
-		p.lastSeq++
-		it = &poolItem{poolMessage: *h.next, seq: p.lastSeq, cancelled: g.ctxAt != never}
+		// A message of a kept slot. It was ahead of all that its sender has waiting.
+		it = &poolItem{poolMessage: *h.next, seq: g.seq, cancelled: g.ctxAt != never}
 		it.order = ""
 		p.items[it.id] = it
 	}

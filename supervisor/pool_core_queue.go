@@ -17,7 +17,7 @@ type poolItem struct {
 	parked     bool // behind another of its order
 	inside     bool // admitted, and counted in the bounds
 	cancelled  bool
-	orphan     bool      // its sender has ended
+	orphan     bool        // its sender has ended
 	reserved   *poolWorker // exclusive: the worker that is kept free for it
 }
 
@@ -292,7 +292,7 @@ func (p *poolCore) reserve(it *poolItem) bool {
 func (p *poolCore) grant(it *poolItem, w *poolWorker) {
 	p.unwait(it)
 	p.lastGrant++
-	g := &poolGrant{id: p.lastGrant, worker: w, item: it, message: it.id, ctxAt: never, handleAt: never}
+	g := &poolGrant{id: p.lastGrant, worker: w, item: it, message: it.id, seq: it.seq, ctxAt: never, handleAt: never}
 	g.keep = it.keep && it.order == "" && !it.exclusive && p.queue.first == nil &&
 		p.recycle.Uses == 0 && p.maxHandle == 0 && !p.closing
 	p.grants[g.id] = g
@@ -437,42 +437,4 @@ func (p *poolCore) senderGone(s senderID) {
 			it.orphan = true
 		}
 	}
-}
-
-// breakCycle refuses a message if every slot of the pool is held by calls that
-// wait for messages of this queue, so that none would ever be free.
-func (p *poolCore) breakCycle() {
-	for p.chained > 0 && p.stuck() {
-		items := p.waitingItems()
-		for _, it := range slices.Backward(items) {
-			if len(it.chain) > 0 {
-				p.fail(it, failMessage{why: failCycle})
-				break
-			}
-		}
-	}
-}
-
-// stuck reports whether no slot can become free by itself.
-func (p *poolCore) stuck() bool {
-	if p.size() < p.max {
-		return false
-	}
-	held := make(map[grantID]bool)
-	for _, it := range p.waitingItems() {
-		for _, id := range it.chain {
-			held[id] = true
-		}
-	}
-	for _, w := range p.workers {
-		if !w.takes() || w.free(p.slots) > 0 {
-			return false
-		}
-		for _, g := range w.grants {
-			if !held[g.id] {
-				return false
-			}
-		}
-	}
-	return true
 }

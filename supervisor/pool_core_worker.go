@@ -64,18 +64,22 @@ func (p *poolCore) size() int {
 	return n
 }
 
+// mostProcesses is how many processes exist at most, those that end included.
+func (p *poolCore) mostProcesses() int {
+	if p.recycle.NoOverlap {
+		return p.max
+	}
+	return p.max + p.parallel
+}
+
 // canStart reports whether one more process may be started now.
 func (p *poolCore) canStart() bool {
-	most := p.max + p.parallel
-	if p.recycle.NoOverlap {
-		most = p.max
-	}
 	parallel := p.parallel
 	if p.level > 0 {
 		parallel = 1 // a trial
 	}
 	all, _ := p.starts()
-	return !p.stopping && len(p.workers) < most && all < parallel && p.now >= p.startAfter
+	return !p.stopping && len(p.workers) < p.mostProcesses() && all < parallel && p.now >= p.startAfter
 }
 
 // startWanted starts the workers that are missing: below Min, and for messages
