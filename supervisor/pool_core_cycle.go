@@ -91,7 +91,7 @@ func (p *poolCore) willHaveRoom(ends map[grantID]bool) (slot, whole bool) {
 		switch {
 		case left == 0:
 			return true, true
-		case left < p.slots && !w.leased && w.phase == workerServing:
+		case left < p.slots && !w.leased && w.reserved == nil && w.phase == workerServing:
 			slot = true
 		}
 	}

@@ -76,10 +76,16 @@ func (p *poolCore) exited(ev workerExited) {
 		p.lastExit = ev.exit
 	}
 	p.remove(w)
-	// Oldest first: what goes back to the queue keeps its order, and what a
-	// quarantine refuses is refused in order.
 	for _, g := range w.grants {
-		p.lost(w, g, hands[g.id], culprit, suspects, ev.exit)
+		p.adopt(g, hands[g.id])
+	}
+	for _, g := range w.grants { // before any is tried again
+		if h := hands[g.id]; h.begun && (!w.stopped || culprit != nil && g.overdue) {
+			p.blame(g.item.key, suspects > 1 && !g.overdue, ev.exit)
+		}
+	}
+	for _, g := range w.grants {
+		p.lost(w, g, hands[g.id], culprit, ev.exit)
 	}
 	if p.recycle.NoOverlap && w.hasHeir() {
 		p.owed++
@@ -107,44 +113,44 @@ func (w *poolWorker) culprit() *poolGrant {
 	return nil
 }
 
-// lost decides about one grant of a worker that has ended.
-func (p *poolCore) lost(w *poolWorker, g *poolGrant, h poolHand, culprit *poolGrant, suspects int, exit any) {
+// adopt takes the message that was in hand under a kept slot into the books. It
+// was ahead of all that its sender has waiting.
+func (p *poolCore) adopt(g *poolGrant, h poolHand) {
+	if g.item != nil || h.next == nil {
+		return
+	}
+	g.item = &poolItem{poolMessage: *h.next, seq: g.seq, grant: g, cancelled: g.ctxAt != never}
+	g.item.order = ""
+	p.items[g.item.id] = g.item
+	p.kept--
+}
+
+// lost decides about one slot of a worker that has ended.
+func (p *poolCore) lost(w *poolWorker, g *poolGrant, h poolHand, culprit *poolGrant, exit any) {
 	delete(p.grants, g.id)
 	it := g.item
-	if it == nil {
+	switch {
+	case it == nil:
 		p.kept--
-		if h.next == nil {
-			return
-		}
-		// A message of a kept slot. It was ahead of all that its sender has waiting.
-		it = &poolItem{poolMessage: *h.next, seq: g.seq, cancelled: g.ctxAt != never}
-		it.order = ""
-		p.items[it.id] = it
-	}
-	it.grant = g // in hand until decided
-	if !h.begun {
+		return
+	case !h.begun:
 		p.backInQueue(it)
 		return
 	}
 	it.attempts++
-	f := failMessage{why: failDied, begun: true, worker: w.id, exit: exit}
-	guilty := !w.stopped
+	it.lastWorker, it.lastExit = w.id, exit
+	f := failMessage{why: failDied}
 	switch {
-	case w.stopped && culprit != nil && g.overdue:
-		guilty, suspects = true, 1
-		f.why = failMaxHandle
-		if g.why() == stopDeadline {
-			f.why = failDeadline
-		}
-	case w.stopped && culprit != nil:
+	case culprit == nil:
+	case !g.overdue:
 		f.why, f.culprit = failNeighbour, culprit.message
-	}
-	if guilty && p.refused.blame(it.key, p.now, suspects > 1, exit) {
-		p.do(poolQuarantined{key: it.key, exit: exit})
-		p.refuseWaiting(it.key, exit)
+	case g.why() == stopDeadline:
+		f.why = failDeadline
+	default:
+		f.why = failMaxHandle
 	}
 	again := (it.safe || p.safe) && it.attempts < p.attempts && !it.exclusive && !it.orphan && !it.cancelled &&
-		f.why != failDeadline && !p.stopping && p.refused.find(it.key, p.now) == nil
+		!p.stopping && p.refused.find(it.key, p.now) == nil
 	if !again {
 		p.fail(it, f)
 		return
@@ -169,8 +175,13 @@ func (p *poolCore) backInQueue(it *poolItem) {
 	}
 }
 
-// refuseWaiting fails what waits with a key that has just been refused.
-func (p *poolCore) refuseWaiting(key string, exit any) {
+// blame enters a death into the quarantine. What waits with a key that is
+// refused from now on fails.
+func (p *poolCore) blame(key string, shared bool, exit any) {
+	if !p.refused.blame(key, p.now, shared, exit) {
+		return
+	}
+	p.do(poolQuarantined{key: key, exit: exit})
 	for _, it := range p.waitingItems() {
 		if it.key == key {
 			p.fail(it, failMessage{why: failQuarantined, exit: exit})

@@ -207,9 +207,9 @@ type (
 	failMessage struct {
 		message messageID
 		why     failReason
-		begun   bool
-		worker  workerID  // begun: by which
-		exit    any       // how that worker ended; or how the last one did, if none can be had
+		begun   bool      // by a worker, at least once
+		worker  workerID  // begun: by which last
+		exit    any       // how that worker ended; how the last one did, if none can be had; how the one that the key has killed did
 		culprit messageID // failNeighbour: whose deadline it was
 	}
 	// poolWake asks for a poolTick at that time since the begin, and replaces

@@ -9,8 +9,11 @@ import (
 type poolItem struct {
 	poolMessage
 	seq      uint64 // its place among all messages
-	attempts int    // how often it was begun
 	grant    *poolGrant
+	attempts int // how often it was begun by workers that died,
+	// the last of which was this one.
+	lastWorker workerID
+	lastExit   any
 
 	prev, next *poolItem // in the queue
 	queued     bool
@@ -187,6 +190,12 @@ func (p *poolCore) over(it *poolItem) {
 func (p *poolCore) fail(it *poolItem, f failMessage) {
 	p.over(it)
 	f.message = it.id
+	if f.begun = it.attempts > 0; f.begun {
+		f.worker = it.lastWorker
+		if f.exit == nil {
+			f.exit = it.lastExit
+		}
+	}
 	if !it.orphan {
 		p.do(f)
 	}

@@ -51,7 +51,7 @@ func runRandomPool(rt *rapid.T) {
 		if w.over != nil {
 			break
 		}
-		switch what := rapid.IntRange(0, 31).Draw(rt, "event"); what {
+		switch what := rapid.IntRange(0, 32).Draw(rt, "event"); what {
 		case 0, 1, 2, 3, 4, 5:
 			w.randomMessage(rt)
 		case 6, 7, 8:
@@ -113,6 +113,10 @@ func runRandomPool(rt *rapid.T) {
 				g := w.messages[ids[pick(len(ids), "reader")]].grant
 				w.send([]poolEvent{handleBlocked{g}, handleResumed{g}}[pick(2, "blocked")])
 			}
+		case 32:
+			if ids := w.inHand(func(h *poolHold) bool { return h.begun }); len(ids) > 0 {
+				w.spoil(ids[pick(len(ids), "to spoil")])
+			}
 		case 31:
 			if ids := w.running(); len(ids) > 0 {
 				id := ids[pick(len(ids), "dying")]
@@ -169,6 +173,18 @@ func (w *poolWorld) randomMessage(rt *rapid.T) {
 		m.safe, m.order = false, ""
 	}
 	w.message(m)
+}
+
+// spoil returns the slot of the message with the word that its worker has to go.
+func (w *poolWorld) spoil(id messageID) {
+	m := w.messages[id]
+	m.over, m.outcome = true, "done"
+	h := w.grants[m.grant]
+	delete(w.grants, m.grant)
+	w.send(slotReturned{grant: m.grant, replace: true})
+	if p := w.procs[h.worker]; p != nil && !p.asked && !p.dying {
+		w.t.Fatalf("worker %d goes on", h.worker)
+	}
 }
 
 // inHand returns the messages in hand that pass, in order.

@@ -257,7 +257,7 @@ func (w *poolWorld) fail(a failMessage) {
 	if m == nil || m.over || m.gone {
 		w.t.Fatalf("%#v about %+v", a, m)
 	}
-	if a.begun != m.limbo {
+	if a.begun != (m.begun > 0) {
 		w.t.Fatalf("%#v about %+v", a, m)
 	}
 	m.over, m.waits, m.outcome = true, false, a.why.String()
