@@ -104,6 +104,8 @@ type poolGrant struct {
 	id      grantID
 	worker  *poolWorker
 	item    *poolItem // nil: kept, the message that it was granted for is over
+	sender  senderID
+	orphan  bool // the sender has ended
 	keep    bool
 	recall  bool // asked for
 	message messageID

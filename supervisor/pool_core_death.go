@@ -119,7 +119,7 @@ func (p *poolCore) adopt(g *poolGrant, h poolHand) {
 	if g.item != nil || h.next == nil {
 		return
 	}
-	g.item = &poolItem{poolMessage: *h.next, seq: g.seq, grant: g, cancelled: g.ctxAt != never}
+	g.item = &poolItem{poolMessage: *h.next, seq: g.seq, grant: g, cancelled: g.ctxAt != never, orphan: g.orphan}
 	g.item.order = ""
 	p.items[g.item.id] = g.item
 	p.kept--

@@ -301,7 +301,7 @@ func (p *poolCore) reserve(it *poolItem) bool {
 func (p *poolCore) grant(it *poolItem, w *poolWorker) {
 	p.unwait(it)
 	p.lastGrant++
-	g := &poolGrant{id: p.lastGrant, worker: w, item: it, message: it.id, seq: it.seq, ctxAt: never, handleAt: never}
+	g := &poolGrant{id: p.lastGrant, worker: w, item: it, sender: it.sender, message: it.id, seq: it.seq, ctxAt: never, handleAt: never}
 	g.keep = it.keep && it.order == "" && !it.exclusive && p.queue.first == nil &&
 		p.recycle.Uses == 0 && p.maxHandle == 0 && !p.closing
 	p.grants[g.id] = g
@@ -444,6 +444,11 @@ func (p *poolCore) senderGone(s senderID) {
 	for _, it := range p.items {
 		if it.sender == s {
 			it.orphan = true
+		}
+	}
+	for _, g := range p.grants {
+		if g.sender == s {
+			g.orphan = true
 		}
 	}
 }

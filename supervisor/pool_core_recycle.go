@@ -145,11 +145,13 @@ func (p *poolCore) rollOn() {
 	if r == nil || p.worker(r.current) != nil || p.owed > 0 {
 		return
 	}
-	left := false
 	for _, w := range p.workers {
 		if w.phase == workerStarting && w.why == startSuccessor {
 			return
 		}
+	}
+	left := false
+	for _, w := range p.workers {
 		if w.id > r.upTo {
 			continue
 		}

@@ -104,7 +104,11 @@ func runRandomPool(rt *rapid.T) {
 			}
 		case 28:
 			if ids := w.kept(); len(ids) > 0 {
-				w.useKept(ids[pick(len(ids), "kept")], rapid.Bool().Draw(rt, "use"))
+				id := ids[pick(len(ids), "kept")]
+				w.useKept(id, rapid.Bool().Draw(rt, "use"))
+				if h := w.grants[id]; h != nil && rapid.Bool().Draw(rt, "cancel") {
+					w.cancel(h.message)
+				}
 			}
 		case 29:
 			w.end(senderID(1 + pick(3, "sender")))
