@@ -61,7 +61,7 @@ type Pool struct {
 
 	// Intensity is how many deaths within Period the pool accepts; the next one
 	// ends it, as it ends a supervisor. 0: as many as there are workers (Max);
-	// see NoRestarts. Negative but NoRestarts: unlimited.
+	// see NoRestarts and Unlimited.
 	Intensity int
 	Period    time.Duration // 0: DefaultPeriod
 
@@ -145,6 +145,7 @@ const (
 
 	forever       time.Duration = -1 // Forever
 	noRestarts                  = -1 // NoRestarts
+	noLimit                     = -2 // Unlimited
 	failedToRoll                = 3  // failed successors in a row that end a rolling restart
 	firstBackoff                = 20 * time.Millisecond
 	slowestStarts               = time.Minute // the longest delay of failed starts without Intensity
@@ -225,8 +226,10 @@ func (p Pool) rules(name string, slots int) (poolRules, error) {
 		r.intensity = r.max
 	case p.Intensity == noRestarts:
 		r.intensity = 0
-	case p.Intensity < 0:
+	case p.Intensity == noLimit:
 		r.intensity = unlimited
+	case p.Intensity < 0:
+		bad("negative Intensity %d", p.Intensity)
 	default:
 		r.intensity = p.Intensity
 	}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"container/list"
 	"slices"
 	"time"
 )
@@ -131,17 +132,18 @@ type poolCore struct {
 	lastWorker workerID
 	grants     map[grantID]*poolGrant
 	lastGrant  grantID
-	kept       int // of them, those without a message of ours
+	kept       int // of them, those whose message is over
+	keeping    int // of them, those that may be kept and have not been recalled
 
 	items   map[messageID]*poolItem // those that wait and those in hand
 	queue   itemList                // those that could be granted, in order
 	orders  map[string]*poolOrder
 	lastSeq uint64
-	waiting int         // those that wait: in the queue, or behind others of their order
-	chained int         // of them, those with a chain
-	inside  int         // of them, those that have been admitted
-	bytes   int         // of those
-	outside []*poolItem // those that wait for room, in order; some may be gone
+	waiting int       // those that wait: in the queue, or behind others of their order
+	chained int       // of them, those with a chain
+	inside  int       // of them, those that have been admitted
+	bytes   int       // of those
+	outside list.List // of *poolItem: those that wait for room, in order
 
 	refused quarantine
 

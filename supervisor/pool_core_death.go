@@ -127,11 +127,10 @@ func (p *poolCore) adopt(g *poolGrant, h poolHand) {
 
 // lost decides about one slot of a worker that has ended.
 func (p *poolCore) lost(w *poolWorker, g *poolGrant, h poolHand, culprit *poolGrant, exit any) {
-	delete(p.grants, g.id)
+	p.forget(g)
 	it := g.item
 	switch {
 	case it == nil:
-		p.kept--
 		return
 	case !h.begun:
 		p.backInQueue(it)

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"cmp"
+	"container/list"
 	"slices"
 )
 
@@ -17,8 +18,9 @@ type poolItem struct {
 
 	prev, next *poolItem // in the queue
 	queued     bool
-	parked     bool // behind another of its order
-	inside     bool // admitted, and counted in the bounds
+	parked     bool          // behind another of its order
+	inside     bool          // admitted, and counted in the bounds
+	outside    *list.Element // waiting for room
 	cancelled  bool
 	orphan     bool        // its sender has ended
 	reserved   *poolWorker // exclusive: the worker that is kept free for it
@@ -100,12 +102,12 @@ func (p *poolCore) sent(m poolMessage) {
 	p.dispatch()
 	switch {
 	case !it.waits():
-	case len(p.outside) == 0 && p.fits(it):
+	case p.outside.Len() == 0 && p.fits(it):
 		p.takeIn(it)
 	case it.try:
 		p.fail(it, failMessage{why: failFull})
 	default:
-		p.outside = append(p.outside, it)
+		it.outside = p.outside.PushBack(it)
 	}
 }
 
@@ -145,6 +147,7 @@ func (p *poolCore) unwait(it *poolItem) {
 		p.chained--
 	}
 	p.queue.remove(it)
+	p.leaveOutside(it)
 	if it.inside {
 		it.inside = false
 		p.inside--
@@ -217,17 +220,21 @@ func (p *poolCore) takeIn(it *poolItem) {
 
 // admit lets those that wait for room in, in their order.
 func (p *poolCore) admit() {
-	for len(p.outside) > 0 {
-		it := p.outside[0]
-		if p.items[it.id] == it && it.waits() {
-			if !p.fits(it) {
-				return
-			}
-			p.takeIn(it)
-			p.do(admitMessage{it.id})
+	for e := p.outside.Front(); e != nil; e = p.outside.Front() {
+		it := e.Value.(*poolItem)
+		if !p.fits(it) {
+			return
 		}
-		p.outside[0] = nil
-		p.outside = p.outside[1:]
+		p.leaveOutside(it)
+		p.takeIn(it)
+		p.do(admitMessage{it.id})
+	}
+}
+
+func (p *poolCore) leaveOutside(it *poolItem) {
+	if it.outside != nil {
+		p.outside.Remove(it.outside)
+		it.outside = nil
 	}
 }
 
@@ -304,6 +311,9 @@ func (p *poolCore) grant(it *poolItem, w *poolWorker) {
 	g := &poolGrant{id: p.lastGrant, worker: w, item: it, sender: it.sender, message: it.id, seq: it.seq, ctxAt: never, handleAt: never}
 	g.keep = it.keep && it.order == "" && !it.exclusive && p.queue.first == nil &&
 		p.recycle.Uses == 0 && p.maxHandle == 0 && !p.closing
+	if g.keep {
+		p.keeping++
+	}
 	p.grants[g.id] = g
 	it.grant = g
 	w.grants = append(w.grants, g)
@@ -317,10 +327,7 @@ func (p *poolCore) grant(it *poolItem, w *poolWorker) {
 // free takes the slot back.
 func (p *poolCore) free(g *poolGrant) {
 	w := g.worker
-	delete(p.grants, g.id)
-	if g.item == nil {
-		p.kept--
-	}
+	p.forget(g)
 	w.grants = slices.DeleteFunc(w.grants, func(other *poolGrant) bool { return other == g })
 	if len(w.grants) == 0 {
 		w.leased = false
@@ -328,6 +335,17 @@ func (p *poolCore) free(g *poolGrant) {
 		p.wakeBy(p.ageDue(w))
 	}
 	p.reprieve(w)
+}
+
+// forget takes the grant out of the books.
+func (p *poolCore) forget(g *poolGrant) {
+	delete(p.grants, g.id)
+	if g.item == nil {
+		p.kept--
+	}
+	if g.keep && !g.recall {
+		p.keeping--
+	}
 }
 
 // returned: the message under the grant is over, and its slot is free.
@@ -353,7 +371,9 @@ func (p *poolCore) finish(g *poolGrant) {
 	if it == nil {
 		return
 	}
-	p.refused.clear(it.key)
+	if !it.orphan { // else it may not have been sent
+		p.refused.clear(it.key)
+	}
 	p.over(it)
 	g.item, g.ctxAt, g.handleAt, g.overdue, g.running = nil, never, never, false, false
 	p.kept++ // until free
@@ -376,7 +396,7 @@ func (p *poolCore) keptSlot(id grantID) {
 // recallWanted asks for kept slots back when messages wait, one for each, and
 // those of workers that take no more.
 func (p *poolCore) recallWanted() {
-	if p.kept == 0 && p.waiting == 0 && !p.closing {
+	if p.keeping == 0 {
 		return
 	}
 	want := p.demand()
@@ -397,6 +417,9 @@ func (p *poolCore) recallWanted() {
 func (p *poolCore) recall(g *poolGrant) {
 	if !g.recall {
 		g.recall = true
+		if g.keep {
+			p.keeping--
+		}
 		p.do(recallSlot{g.id})
 	}
 }

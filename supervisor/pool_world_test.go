@@ -310,6 +310,20 @@ func (w *poolWorld) check() {
 			w.t.Fatalf("the queue is out of order")
 		}
 	}
+	keeping, outside := 0, 0
+	for _, g := range p.grants {
+		if g.keep && !g.recall {
+			keeping++
+		}
+	}
+	for _, it := range p.items {
+		if it.outside != nil && it.waits() && !it.inside {
+			outside++
+		}
+	}
+	if keeping != p.keeping || outside != p.outside.Len() {
+		w.t.Fatalf("books: keeping %d %d, outside %d %d", keeping, p.keeping, outside, p.outside.Len())
+	}
 	if waiting != p.waiting || chained != p.chained || inside != p.inside || bytes != p.bytes || kept != p.kept ||
 		grants != len(p.grants) || grants != len(w.grants) || len(p.workers) != len(w.procs) {
 		w.t.Fatalf("books: waiting %d %d, chained %d %d, inside %d %d, bytes %d %d, kept %d %d, grants %d %d %d, workers %d %d",
