@@ -160,6 +160,24 @@ func TestPoolGivesUp(t *testing.T) {
 	w.expect("3:no worker")
 }
 
+// The edge belongs to the window, as it does in a supervisor's.
+func TestPoolIntensityEdge(t *testing.T) {
+	for _, tc := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{time.Second, "+2 end 2"},
+		{time.Second + 1, "+2 +3"},
+	} {
+		w := servingPool(t, Pool{Min: 1, Max: 1, Intensity: 1, Period: time.Second}, 1)
+		w.die(1)
+		w.ready(2)
+		w.pass(tc.after)
+		w.die(2)
+		w.expect(tc.want)
+	}
+}
+
 // A worker that says that it should not be started again ends the pool, unless
 // it said so about a message.
 func TestPoolDoNotRestart(t *testing.T) {

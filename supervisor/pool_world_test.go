@@ -225,6 +225,9 @@ func (w *poolWorld) grant(a grantSlot) {
 	if p == nil || !p.ready || p.asked || p.dying {
 		w.t.Fatalf("granted %#v to %+v", a, p)
 	}
+	if a.keep && (!m.keep || m.exclusive || m.order != "" || w.p.closing || w.p.recycle.Uses > 0 || w.p.maxHandle > 0) {
+		w.t.Fatalf("%#v may be kept: %+v", a, m)
+	}
 	held := 0
 	for _, h := range w.grants {
 		if h.worker != a.worker {
