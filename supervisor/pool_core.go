@@ -19,8 +19,8 @@ import (
 // the event is entered into the books, and then the pool is settled: whatever
 // can be done is done. So no event has to know what else it makes possible.
 //
-// The parts: pool_core_queue.go says which message is next and who gets it,
-// pool_core_worker.go how many workers there are, pool_core_death.go what the
+// The parts: pool_core_queue.go says which message is next, pool_core_grant.go
+// which worker gets it, pool_core_worker.go how many workers there are, pool_core_death.go what the
 // end of one means, pool_core_recycle.go how they are replaced, and
 // pool_core_kill.go when one has to go at once.
 
