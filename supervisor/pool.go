@@ -63,7 +63,7 @@ type Pool struct {
 	// ends it, as it ends a supervisor. 0: as many as there are workers (Max);
 	// see NoRestarts and Unlimited.
 	Intensity int
-	Period    time.Duration // 0: DefaultPeriod
+	Period    time.Duration // 0: defaultPeriod
 
 	Queue Queue // what may wait
 
@@ -143,12 +143,9 @@ const (
 	defaultQuarantine    = 10 * time.Minute
 	defaultKeys          = 1024
 
-	forever       time.Duration = -1 // Forever
-	noRestarts                  = -1 // NoRestarts
-	noLimit                     = -2 // Unlimited
-	failedToRoll                = 3  // failed successors in a row that end a rolling restart
-	firstBackoff                = 20 * time.Millisecond
-	slowestStarts               = time.Minute // the longest delay of failed starts without Intensity
+	failedToRoll  = 3 // failed successors in a row that end a rolling restart
+	firstBackoff  = 20 * time.Millisecond
+	slowestStarts = time.Minute // the longest delay of failed starts without Intensity
 )
 
 // rules checks p and returns what its core goes by. name is the child's,
@@ -184,7 +181,7 @@ func (p Pool) rules(name string, slots int) (poolRules, error) {
 		{"Quarantine.For", p.Quarantine.For, false},
 	}
 	for _, d := range times {
-		if d.value < 0 && !(d.forever && d.value == forever) {
+		if d.value < 0 && !(d.forever && d.value == Forever) {
 			bad("negative %s %v", d.field, d.value)
 		}
 	}
@@ -206,7 +203,7 @@ func (p Pool) rules(name string, slots int) (poolRules, error) {
 		max:       p.Max,
 		idle:      or(p.IdleTimeout, defaultIdleTimeout),
 		parallel:  or(p.StartParallel, runtime.NumCPU()),
-		period:    or(p.Period, DefaultPeriod),
+		period:    or(p.Period, defaultPeriod),
 		messages:  or(p.Queue.Messages, defaultQueueMessages),
 		bytes:     or(p.Queue.Bytes, defaultQueueBytes),
 		grace:     or(p.KillGrace, defaultKillGrace),
@@ -224,9 +221,9 @@ func (p Pool) rules(name string, slots int) (poolRules, error) {
 	switch {
 	case p.Intensity == 0:
 		r.intensity = r.max
-	case p.Intensity == noRestarts:
+	case p.Intensity == NoRestarts:
 		r.intensity = 0
-	case p.Intensity == noLimit:
+	case p.Intensity == Unlimited:
 		r.intensity = unlimited
 	case p.Intensity < 0:
 		bad("negative Intensity %d", p.Intensity)

@@ -24,9 +24,6 @@ import (
 // end of one means, pool_core_recycle.go how they are replaced, and
 // pool_core_kill.go when one has to go at once.
 
-// unlimited as an intensity never gives up.
-const unlimited = -1
-
 // never is the time of a wake that is not wanted.
 const never time.Duration = 1<<63 - 1
 
@@ -34,13 +31,13 @@ const never time.Duration = 1<<63 - 1
 type poolRules struct {
 	slots     int // messages that one worker handles at the same time
 	min, max  int
-	idle      time.Duration // forever: never shrinks
+	idle      time.Duration // Forever: never shrinks
 	parallel  int
 	intensity int // unlimited: never gives up
 	period    time.Duration
 	messages  int
 	bytes     int
-	grace     time.Duration // forever: never kills
+	grace     time.Duration // Forever: never kills
 	maxHandle time.Duration // 0: no limit
 	recycle   Recycle
 	attempts  int

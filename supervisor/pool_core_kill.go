@@ -34,7 +34,7 @@ func (p *poolCore) cancelled(ev messageCancelled) {
 		}
 		g.message = ev.message
 	}
-	if p.grace != forever {
+	if p.grace != Forever {
 		g.ctxAt = min(g.ctxAt, p.now+p.grace)
 		p.wakeBy(g.ctxAt)
 	}
@@ -113,7 +113,7 @@ func (p *poolCore) condemn(w *poolWorker) {
 	}
 	w.condemned = true
 	grace := p.grace
-	if grace == forever {
+	if grace == Forever {
 		grace = defaultKillGrace
 	}
 	w.killAt = p.now + grace

@@ -113,7 +113,7 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 }
 
 func TestPoolNeverShrinks(t *testing.T) {
-	w := servingPool(t, Pool{Max: 2, IdleTimeout: forever}, 1)
+	w := servingPool(t, Pool{Max: 2, IdleTimeout: Forever}, 1)
 	w.plain(1)
 	w.readyAll()
 	w.done(1)
@@ -219,7 +219,7 @@ func TestPoolBackoff(t *testing.T) {
 // Starts side by side that fail together count as one for the back-off, and
 // then one at a time is tried.
 func TestPoolBackoffSideBySide(t *testing.T) {
-	w := servingPool(t, Pool{Max: 4, StartParallel: 4, Intensity: noLimit}, 1)
+	w := servingPool(t, Pool{Max: 4, StartParallel: 4, Intensity: Unlimited}, 1)
 	w.plain(4)
 	w.expect("+1 +2 +3 +4")
 	w.failStart(1)

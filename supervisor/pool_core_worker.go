@@ -191,7 +191,7 @@ func (p *poolCore) remove(w *poolWorker) {
 // shrinks by as many as were superfluous throughout a window of IdleTimeout;
 // that one worker or another was idle says nothing, as all take their turns.
 func (p *poolCore) shrinkWindow() {
-	if p.idle == forever || p.booting || p.size() <= p.min {
+	if p.idle == Forever || p.booting || p.size() <= p.min {
 		p.windowEnd = 0
 		return
 	}

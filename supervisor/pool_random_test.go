@@ -25,7 +25,7 @@ func drawPool(rt *rapid.T) poolRules {
 	p := Pool{
 		Run: "decoder", Min: in("min", 0, 3), StartParallel: in("parallel", 1, 3),
 		IdleTimeout: ms("idle", 50, 500), KillGrace: ms("grace", 10, 100), MaxHandle: ms("max handle", 0, 0, 200),
-		Intensity: rapid.SampledFrom([]int{2, 5, 1000, noLimit, NoRestarts}).Draw(rt, "intensity"), Period: ms("period", 100, 1000),
+		Intensity: rapid.SampledFrom([]int{2, 5, 1000, Unlimited, NoRestarts}).Draw(rt, "intensity"), Period: ms("period", 100, 1000),
 		Queue: Queue{Messages: in("messages", 1, 6), Bytes: in("bytes", 10, 100)},
 		Recycle: Recycle{
 			Uses: rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(rt, "uses"), Age: ms("age", 0, 0, 300), IdleAge: ms("idle age", 0, 0, 100),

@@ -22,11 +22,11 @@ func TestPoolDefaults(t *testing.T) {
 	if r != want {
 		t.Fatalf("%+v\n%+v", r, want)
 	}
-	r, err = Pool{Run: "decoder", Min: n + 1, Intensity: NoRestarts, IdleTimeout: forever, KillGrace: forever}.rules("decoders", 4)
-	if err != nil || r.max != n+1 || r.intensity != 0 || r.idle != forever || r.grace != forever || r.slots != 4 {
+	r, err = Pool{Run: "decoder", Min: n + 1, Intensity: NoRestarts, IdleTimeout: Forever, KillGrace: Forever}.rules("decoders", 4)
+	if err != nil || r.max != n+1 || r.intensity != 0 || r.idle != Forever || r.grace != Forever || r.slots != 4 {
 		t.Fatalf("%v, %+v", err, r)
 	}
-	r, err = Pool{Run: "decoder", Intensity: noLimit, Max: 1}.rules("decoders", 1)
+	r, err = Pool{Run: "decoder", Intensity: Unlimited, Max: 1}.rules("decoders", 1)
 	if err != nil || r.intensity != unlimited || r.max != 1 {
 		t.Fatalf("%v, %+v", err, r)
 	}
@@ -41,7 +41,7 @@ func TestPoolFaults(t *testing.T) {
 		{Pool{}, []string{"Run"}},
 		{Pool{Min: 3, Max: 2}, []string{"Max 2 is below Min 3"}},
 		{Pool{Min: -1, Max: -1, StartParallel: -1, Intensity: -3}, []string{"Intensity -3", "Min -1", "Max -1", "StartParallel -1"}},
-		{Pool{IdleTimeout: -2, KillGrace: -2, MaxHandle: forever, Period: -1}, []string{"IdleTimeout", "KillGrace", "MaxHandle", "Period"}},
+		{Pool{IdleTimeout: -2, KillGrace: -2, MaxHandle: Forever, Period: -1}, []string{"IdleTimeout", "KillGrace", "MaxHandle", "Period"}},
 		{Pool{Queue: Queue{-1, -1}}, []string{"Queue.Messages -1", "Queue.Bytes -1"}},
 		{Pool{Recycle: Recycle{-1, -1, -1, -1, 1.1, false}}, []string{"Recycle.Uses", "Recycle.Age", "Recycle.IdleAge", "Recycle.Memory", "Recycle.Jitter"}},
 		{Pool{Retry: Retry{Attempts: -1}, Quarantine: Quarantine{-1, -1, -1}}, []string{"Retry.Attempts", "Quarantine.Deaths", "Quarantine.For", "Quarantine.Keys"}},
