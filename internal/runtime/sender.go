@@ -311,6 +311,9 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 			c.passOn(true)
 		}
 	}
+	if len(c.waiters) > 0 {
+		peer.Resume() // they wait for credit, which no caller reads for them
+	}
 	c.mu.Unlock()
 	if call == nil {
 		r.Drop() // its caller has given up
