@@ -29,6 +29,7 @@ const (
 	EventAbandoned     EventType = "abandoned"      // an in-process handler that did not return
 	EventsDropped      EventType = "events dropped" // to one slow reader of events: Detail says how many
 	EventOutputDropped EventType = "output dropped" // log lines that the sink did not take in time
+	EventDataRace      EventType = "data race"      // of a program built with -race: the detector found one in a process; Detail is its report
 	EventLinkLost      EventType = "link lost"      // a link ended by a fault of its peer
 	EventSocketLane    EventType = "socket lane"    // a link stays slow: this kernel, or one of its ends, cannot have rings; Err says why
 )

@@ -226,6 +226,9 @@ func (s *System) Emit(e actor.Event) {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
+	if e.Type == actor.EventDataRace {
+		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
+	}
 	s.log(e)
 }
 
@@ -238,7 +241,7 @@ func (s *System) log(e actor.Event) {
 		}
 	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
 		level = slog.LevelWarn
-	case actor.EventGaveUp:
+	case actor.EventGaveUp, actor.EventDataRace:
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
