@@ -254,12 +254,8 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 // exitReport says how the incarnation at the other end of a link ended.
 func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Down, error) {
 	if l.inst != nil {
-		select {
-		case <-l.inst.Done():
-			return l.inst.down(), nil
-		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
-		}
+		<-l.inst.Done() // which Close awaits, too
+		return l.inst.down(), nil
 	}
 	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: l.inc.String()})
 }
@@ -280,6 +276,8 @@ func (s *System) owner(path string) *conn.Conn {
 	return nil
 }
 
+// lookupExit asks who supervises the path. That process may have ended, too, and
+// its events have told of the end before.
 func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, error) {
 	p := s.owner(o.Path)
 	if p == nil {
@@ -287,6 +285,9 @@ func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, err
 	}
 	r, err := request(ctx, p, ctlReport, codec.ControlParams(o))
 	if err != nil {
+		if d, ok := s.told.of(o.Incarnation); ok {
+			return d, nil
+		}
 		return actor.Down{}, err
 	}
 	defer r.Drop()

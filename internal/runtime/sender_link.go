@@ -79,6 +79,7 @@ func (c *sender) abandon(err error) {
 // up takes a link into use: what was not begun goes out first, in order.
 func (c *sender) up(l *link) {
 	c.link, c.stood = l, true
+	c.sys.work.Add(1) // we are in a goroutine that Close awaits; down says Done
 	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	if l.capacity > 0 {
 		c.out.Capacity = l.capacity
@@ -157,6 +158,7 @@ func (c *sender) down(l *link, cause error) {
 		}
 		return
 	}
+	defer c.sys.work.Done() // see up
 	c.poller.RemoveSource(l.peer)
 	c.prune()
 	if l.fault != nil {
@@ -191,15 +193,12 @@ func (c *sender) down(l *link, cause error) {
 		}
 	}
 	l.release()
+	if len(cut)+len(lost) > 0 {
+		c.sys.follow(func() { c.exitReport(l, cause, cut, lost) })
+	}
 	if c.closed != nil {
-		for _, call := range cut {
-			call.end(callResult{err: c.closed})
-		}
 		c.abandon(c.closed)
 		return
-	}
-	if len(cut)+len(lost) > 0 {
-		c.sys.spawn(func() { c.exitReport(l, cause, cut, lost) })
 	}
 	if c.out.Len() > 0 || len(c.waiters) > 0 {
 		c.connect()

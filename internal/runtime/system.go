@@ -39,6 +39,7 @@ type System struct {
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
 	targets targets
+	told    toldExits
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -143,6 +144,9 @@ func (s *System) spawn(f func()) {
 		f()
 	}()
 }
+
+// follow is spawn for what continues work that Close already awaits.
+func (s *System) follow(f func()) { s.work.Go(f) }
 
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
