@@ -3,7 +3,6 @@ package python_test
 import (
 	"context"
 	"log/slog"
-	"os"
 	"os/exec"
 	"sync"
 	"testing"
@@ -92,7 +91,7 @@ var (
 	Double      = actor.DeclareMethod[shm.Array[float64], shm.Array[float64]](Workers, "double")
 	Ordinary    = actor.DeclareMethod[string, shm.Array[float64]](Workers, "ordinary")
 	Part        = actor.DeclareMethod[int, shm.Array[float64]](Workers, "part")
-	Scalar      = actor.DeclareMethod[actor.None, float32](Workers, "scalar")
+	Scalar      = actor.DeclareMethod[actor.None, float64](Workers, "scalar")
 	Write       = actor.DeclareMethod[shm.Array[float64], actor.None](Workers, "write")
 	Increase    = actor.DeclareMethod[shm.Array[float64], actor.None](Workers, "increase")
 	Keep        = actor.DeclareMethod[shm.Array[float64], actor.None](Workers, "keep")
@@ -224,5 +223,3 @@ func equal[T comparable](t testing.TB, what string, want T) func(T, error) {
 		}
 	}
 }
-
-var _ = os.Getpid

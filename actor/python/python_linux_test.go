@@ -19,7 +19,7 @@ func TestCalls(t *testing.T) {
 	equal(t, "main thread", true)(MainThread.Call(b.ctx, w, actor.None{}))
 	equal(t, "later", 8)(Later.Call(b.ctx, w, 7))
 	must[actor.None](t)(Nothing.Call(b.ctx, w, actor.None{}))
-	equal(t, "scalar", float32(1.5))(Scalar.Call(b.ctx, w, actor.None{}))
+	equal(t, "scalar", 1.5)(Scalar.Call(b.ctx, w, actor.None{}))
 	if err := Add.Cast(b.ctx, w, two{A: 3, B: 1}); err != nil {
 		t.Error(err)
 	}

@@ -309,6 +309,16 @@ def resolve(v: Any, segments: Sequence[Segment]) -> Any:
     return v
 
 
+def resolve_empty(v: Any) -> None:
+    """Replace the references to empty arrays in a message without segments: among arguments and the fields of maps."""
+    for k, x in enumerate(v) if type(v) is list else list(v.items()):
+        if type(x) is list:
+            if x and x[0] is None and is_reference(x, 0):
+                v[k] = from_reference(x, ())
+        elif type(x) is dict:
+            resolve_empty(x)
+
+
 def to_reference(a: Any, carry: Callable[[Segment], int]) -> List[Any]:
     """Make the reference of an ndarray or memoryview. What does not lie in memory that can travel is copied there once."""
     if numpy is not None and isinstance(a, numpy.ndarray):

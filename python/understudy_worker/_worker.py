@@ -193,6 +193,8 @@ class Worker:
         at = 4 if kind == REQUEST else 3
         if len(m) > at:
             self._metadata(msg, m[at])
+        if params and not (len(m) > at and len(m[at]) > 2 and m[at][2]) and (type(params[0]) in (list, dict) or len(params) > 1):
+            _memory.resolve_empty(params)
         if id is not None and self.concurrent == 1 and msg.chain and any(c._id in msg.chain for c in self._running.values() if c._id):
             conn.respond(id, refusal(f"{method} of {self.path}: call would wait for itself", "actor.ErrCallCycle"))
             msg.skip = True
@@ -241,6 +243,8 @@ class Worker:
         args = o.setdefault("args", [])
         if o.get("segments"):
             _memory.resolve(args, conn.segments(o["segments"]))
+        else:
+            _memory.resolve_empty(args)
 
     def _on_ping(self, conn: Conn, id: Optional[int], params: list) -> None:
         if id is not None:
