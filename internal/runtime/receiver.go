@@ -8,6 +8,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -231,6 +232,9 @@ func (l *receiver) more(m *conn.Incoming) error {
 	var id, n uint64
 	if err := codec.DecodeParams(m.Params, &id, &n); err != nil {
 		return err
+	}
+	if l.queue != nil && l.queue.Grant(id, n, port.StreamWindow) {
+		return nil // the handler will find it in its window
 	}
 	if inv := l.h.begun(l, id); inv != nil && inv.credit != nil {
 		select {
