@@ -256,10 +256,12 @@ func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Do
 	if l.inst != nil {
 		select {
 		case <-l.inst.Done():
-			return l.inst.down(), nil
 		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
+			if !isDone(l.inst.Done()) { // which the end of the system follows
+				return actor.Down{}, context.Cause(ctx)
+			}
 		}
+		return l.inst.down(), nil
 	}
 	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: l.inc.String()})
 }
