@@ -25,7 +25,7 @@ func (p *processHandler) Reply(id uint32, r conn.Reply) {
 
 func (p *processHandler) Control(m *conn.Incoming) {
 	p.mu.Lock()
-	c, l := p.sender, p.link
+	c, l := p.sender, p.connection
 	p.mu.Unlock()
 	if h := controls[m.Method]; h.parent != nil {
 		h.parent((*processBackend)(p), m)
@@ -54,22 +54,22 @@ func (p *processHandler) Closed(err error) {
 	}
 	b.mu.Lock()
 	b.over = true
-	fault, c, l, marks := b.facts.fault, b.sender, b.link, b.marks
+	fault, c, l, progress := b.facts.fault, b.sender, b.connection, b.progress
 	b.mu.Unlock()
 	b.server.close()
 	b.requests.close()
 	if fault != nil {
-		e := b.i.event(actor.EventLinkLost)
+		e := b.i.event(actor.EventConnectionLost)
 		e.Err = fault
 		b.i.sys.Emit(e)
 		_ = b.proc.Kill() // it cannot be talked to any more
 	}
 	if c != nil {
-		c.down(l, err) // first: who sees the end finds no link
+		c.down(l, err) // first: who sees the end finds no connection
 	}
 	close(b.drained)
-	if marks != nil {
-		marks.Close()
+	if progress != nil {
+		progress.Close()
 	}
 	if fault == nil && !b.stopBegan() {
 		// A peer that closes its end and lives on is as good as dead.

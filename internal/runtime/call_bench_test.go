@@ -93,7 +93,7 @@ var (
 	benchTakes  = actor.DefineMethod(benchActors, "take", (*benchActor).Take)
 )
 
-// nowhere is a lane that takes everything and brings nothing.
+// nowhere is a transport that takes everything and brings nothing.
 type nowhere struct{}
 
 func (nowhere) Send(transport.Message) error        { return nil }
@@ -111,7 +111,7 @@ func benchSystem(b *testing.B) *System {
 	return s
 }
 
-// feed is a lane that brings one message n times, after others, and takes
+// feed is a transport that brings one message n times, after others, and takes
 // everything.
 type feed struct {
 	nowhere
@@ -168,10 +168,10 @@ func BenchmarkHandle(b *testing.B) {
 			}
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, system.peerOptions())
+			side.conn = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, system.connOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
-			side.peer.Start()
+			side.conn.Start()
 			<-side.done
 		})
 	}
@@ -182,7 +182,7 @@ func BenchmarkHandle(b *testing.B) {
 	run("cast-own", "take", &benchOwn{1, "label"}, false, 0)
 }
 
-// kept is a lane that keeps what it takes, which may not be used again.
+// kept is a transport that keeps what it takes, which may not be used again.
 type kept struct {
 	nowhere
 	taken []transport.Message
@@ -229,8 +229,8 @@ func BenchmarkHandleArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
-			var lane kept
-			from := conn.New(&lane, nil, sys.peerOptions())
+			var socket kept
+			from := conn.New(&socket, nil, sys.connOptions())
 			buf := &codec.Buffer{B: wire.AppendRequestHead(nil, 7, "look")}
 			if err := codec.EncodeArgs(buf, &block, arrays); err != nil {
 				b.Fatal(err)
@@ -240,13 +240,13 @@ func BenchmarkHandleArray(b *testing.B) {
 			if err := from.Send(buf.B, buf.Segments); err != nil {
 				b.Fatal(err)
 			}
-			n := len(lane.taken) - 1
+			n := len(socket.taken) - 1
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.New(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			side.conn = conn.New(&feed{first: socket.taken[:n], m: socket.taken[n], n: b.N}, side, sys.connOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
-			side.peer.Start()
+			side.conn.Start()
 			<-side.done
 		})
 	}
@@ -281,7 +281,7 @@ func BenchmarkSendArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		c.arrays.Store(arrays)
-		peer := conn.New(nowhere{}, nil, sys.peerOptions())
+		peer := conn.New(nowhere{}, nil, sys.connOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -29,7 +29,7 @@ const (
 	maxHops    = 64
 )
 
-// probe is a question on its way: does the call with this id, on the link that
+// probe is a question on its way: does the call with this id, on the connection that
 // the probe comes by, wait for the origin?
 type probe struct {
 	Call   uint64   `msgpack:"call"`
@@ -114,12 +114,12 @@ func (inv *invocation) outgoing() []*call {
 func (c *sender) probe(call *call, p probe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlProbe, codec.ControlParams(p))
+	if c.current != nil && c.calls[call.id] == call {
+		c.current.tell(ctlProbe, codec.ControlParams(p))
 	}
 }
 
-// probed takes a probe about a call that came by the link.
+// probed takes a probe about a call that came by the connection.
 func (l *receiver) probed(p probe) {
 	h := l.h
 	inv := h.begun(l, p.Call)
@@ -148,12 +148,12 @@ func (h *host) resolve(inv *invocation, p probe) {
 	h.sys.Emit(actor.Event{Type: actor.EventDeadlock, Path: h.path, Kind: h.kind.Name, Incarnation: h.incarnation,
 		Method: inv.method, Err: err, Detail: trail})
 	for _, o := range inv.outgoing() {
-		o.from.refuse(o, err)
+		o.from.failCall(o, err)
 	}
 }
 
-// refuse ends a call that would wait for ever.
-func (c *sender) refuse(call *call, err error) {
+// failCall ends a call that would wait for ever.
+func (c *sender) failCall(call *call, err error) {
 	if _, ended := c.cancel(call); ended {
 		return // it has just ended by itself
 	}

@@ -14,47 +14,47 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// receiver is the receiver's end of a link: it feeds an actor's inbox.
+// receiver is the receiver's end of a connection: it feeds an actor's inbox.
 type receiver struct {
-	h     *host
-	peer  *conn.Conn
-	queue *mailbox.Queue
-	marks *mailbox.Progress
-	from  string
-	same  atomic.Bool // the sender is the same build
-	owned bool        // the link is ours alone: its marks are given back with it
+	h        *host
+	conn     *conn.Conn
+	queue    *mailbox.Queue
+	progress *mailbox.Progress
+	from     string
+	same     atomic.Bool // the sender is the same build
+	owned    bool        // the connection is ours alone: its progress are given back with it
 }
 
-// accept serves a link that was made for the actor. marks nil makes a page and
+// accept serves a connection that was made for the actor. progress nil makes a page and
 // sends it with the answer to hello.
-func (h *host) accept(lane transport.Conn, from string, marks *mailbox.Progress) error {
-	l := &receiver{h: h, from: from, marks: marks, owned: true}
-	l.same.Store(marks != nil) // in memory
-	opts := h.sys.peerOptions()
-	opts.Local = marks != nil
-	l.peer = conn.New(lane, l, opts)
+func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Progress) error {
+	l := &receiver{h: h, from: from, progress: progress, owned: true}
+	l.same.Store(progress != nil) // in memory
+	opts := h.sys.connOptions()
+	opts.Local = progress != nil
+	l.conn = conn.New(socket, l, opts)
 	h.mu.Lock()
-	if h.links == nil || h.stopping() {
+	if h.receivers == nil || h.stopping() {
 		h.mu.Unlock()
-		lane.Close()
+		socket.Close()
 		return errRetry
 	}
-	h.links[l] = struct{}{}
+	h.receivers[l] = struct{}{}
 	h.mu.Unlock()
-	if marks != nil {
+	if progress != nil {
 		l.open()
 	}
-	l.peer.Start()
+	l.conn.Start()
 	return nil
 }
 
-// open gives the link its part of the inbox.
+// open gives the connection its part of the inbox.
 func (l *receiver) open() {
-	l.marks.SetSlots(l.h.kind.Concurrent)
-	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
-		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
+	l.progress.SetSlots(l.h.kind.Concurrent)
+	l.queue = l.h.inbox.NewQueue(l.progress, l.h.capacity, l.h.capBytes, func(begun uint64) {
+		_ = l.conn.Notify(ctlCredit, codec.Params(begun))
 	})
-	l.queue.ReadFrom(l.peer)
+	l.queue.ReadFrom(l.conn)
 }
 
 // welcome answers a sender's hello.
@@ -62,27 +62,27 @@ func (l *receiver) welcome(m *conn.Incoming) error {
 	s := l.h.sys
 	h, err := s.checkHello(m.Params)
 	if err == nil && l.queue != nil {
-		err = fmt.Errorf("second hello on a link: %w", wire.ErrProtocol)
+		err = fmt.Errorf("second hello on a connection: %w", wire.ErrProtocol)
 	}
 	var mine *hello
 	if err == nil {
 		mine = s.hello()
-		mine.Marks, err = l.sendMarks()
+		mine.Progress, err = l.sendProgress()
 		mine.Capacity, mine.Bytes = l.h.capacity, l.h.capBytes
 	}
 	if err != nil {
-		refuseControl(l.peer, m.ID, err)
+		respondError(l.conn, m.ID, err)
 		return nil
 	}
 	l.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	l.open()
-	_ = l.peer.Respond(m.ID, nil, mapOf(mine).Map(), nil)
+	_ = l.conn.Respond(m.ID, nil, mapOf(mine).Map(), nil)
 	return nil
 }
 
 // AcceptUpgrade implements [conn.UpgradeHandler].
 func (l *receiver) AcceptUpgrade() error {
-	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
+	if l.queue == nil || l.h.sys.opts.Transport == SocketTransport {
 		return errors.ErrUnsupported
 	}
 	if l.h.inbox.Closed() {
@@ -91,25 +91,25 @@ func (l *receiver) AcceptUpgrade() error {
 	return nil
 }
 
-func (l *receiver) sendMarks() (token uint64, err error) {
-	marks, f, err := makeMarks()
+func (l *receiver) sendProgress() (token uint64, err error) {
+	progress, f, err := newProgressPage()
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	if token, err = l.peer.SendFile(f); err != nil {
-		marks.Close() // there is no link that would
+	if token, err = l.conn.SendFile(f); err != nil {
+		progress.Close() // there is no connection that would
 		return 0, err
 	}
-	l.marks = marks
+	l.progress = progress
 	return token, nil
 }
 
 func (l *receiver) arrays() bool { return l.same.Load() }
 
-// refuse answers request id with an error, raw.
-func (l *receiver) refuse(id uint64, errRaw []byte) {
-	l.unsent(id, l.peer.Respond(id, errRaw, nil, nil))
+// respondError answers request id with an error, raw.
+func (l *receiver) respondError(id uint64, errRaw []byte) {
+	l.unsent(id, l.conn.Respond(id, errRaw, nil, nil))
 }
 
 // result answers request id with a result: buf has the response but for its
@@ -119,13 +119,13 @@ func (l *receiver) result(id uint64, buf *codec.Buffer) {
 		var ids [4]uint64
 		buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(ids[:0], buf.Segments)})
 	}
-	l.unsent(id, l.peer.Send(buf.B, buf.Segments))
+	l.unsent(id, l.conn.Send(buf.B, buf.Segments))
 }
 
-// unsent tells the caller that the response could not be sent, if the link stands.
+// unsent tells the caller that the response could not be sent, if the connection stands.
 func (l *receiver) unsent(id uint64, err error) {
 	if err != nil && !isClosed(err) {
-		_ = l.peer.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+		_ = l.conn.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
 	}
 }
 
@@ -134,7 +134,7 @@ func (l *receiver) item(buf *codec.Buffer) error {
 	if len(buf.Segments) > 0 {
 		buf.B = wire.AppendMetaTo(buf.B, 0, &wire.Meta{Segments: conn.SegmentIDs(nil, buf.Segments)})
 	}
-	return l.peer.Send(buf.B, buf.Segments)
+	return l.conn.Send(buf.B, buf.Segments)
 }
 
 // Message puts a user's message in the inbox.
@@ -147,7 +147,7 @@ func (l *receiver) Message(m *conn.Incoming) {
 	m.From = l
 	if m.Call && len(m.Meta.Chain) > 0 && l.h.holdsLastSlot(m.Meta.Chain) {
 		m.Skip() // its turn would never come
-		_ = l.peer.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, actor.ErrCallCycle)), nil, nil)
+		_ = l.conn.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, l.h.path, actor.ErrCallCycle)), nil, nil)
 	}
 	// A slot that found the call in the ring has just been idle.
 	mayStall := m.Call && m.By == nil
@@ -180,15 +180,15 @@ func (h *host) holdsLastSlot(chain []uint64) bool {
 	return true
 }
 
-// violation ends a link whose peer broke the protocol. Nothing else suffers.
-// The queue ends first: a sender that sees the link's end takes the mark for
+// violation ends a connection whose peer broke the protocol. Nothing else suffers.
+// The queue ends first: a sender that sees the connection's end takes the begun position for
 // final, and what is begun after that would be begun twice.
 func (l *receiver) violation(err error) {
-	l.h.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+	l.h.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
 	if l.queue != nil {
 		l.queue.Close()
 	}
-	l.peer.Close()
+	l.conn.Close()
 }
 
 // Reply drops what was not asked for.
@@ -198,7 +198,7 @@ func (l *receiver) Reply(_ uint32, r conn.Reply) { r.Drop() }
 func (l *receiver) Control(m *conn.Incoming) {
 	h := controls[m.Method]
 	if h.receiver == nil {
-		unknownControl(l.peer, m)
+		unknownControl(l.conn, m)
 	} else if err := h.receiver(l, m); err != nil {
 		l.violation(err)
 	}
@@ -257,14 +257,14 @@ func (l *receiver) look(*conn.Incoming) error {
 	return nil
 }
 
-// Closed ends the link: the calls that came by it have no caller any more.
+// Closed ends the connection: the calls that came by it have no caller any more.
 func (l *receiver) Closed(err error) {
 	if !isEOF(err) && !isClosed(err) {
-		l.h.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
+		l.h.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: l.h.path, Kind: l.h.kind.Name, Incarnation: l.h.incarnation, Sender: l.from, Err: err})
 	}
 	h := l.h
 	h.mu.Lock()
-	delete(h.links, l)
+	delete(h.receivers, l)
 	h.mu.Unlock()
 	if l.queue != nil {
 		l.queue.Close() // first: what is begun after this look would never be told

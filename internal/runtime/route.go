@@ -20,22 +20,22 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// Links are direct: the first send asks upwards until a process knows the
+// Connections are direct: the first send asks upwards until a process knows the
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a link for c.
-func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
+// introduce makes a connection for c.
+func (s *System) introduce(ctx context.Context, c *sender) (*connection, error) {
 	for {
 		r, err := s.route(ctx, c.to.path, c.to.kind)
 		if err != nil {
 			return nil, err
 		}
-		var l *link
+		var l *connection
 		if r.inst != nil {
 			l, err = r.inst.backend.connect(c)
 		} else {
-			l, err = s.introduceVia(ctx, r.peer, c)
+			l, err = s.introduceVia(ctx, r.conn, c)
 		}
 		if err == nil || !errors.Is(err, errRetry) {
 			return l, err
@@ -80,27 +80,27 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*connection, error) {
 	s.closeIdle()
 	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		return nil, err
 	}
 	inc, err := uuid.Parse(in.Incarnation)
 	if err != nil {
-		lane.Close()
+		socket.Close()
 		return nil, fmt.Errorf("introduction to %s: %w", c.to.path, err)
 	}
-	l := newLink()
+	l := newConnection()
 	l.inc, l.pid = inc, in.PID
-	l.peer = conn.New(lane, &linkHandler{c: c, l: l}, s.peerOptions())
-	l.peer.Start()
+	l.conn = conn.New(socket, &connectionHandler{c: c, l: l}, s.connOptions())
+	l.conn.Start()
 	if err := s.sayHello(ctx, l); err != nil {
-		l.peer.Close()
+		l.conn.Close()
 		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
 			err = errRetry // it ended before it answered; the next try learns why
 		}
@@ -111,8 +111,8 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*li
 
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: sys.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
-	if s.opts.Lane != SocketLane {
+		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream}}
+	if s.opts.Transport != SocketTransport {
 		h.Caps = append(h.Caps, capRings)
 	}
 	return h
@@ -121,8 +121,8 @@ func (s *System) hello() *hello {
 // sayHello introduces us to the receiver of l and takes its answer. It is taken
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
-func (s *System) sayHello(ctx context.Context, l *link) error {
-	r, err := requestAnd(ctx, l.peer, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
+func (s *System) sayHello(ctx context.Context, l *connection) error {
+	r, err := requestAnd(ctx, l.conn, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
 		if r.Fault == nil && r.Err == nil {
 			r.Fault = s.greet(l, *r)
 		}
@@ -132,7 +132,7 @@ func (s *System) sayHello(ctx context.Context, l *link) error {
 }
 
 // greet takes the receiver's answer to hello.
-func (s *System) greet(l *link, r conn.Reply) error {
+func (s *System) greet(l *connection, r conn.Reply) error {
 	var h hello
 	if err := wire.ReadFields(r.Result, take(&h)); err != nil {
 		return err
@@ -142,24 +142,24 @@ func (s *System) greet(l *link, r conn.Reply) error {
 	}
 	l.same = h.Build != "" && h.Build == sys.BuildID()
 	l.capacity, l.capBytes = h.Capacity, h.Bytes
-	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
+	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
 		l.rings = ringsAfter
-		if s.opts.Lane == RingLane {
+		if s.opts.Transport == RingTransport {
 			l.rings = 1
 		}
 	}
 	if !l.same { // a stranger's word does not make our memory grow
 		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
-	if h.Marks == 0 {
-		l.marks = mailbox.NewProgress() // fed by "$/begin"
+	if h.Progress == 0 {
+		l.progress = mailbox.NewProgress() // fed by "$/begin"
 		return nil
 	}
-	f, err := l.peer.TakeFile(h.Marks)
+	f, err := l.conn.TakeFile(h.Progress)
 	if err != nil {
 		return err
 	}
-	l.marks, err = openMarks(f)
+	l.progress, err = openProgressPage(f)
 	l.paged = err == nil
 	return err
 }
@@ -221,15 +221,15 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 	return f, in, err
 }
 
-// offer answers an introduction for another process: an end of a link.
-func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+// introduceFor answers an introduction for another process: an end of a connection.
+func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
 	for {
 		r, err := s.route(ctx, o.Path, o.Kind)
 		if err != nil {
 			return nil, introduction{}, err
 		}
 		if r.inst == nil {
-			f, in, err := s.askIntroduction(ctx, r.peer, o)
+			f, in, err := s.askIntroduction(ctx, r.conn, o)
 			if err == nil || !errors.Is(err, errRetry) {
 				return f, in, err
 			}
@@ -238,7 +238,7 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			}
 			continue
 		}
-		f, err := r.inst.backend.offer(o.From)
+		f, err := r.inst.backend.connectFor(o.From)
 		if err == nil {
 			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
 		}
@@ -251,8 +251,8 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 	}
 }
 
-// exitReport says how the incarnation at the other end of a link ended.
-func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Down, error) {
+// exitReport says how the incarnation at the other end of a connection ended.
+func (s *System) exitReport(ctx context.Context, l *connection, path string) (actor.Down, error) {
 	if l.inst != nil {
 		select {
 		case <-l.inst.Done():
@@ -272,7 +272,7 @@ func (s *System) owner(path string) *conn.Conn {
 		return nil
 	}
 	if e := s.processAbove(path); e != nil {
-		return e.inst.peer()
+		return e.inst.childConn()
 	}
 	if s.parent != nil && (!s.below(path) || path == s.self.path) {
 		return s.parent

@@ -28,22 +28,22 @@ type sender struct {
 	ids     atomic.Uint32
 	used    atomic.Int64 // when it was used last, by the system's count of sends
 
-	mu      sync.Mutex
-	out     mailbox.Outbox
-	calls   map[uint32]*call
-	casts   map[uint64]string // begun on this link and perhaps still in hand: position -> method
-	link    *link             // nil when down
-	attempt *attempt          // a link is being made
-	stood   bool              // a link stood, and senders may queue while the next is made
-	waiters []chan struct{}   // senders that wait for room, first come first served
-	closed  error
-	held    bool // see hold
+	mu       sync.Mutex
+	out      mailbox.Outbox
+	calls    map[uint32]*call
+	casts    map[uint64]string // begun on this connection and perhaps still in hand: position -> method
+	current  *connection       // nil when down
+	attempt  *attempt          // a connection is being made
+	stood    bool              // a connection stood, and senders may queue while the next is made
+	waiters  []chan struct{}   // senders that wait for room, first come first served
+	closed   error
+	retained bool // see retain
 
 	poller conn.Poller // callers that wait for replies
 	look   func()      // askToLook
 }
 
-// attempt is one try to get a link; it may last as long as a restart does.
+// attempt is one try to get a connection; it may last as long as a restart does.
 type attempt struct {
 	done chan struct{}
 	err  error
@@ -57,8 +57,8 @@ func (c *sender) newID() uint32 {
 	}
 }
 
-// send puts msg in the outbox, and on the link if one stands. It waits for the
-// first link and for room until ctx ends, unless try.
+// send puts msg in the outbox, and on the connection if one stands. It waits for the
+// first connection and for room until ctx ends, unless try.
 func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try bool) error {
 	c.used.Store(c.sys.sends.Add(1))
 	c.mu.Lock()
@@ -68,7 +68,7 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		if err == nil {
 			err = c.blockedBy(msg)
 		}
-		if err == nil && (c.link == nil || c.link.inst != nil && isDone(c.link.inst.Done())) {
+		if err == nil && (c.current == nil || c.current.inst != nil && isDone(c.current.inst.Done())) {
 			err = c.sys.finally(c.to.path, c.to.kind) // if it is known here that no life will come, say so now
 		}
 		if err != nil {
@@ -81,10 +81,10 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		var mine chan struct{}
 		var at *attempt
 		switch {
-		case c.link == nil && !c.stood && !try:
+		case c.current == nil && !c.stood && !try:
 			at = c.connect()
 			wait = at.done
-		case c.link == nil && c.attempt == nil:
+		case c.current == nil && c.attempt == nil:
 			c.connect()
 			continue
 		case c.out.Room(msg.Size()) && (mayPass || len(c.waiters) == 0):
@@ -132,7 +132,7 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 
 // blockedBy says why msg can never be begun: it is pinned to another life.
 func (c *sender) blockedBy(msg *mailbox.Message) error {
-	if msg.Pin != "" && c.link != nil && msg.Pin != c.link.inc.String() {
+	if msg.Pin != "" && c.current != nil && msg.Pin != c.current.inc.String() {
 		return fmt.Errorf("incarnation %s of %s: %w", msg.Pin, c.to.path, actor.ErrNotRunning)
 	}
 	return nil
@@ -157,11 +157,11 @@ func (c *sender) passOn(turn bool) {
 			c.waiters = c.waiters[1:]
 			return
 		}
-		if c.link == nil || c.link.tells(c) {
+		if c.current == nil || c.current.tells(c) {
 			return
 		}
 		if !c.flush() { // all that was sent is begun
-			return // the link is broken: its end goes on from here, and needs the lock
+			return // the connection is broken: its end goes on from here, and needs the lock
 		}
 		turn = true
 	}
@@ -172,19 +172,19 @@ func (c *sender) push(msg *mailbox.Message, call *call) {
 		c.calls[msg.ID] = call
 	}
 	c.out.Push(msg)
-	if c.link == nil {
+	if c.current == nil {
 		return
 	}
 	c.flush()
-	if c.link != nil && c.link.rings > 0 {
-		c.busy(c.link)
+	if c.current != nil && c.current.rings > 0 {
+		c.busy(c.current)
 	}
 }
 
-// flush sends what the link has not seen. A link that fails ends by itself:
+// flush sends what the connection has not seen. A connection that fails ends by itself:
 // its reader tells us; flush is false then.
 func (c *sender) flush() bool {
-	l := c.link
+	l := c.current
 	for {
 		m := c.out.PeekUnsent()
 		if m == nil {
@@ -206,7 +206,7 @@ func (c *sender) flush() bool {
 			c.fail(m, err)
 			continue
 		}
-		if err := l.peer.Send(body, m.Segments); err != nil {
+		if err := l.conn.Send(body, m.Segments); err != nil {
 			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				c.out.Cancel(m)
 				c.fail(m, err)
@@ -232,29 +232,29 @@ func (c *sender) fail(m *mailbox.Message, err error) {
 	m.Drop()
 }
 
-// prune takes the receiver's mark; true if it made room.
+// prune takes the receiver's begun position; true if it made room.
 func (c *sender) prune() bool {
-	if c.link == nil {
+	if c.current == nil {
 		return false
 	}
 	before := c.out.Len()
-	c.begunUpTo(c.link.begun(c))
+	c.begunUpTo(c.current.begun(c))
 	return c.out.Len() < before
 }
 
-func (c *sender) begunUpTo(mark uint64) {
-	ok := c.out.Begun(mark, func(position uint64, m *mailbox.Message) {
+func (c *sender) begunUpTo(position uint64) {
+	ok := c.out.Begun(position, func(position uint64, m *mailbox.Message) {
 		if m.Call {
 			if call := c.calls[m.ID]; call != nil {
 				call.begun, call.msg = true, nil
 			}
-		} else if c.link.busy(position) {
+		} else if c.current.busy(position) {
 			c.casts[position] = m.Method
 		}
 		m.Recycle()
 	})
 	if len(c.casts) > mailbox.MaxSlots {
-		busy := c.link.inHand()
+		busy := c.current.inHand()
 		for p := range c.casts {
 			if !busy[p] {
 				delete(c.casts, p)
@@ -262,15 +262,15 @@ func (c *sender) begunUpTo(mark uint64) {
 		}
 	}
 	if !ok {
-		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.to.path, mark, c.out.Sent(), wire.ErrProtocol))
+		c.current.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.to.path, position, c.out.Sent(), wire.ErrProtocol))
 	}
 }
 
 // credit is the receiver's word that room was made.
-func (c *sender) credit(l *link) {
+func (c *sender) credit(l *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link == l {
+	if c.current == l {
 		c.prune()
 		c.flush()
 		c.passOn(true)
@@ -278,17 +278,17 @@ func (c *sender) credit(l *link) {
 }
 
 // drained goes on sending to a peer without credits.
-func (c *sender) drained(l *link) {
+func (c *sender) drained(l *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link == l {
+	if c.current == l {
 		c.flush()
 		c.passOn(true)
 	}
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
+func (c *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 	c.mu.Lock()
 	call := c.calls[id]
 	delete(c.calls, id)
@@ -302,7 +302,7 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 		call.msg = nil
 	}
 	if c.out.Len() > 0 {
-		if begun > 0 && c.link != nil && c.link.peer == peer {
+		if begun > 0 && c.current != nil && c.current.conn == from {
 			c.begunUpTo(begun) // which spares us the look at the receiver's page
 		} else {
 			c.prune()
@@ -345,14 +345,14 @@ func (c *sender) cancel(call *call) (callResult, bool) {
 		if len(c.waiters) > 0 {
 			c.passOn(true)
 		}
-	} else if c.link != nil {
-		c.link.tell(ctlCancel, codec.Params(uint64(call.id)))
+	} else if c.current != nil {
+		c.current.tell(ctlCancel, codec.Params(uint64(call.id)))
 	}
 	c.mu.Unlock()
 	return callResult{}, false
 }
 
-// incarnation waits for a link and says whom it leads to.
+// incarnation waits for a connection and says whom it leads to.
 func (c *sender) incarnation(ctx context.Context) (actor.Incarnation, error) {
 	for {
 		c.mu.Lock()
@@ -360,9 +360,9 @@ func (c *sender) incarnation(ctx context.Context) (actor.Incarnation, error) {
 			defer c.mu.Unlock()
 			return uuid.Nil, c.closed
 		}
-		if c.link != nil {
+		if c.current != nil {
 			defer c.mu.Unlock()
-			return c.link.inc, nil
+			return c.current.inc, nil
 		}
 		at := c.connect()
 		c.mu.Unlock()

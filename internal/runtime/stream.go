@@ -56,7 +56,7 @@ func (s *stream) Close() {
 	s.call.items.drop()
 }
 
-// item takes one item off a link.
+// item takes one item off a connection.
 func (c *sender) item(m *conn.Incoming) {
 	id, _, err := codec.ParseItem(m.Params)
 	if err != nil {
@@ -75,8 +75,8 @@ func (c *sender) item(m *conn.Incoming) {
 func (c *sender) more(call *call, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlMore, codec.Params(uint64(call.id), uint64(n)))
+	if c.current != nil && c.calls[call.id] == call {
+		c.current.tell(ctlMore, codec.Params(uint64(call.id), uint64(n)))
 	}
 }
 

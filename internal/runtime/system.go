@@ -23,7 +23,7 @@ import (
 )
 
 // System is the part of a system that lives in this process: who is supervised
-// here, the links from here to other actors, and the events. The root process
+// here, the connections from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
 	id      string
@@ -47,7 +47,7 @@ type System struct {
 	causes  map[string]error               // why the supervisor at a path has ended
 	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
 	gone    []string                       // paths whose entry is kept for a while after their end
-	senders map[*sender]struct{}           // those that have a connection, or something to send: see hold
+	senders map[*sender]struct{}           // those that have a connection, or something to send: see retain
 	closed  bool
 	done    chan struct{}
 }
@@ -62,8 +62,8 @@ type SystemOptions struct {
 	// Inline is the size in bytes up to which a message travels in the stream;
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
-	// Lane says by what messages travel between processes.
-	Lane Lane
+	// Transport says by what messages travel between processes.
+	Transport Transport
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
@@ -151,12 +151,12 @@ func (s *System) buffer() *codec.Buffer {
 	return b
 }
 
-func (s *System) peerOptions() conn.Options {
+func (s *System) connOptions() conn.Options {
 	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
 
 // Close ends the system: everything launched in it is killed and awaited, if
-// its supervisors have not done so, and its links are closed. It is
+// its supervisors have not done so, and its connections are closed. It is
 // idempotent, and returns early with ctx's error.
 func (s *System) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -232,7 +232,7 @@ func (s *System) log(e actor.Event) {
 		if e.Exit != nil && ClassOf(e.Exit.Reason) == Abnormal {
 			level = slog.LevelWarn
 		}
-	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
+	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventConnectionLost, actor.EventSocketOnly:
 		level = slog.LevelWarn
 	case actor.EventGaveUp:
 		level = slog.LevelError
@@ -260,7 +260,7 @@ func (s *System) log(e actor.Event) {
 // Stats counts what this process's part of the system holds.
 type Stats struct {
 	Instances   int    // actors that run or start here
-	Links       int    // links to other actors
+	Connections int    // connections to other actors
 	Unbegun     int    // messages in our hands
 	DeadLetters uint64 // of this process and those below
 }
@@ -276,10 +276,10 @@ func (s *System) Stats() Stats {
 	}
 	senders := slices.Collect(maps.Keys(s.senders))
 	s.mu.Unlock()
-	for _, c := range senders { // a client's lock comes before ours
+	for _, c := range senders { // a sender's lock comes before ours
 		c.mu.Lock()
-		if c.link != nil {
-			st.Links++
+		if c.current != nil {
+			st.Connections++
 		}
 		st.Unbegun += c.out.Len()
 		c.mu.Unlock()

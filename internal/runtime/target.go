@@ -80,13 +80,13 @@ func newSender(t *target) *sender {
 	return c
 }
 
-// hold keeps a sender that has something under way, whether anything refers to
+// retain keeps a sender that has something under way, whether anything refers to
 // its target or not. Its lock is held.
-func (c *sender) hold() {
-	if c.held {
+func (c *sender) retain() {
+	if c.retained {
 		return
 	}
-	c.held = true
+	c.retained = true
 	c.sys.mu.Lock()
 	defer c.sys.mu.Unlock()
 	c.sys.senders[c] = struct{}{}
@@ -94,10 +94,10 @@ func (c *sender) hold() {
 
 // settle lets go of a sender that has nothing under way. Its lock is held.
 func (c *sender) settle() {
-	if !c.held || c.link != nil || c.attempt != nil || c.out.Len()+len(c.calls)+len(c.waiters) > 0 {
+	if !c.retained || c.current != nil || c.attempt != nil || c.out.Len()+len(c.calls)+len(c.waiters) > 0 {
 		return
 	}
-	c.held = false
+	c.retained = false
 	c.sys.mu.Lock()
 	defer c.sys.mu.Unlock()
 	delete(c.sys.senders, c)
@@ -211,7 +211,7 @@ func (c *sender) request(ctx context.Context, method string, id uint32, buf *cod
 const maxTrace = 128
 
 // message makes the message of what is in buf, which it takes over: the same
-// bytes whichever link carries it.
+// bytes whichever connection carries it.
 func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
 	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()

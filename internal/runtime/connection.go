@@ -10,59 +10,59 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// link is a connection to one incarnation.
-type link struct {
+// connection is a connection to one incarnation.
+type connection struct {
 	dialect
 
-	peer   *conn.Conn
-	marks  *mailbox.Progress // nil in plain mode
-	inc    actor.Incarnation
-	pid    int
-	same   bool      // same build
-	inst   *Instance // if it is supervised in this process
-	kept   bool      // the connection is the instance's own and outlives the sender
-	dead   bool      // it ended before it stood; guarded by the sender's lock
-	unused bool      // it came too late: its end is all that is awaited; likewise
-	rings  int       // messages until the peer is asked for rings; 0: never, or it was
-	paged  bool      // marks is the receiver's page, which we can only read
-	fault  error     // what the receiver did against the protocol; guarded by the sender's lock
+	conn     *conn.Conn
+	progress *mailbox.Progress // nil in plain mode
+	inc      actor.Incarnation
+	pid      int
+	same     bool      // same build
+	inst     *Instance // if it is supervised in this process
+	kept     bool      // the connection is the instance's own and outlives the sender
+	dead     bool      // it ended before it stood; guarded by the sender's lock
+	unused   bool      // it came too late: its end is all that is awaited; likewise
+	rings    int       // messages until the peer is asked for rings; 0: never, or it was
+	paged    bool      // progress is the receiver's page, which we can only read
+	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
 
-// newLink returns a link whose receiver speaks the protocol.
-func newLink() *link {
-	l := new(link)
+// newConnection returns a connection whose receiver speaks the protocol.
+func newConnection() *connection {
+	l := new(connection)
 	l.dialect = full{l}
 	return l
 }
 
-// violated ends the link for what its receiver did against the protocol; a
-// process that is supervised here ends with it. The client's lock is held.
-func (l *link) violated(err error) {
+// violated ends the connection for what its receiver did against the protocol; a
+// process that is supervised here ends with it. The sender's lock is held.
+func (l *connection) violated(err error) {
 	if l.fault == nil {
 		l.fault = err
 	}
 	if l.kept {
 		l.inst.backend.accuse(err)
 	}
-	l.peer.Close() // its reader tells us of the end
+	l.conn.Close() // its reader tells us of the end
 }
 
-// release gives the mark page back. A link that is kept leaves it to its
+// release gives the progress page back. A connection that is kept leaves it to its
 // instance.
-func (l *link) release() {
-	if !l.kept && l.marks != nil {
-		l.marks.Close()
-		l.marks = nil
+func (l *connection) release() {
+	if !l.kept && l.progress != nil {
+		l.progress.Close()
+		l.progress = nil
 	}
 }
 
-func (l *link) close() {
+func (l *connection) close() {
 	if l.kept {
 		return
 	}
-	l.peer.Close()
+	l.conn.Close()
 }
 
 // dialect is what differs between receivers that speak the protocol in full, and
@@ -88,19 +88,19 @@ type dialect interface {
 	inHand() map[uint64]bool
 	// tell sends a control notification, if the receiver understands any.
 	tell(method string, params []byte)
-	// cutOff says whether a call that the end of the link cut off had been begun.
+	// cutOff says whether a call that the end of the connection cut off had been begun.
 	cutOff() actor.Begun
 }
 
 // full is the protocol.
-type full struct{ l *link }
+type full struct{ l *connection }
 
 func (full) metadata() bool { return true }
 
 func (full) body(_ *sender, m *mailbox.Message) ([]byte, error) { return m.Body, nil }
 
 // granted is false for what was put in when more was granted, or before there
-// was a link.
+// was a connection.
 func (full) granted(c *sender, m *mailbox.Message) bool { return c.out.Granted(m) }
 
 // tells asks the receiver to say when half of what is on its way is begun. It is
@@ -108,12 +108,12 @@ func (full) granted(c *sender, m *mailbox.Message) bool { return c.out.Granted(m
 func (f full) tells(c *sender) bool {
 	c.prune()
 	n := c.out.Sent()
-	begun := f.l.marks.Begun()
+	begun := f.l.progress.Begun()
 	if n <= begun {
 		c.prune()
 		return false
 	}
-	_ = f.l.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
+	_ = f.l.conn.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
 	return true
 }
 
@@ -122,19 +122,19 @@ func (f full) tells(c *sender) bool {
 // that tells, too.
 func (f full) wrote(c *sender, m *mailbox.Message) {
 	if len(m.Segments) > 0 && !m.Call {
-		_ = f.l.peer.Notify(ctlWant, codec.Params(c.out.Sent()))
+		_ = f.l.conn.Notify(ctlWant, codec.Params(c.out.Sent()))
 	}
 }
 
-func (f full) begun(*sender) uint64              { return f.l.marks.Begun() }
-func (f full) busy(position uint64) bool         { return f.l.marks.Busy(position) }
-func (f full) inHand() map[uint64]bool           { return f.l.marks.InHand() }
-func (f full) tell(method string, params []byte) { _ = f.l.peer.Notify(method, params) }
+func (f full) begun(*sender) uint64              { return f.l.progress.Begun() }
+func (f full) busy(position uint64) bool         { return f.l.progress.Busy(position) }
+func (f full) inHand() map[uint64]bool           { return f.l.progress.InHand() }
+func (f full) tell(method string, params []byte) { _ = f.l.conn.Notify(method, params) }
 func (full) cutOff() actor.Begun                 { return actor.BegunYes }
 
 // plain is MessagePack-RPC alone: the bare envelope, no control messages, and no
 // word on what is begun. So what is written counts as begun.
-type plain struct{ l *link }
+type plain struct{ l *connection }
 
 // plainBuffer bounds what waits in the connection to a peer without credits,
 // in bytes.
@@ -157,7 +157,7 @@ func (plain) body(c *sender, m *mailbox.Message) ([]byte, error) {
 	}
 }
 
-func (p plain) granted(*sender, *mailbox.Message) bool { return p.l.peer.Buffered() <= plainBuffer }
+func (p plain) granted(*sender, *mailbox.Message) bool { return p.l.conn.Buffered() <= plainBuffer }
 
 func (plain) tells(*sender) bool                  { return true } // the connection does, when it has written
 func (plain) wrote(c *sender, _ *mailbox.Message) { c.begunUpTo(c.out.Sent()) }

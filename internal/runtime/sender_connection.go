@@ -14,13 +14,13 @@ import (
 
 func isClosed(err error) bool { return errors.Is(err, transport.ErrClosed) }
 
-// connect begins to make a link, unless one is under way, and returns the attempt. The
+// connect begins to make a connection, unless one is under way, and returns the attempt. The
 // lock is held.
 func (c *sender) connect() *attempt {
 	if c.attempt == nil {
 		at := &attempt{done: make(chan struct{})}
 		c.attempt = at
-		c.hold()
+		c.retain()
 		c.sys.spawn(func() { c.introduce(at) })
 	}
 	return c.attempt
@@ -76,9 +76,9 @@ func (c *sender) abandon(err error) {
 	c.waiters = nil
 }
 
-// up takes a link into use: what was not begun goes out first, in order.
-func (c *sender) up(l *link) {
-	c.link, c.stood = l, true
+// up takes a connection into use: what was not begun goes out first, in order.
+func (c *sender) up(l *connection) {
+	c.current, c.stood = l, true
 	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	if l.capacity > 0 {
 		c.out.Capacity = l.capacity
@@ -89,17 +89,17 @@ func (c *sender) up(l *link) {
 	c.arrays.Store(l.same)
 	c.foreign.Store(!l.metadata())
 	clear(c.casts)
-	c.poller.AddSource(l.peer)
+	c.poller.AddSource(l.conn)
 	c.flush()
 	c.passOn(true)
 }
 
-// ringsAfter is how many messages a link carries before it gets rings: most
-// links are made for a few, and rings are memory.
+// ringsAfter is how many messages a connection carries before it gets rings: most
+// connections are made for a few, and rings are memory.
 const ringsAfter = 8
 
 // busy counts a message; enough of them earn rings. The lock is held.
-func (c *sender) busy(l *link) {
+func (c *sender) busy(l *connection) {
 	if l.rings--; l.rings > 0 {
 		return
 	}
@@ -108,19 +108,19 @@ func (c *sender) busy(l *link) {
 
 // upgrade asks the peer for rings, and waits until they stand or it is known that
 // they will not.
-func (c *sender) upgrade(l *link) {
+func (c *sender) upgrade(l *connection) {
 	settled := make(chan struct{})
-	l.peer.Upgrade(func(err error) {
+	l.conn.Upgrade(func(err error) {
 		c.socketOnly(l, err)
 		close(settled)
 	})
 	<-settled
 }
 
-// socketOnly reports that a link that should have rings cannot.
-func (c *sender) socketOnly(l *link, err error) {
+// socketOnly reports that a connection that should have rings cannot.
+func (c *sender) socketOnly(l *connection, err error) {
 	if err != nil && !isClosed(err) && !isEOF(err) {
-		c.sys.Emit(actor.Event{Type: actor.EventSocketLane, Path: c.to.path, Kind: c.to.kind, Incarnation: l.inc, PID: l.pid, Err: err, Sender: c.sys.fromPath()})
+		c.sys.Emit(actor.Event{Type: actor.EventSocketOnly, Path: c.to.path, Kind: c.to.kind, Incarnation: l.inc, PID: l.pid, Err: err, Sender: c.sys.fromPath()})
 	}
 }
 
@@ -140,24 +140,24 @@ func (c *sender) stuck(ctx context.Context) func() {
 func (c *sender) askToLook() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.prune(); c.link != nil && c.out.Len() > 0 && c.link.peer.UnseenByPeer() {
-		c.link.tell(ctlLook, codec.Params())
+	if c.prune(); c.current != nil && c.out.Len() > 0 && c.current.conn.UnseenByPeer() {
+		c.current.tell(ctlLook, codec.Params())
 	}
 }
 
-// down is the end of a link, after everything that came by it was delivered.
-func (c *sender) down(l *link, cause error) {
+// down is the end of a connection, after everything that came by it was delivered.
+func (c *sender) down(l *connection, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.settle()
-	if c.link != l {
+	if c.current != l {
 		l.dead = true
 		if l.unused {
 			l.release()
 		}
 		return
 	}
-	c.poller.RemoveSource(l.peer)
+	c.poller.RemoveSource(l.conn)
 	c.prune()
 	if l.fault != nil {
 		cause = l.fault
@@ -170,7 +170,7 @@ func (c *sender) down(l *link, cause error) {
 		}
 	}
 	clear(c.casts)
-	c.link = nil
+	c.current = nil
 	c.out.Reset(func(m *mailbox.Message) bool {
 		if m.Cancelled() {
 			m.Drop()
@@ -208,7 +208,7 @@ func (c *sender) down(l *link, cause error) {
 
 // exitReport fails the calls that were in the dead actor's hands, and reports
 // the casts.
-func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
+func (c *sender) exitReport(l *connection, cause error, cut []*call, lost []string) {
 	down, err := c.sys.exitReport(c.sys.ctx, l, c.to.path)
 	if err != nil {
 		down = actor.Down{Path: c.to.path, PID: l.pid, Incarnation: l.inc, ExitStatus: actor.ExitStatus{Reason: actor.ReasonLost,
@@ -227,11 +227,11 @@ func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
 	}
 }
 
-// close ends the client with its system.
+// close ends the sender with its system.
 func (c *sender) close(err error) {
 	c.mu.Lock()
 	c.closed = err
-	l := c.link
+	l := c.current
 	if l == nil {
 		for id, call := range c.calls {
 			delete(c.calls, id)
@@ -250,23 +250,23 @@ func (c *sender) close(err error) {
 	}
 }
 
-// linkHandler is the client's end of a direct link.
-type linkHandler struct {
+// connectionHandler is the sender's end of a direct connection.
+type connectionHandler struct {
 	c *sender
-	l *link
+	l *connection
 }
 
-func (h *linkHandler) Message(m *conn.Incoming) { m.Drop() } // requests flow the other way
+func (h *connectionHandler) Message(m *conn.Incoming) { m.Drop() } // requests flow the other way
 
-func (h *linkHandler) Reply(id uint32, r conn.Reply) { h.c.reply(h.l.peer, id, r) }
+func (h *connectionHandler) Reply(id uint32, r conn.Reply) { h.c.reply(h.l.conn, id, r) }
 
-func (h *linkHandler) Control(m *conn.Incoming) { h.c.control(h.l, m) }
+func (h *connectionHandler) Control(m *conn.Incoming) { h.c.control(h.l, m) }
 
-func (h *linkHandler) Closed(err error) { h.c.down(h.l, err) }
+func (h *connectionHandler) Closed(err error) { h.c.down(h.l, err) }
 
-// control takes what a receiver says about a link's messages. It is false for
-// what does not belong to a link.
-func (c *sender) control(l *link, m *conn.Incoming) bool {
+// control takes what a receiver says about a connection's messages. It is false for
+// what does not belong to a connection.
+func (c *sender) control(l *connection, m *conn.Incoming) bool {
 	h := controls[m.Method]
 	if h.sender != nil {
 		h.sender(l, c, m)
@@ -274,16 +274,16 @@ func (c *sender) control(l *link, m *conn.Incoming) bool {
 	return h.sender != nil
 }
 
-func (l *link) credit(c *sender, _ *conn.Incoming) { c.credit(l) }
+func (l *connection) credit(c *sender, _ *conn.Incoming) { c.credit(l) }
 
-func (l *link) begunTo(c *sender, m *conn.Incoming) {
+func (l *connection) begunTo(c *sender, m *conn.Incoming) {
 	var position uint64
-	if codec.DecodeParams(m.Params, &position) == nil && l.marks != nil && !l.paged {
-		l.marks.SetBegun(position)
+	if codec.DecodeParams(m.Params, &position) == nil && l.progress != nil && !l.paged {
+		l.progress.SetBegun(position)
 		c.credit(l)
 	}
 }
 
-func (l *link) item(c *sender, m *conn.Incoming) { c.item(m) }
+func (l *connection) item(c *sender, m *conn.Incoming) { c.item(m) }
 
-var _ conn.Handler = (*linkHandler)(nil)
+var _ conn.Handler = (*connectionHandler)(nil)
