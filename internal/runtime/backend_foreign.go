@@ -60,20 +60,20 @@ func (b *foreignBackend) command() (process.Command, error) {
 // greet says hello. Who answers it with an error is spoken to in plain mode, and
 // has started by being there.
 func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
-	l := newConnection()
-	l.conn = b.conn
-	err = b.i.sys.sayHello(ctx, l)
+	c := newConnection()
+	c.conn = b.conn
+	err = b.i.sys.sayHello(ctx, c)
 	if isRemote(err) {
 		b.plain.Store(true)
-		l.dialect = plain{l}
-		b.stand(l)
+		c.dialect = plain{c}
+		b.stand(c)
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("hello: %w", err)
 	}
-	l.same = false
-	b.stand(l)
+	c.same = false
+	b.stand(c)
 	begin()
 	return true, nil
 }
@@ -109,10 +109,10 @@ func (b *foreignBackend) written() {
 		return
 	}
 	b.mu.Lock()
-	c, l := b.sender, b.connection
+	s, c := b.sender, b.connection
 	b.mu.Unlock()
-	if c != nil && l != nil {
-		go c.drained(l)
+	if s != nil && c != nil {
+		go s.drained(c)
 	}
 }
 

@@ -26,7 +26,7 @@ func (b hosted) accuse(error)                           {} // it is this very co
 func (b hosted) remote() bool                           { return false }
 func (b hosted) childConn() *conn.Conn                  { return nil }
 func (b hosted) tail() (stdout, stderr []string)        { return nil, nil }
-func (b hosted) connect(c *sender) (*connection, error) { return pipeToHost(b.h, c, b.i) }
+func (b hosted) connect(s *sender) (*connection, error) { return pipeToHost(b.h, s, b.i) }
 func (b hosted) connectFor(from string) (*os.File, error) {
 	return pairForHost(b.h, from)
 }
@@ -156,18 +156,18 @@ func pairForHost(h *host, from string) (*os.File, error) {
 }
 
 // pipeToHost makes a connection to a host of this process for one of its own senders.
-func pipeToHost(h *host, c *sender, i *Instance) (*connection, error) {
+func pipeToHost(h *host, s *sender, i *Instance) (*connection, error) {
 	near, far := transport.Pipe()
 	progress := mailbox.NewProgress()
-	l := newConnection()
-	l.inc, l.pid, l.progress, l.same, l.inst, l.capacity, l.capBytes = h.incarnation, i.PID(), progress, true, i, h.capacity, h.capBytes
+	c := newConnection()
+	c.inc, c.pid, c.progress, c.same, c.inst, c.capacity, c.capBytes = h.incarnation, i.PID(), progress, true, i, h.capacity, h.capBytes
 	opts := h.sys.connOptions()
 	opts.Local = true
-	l.conn = conn.New(near, &connectionHandler{c: c, l: l}, opts)
+	c.conn = conn.New(near, &connectionHandler{sender: s, connection: c}, opts)
 	if err := h.accept(far, h.sys.fromPath(), progress); err != nil {
 		near.Close()
 		return nil, err
 	}
-	l.conn.Start()
-	return l, nil
+	c.conn.Start()
+	return c, nil
 }

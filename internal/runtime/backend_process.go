@@ -147,17 +147,17 @@ func (b *processBackend) unwanted() bool {
 	return b.facts.asked || b.facts.forced != byItself
 }
 
-func (b *processBackend) connect(c *sender) (*connection, error) {
+func (b *processBackend) connect(s *sender) (*connection, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.connection == nil || b.over {
 		return nil, errRetry
 	}
-	if b.sender != nil && b.sender != c {
+	if b.sender != nil && b.sender != s {
 		return nil, fmt.Errorf("%s: a second sender of another kind: %w", b.i.path, actor.ErrKindMismatch)
 	}
-	b.sender = c
-	b.caller.Store(c)
+	b.sender = s
+	b.caller.Store(s)
 	return b.connection, nil
 }
 

@@ -15,23 +15,23 @@ type processHandler processBackend
 func (p *processHandler) Message(m *conn.Incoming) { p.requests.put(m) }
 
 func (p *processHandler) Reply(id uint32, r conn.Reply) {
-	c := p.caller.Load()
-	if c == nil {
+	s := p.caller.Load()
+	if s == nil {
 		r.Drop()
 		return
 	}
-	c.reply(p.conn, id, r)
+	s.reply(p.conn, id, r)
 }
 
 func (p *processHandler) Control(m *conn.Incoming) {
 	p.mu.Lock()
-	c, l := p.sender, p.connection
+	s, c := p.sender, p.connection
 	p.mu.Unlock()
 	if h := controls[m.Method]; h.parent != nil {
 		h.parent((*processBackend)(p), m)
 		return
 	}
-	if c != nil && c.control(l, m) {
+	if s != nil && s.control(c, m) {
 		return
 	}
 	p.server.serve(m)
@@ -54,7 +54,7 @@ func (p *processHandler) Closed(err error) {
 	}
 	b.mu.Lock()
 	b.over = true
-	fault, c, l, progress := b.facts.fault, b.sender, b.connection, b.progress
+	fault, s, c, progress := b.facts.fault, b.sender, b.connection, b.progress
 	b.mu.Unlock()
 	b.server.close()
 	b.requests.close()
@@ -64,8 +64,8 @@ func (p *processHandler) Closed(err error) {
 		b.i.sys.Emit(e)
 		_ = b.proc.Kill() // it cannot be talked to any more
 	}
-	if c != nil {
-		c.down(l, err) // first: who sees the end finds no connection
+	if s != nil {
+		s.down(c, err) // first: who sees the end finds no connection
 	}
 	close(b.drained)
 	if progress != nil {

@@ -139,12 +139,12 @@ func (b *processBackend) handshake(ctx context.Context) error {
 // hello.
 func (b *processBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
 	begin()
-	l := newConnection()
-	l.conn = b.conn
-	if err := b.i.sys.sayHello(ctx, l); err != nil {
+	c := newConnection()
+	c.conn = b.conn
+	if err := b.i.sys.sayHello(ctx, c); err != nil {
 		return true, fmt.Errorf("hello: %w", err)
 	}
-	b.stand(l)
+	b.stand(c)
 	return true, nil
 }
 
@@ -153,18 +153,18 @@ func (b *processBackend) written() {} // the receiver's credits say when there i
 func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
 
 // stand makes the connection usable as a connection.
-func (b *processBackend) stand(l *connection) {
-	l.capacity, l.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
-	l.conn, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
+func (b *processBackend) stand(c *connection) {
+	c.capacity, c.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
+	c.conn, c.inc, c.pid, c.inst, c.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over { // it ended after its hello: this is the last place that knows the page
-		if l.progress != nil {
-			l.progress.Close()
+		if c.progress != nil {
+			c.progress.Close()
 		}
 		return
 	}
-	b.connection, b.progress = l, l.progress
+	b.connection, b.progress = c, c.progress
 }
 
 // logLevel is the lowest level that l takes, among those in use.

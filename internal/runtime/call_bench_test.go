@@ -258,8 +258,8 @@ var (
 )
 
 // benchMessage makes a message as a frontend does.
-func benchMessage[T any](ctx context.Context, c *sender, method string, codec *codec.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
-	buf, id, arrays, err := c.to.Begin(ctx, method, answered)
+func benchMessage[T any](ctx context.Context, s *sender, method string, codec *codec.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
+	buf, id, arrays, err := s.target.Begin(ctx, method, answered)
 	if err == nil {
 		err = codec.EncodeArgs(buf, v, arrays)
 	}
@@ -268,24 +268,24 @@ func benchMessage[T any](ctx context.Context, c *sender, method string, codec *c
 	}
 	var call *call
 	if answered {
-		call = newCall(c, id)
+		call = newCall(s, id)
 	}
-	m, err := c.message(ctx, method, buf, call, uuid.Nil)
+	m, err := s.message(ctx, method, buf, call, uuid.Nil)
 	return m, call, err
 }
 
 // BenchmarkSendArray is the sender's side of the same, through the connection.
 func BenchmarkSendArray(b *testing.B) {
 	sys := benchSystem(b)
-	c := sys.target("/bench", "bench").get()
+	s := sys.target("/bench", "bench").get()
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
-		c.arrays.Store(arrays)
+		s.arrays.Store(arrays)
 		peer := conn.New(nowhere{}, nil, sys.connOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				m, call, err := benchMessage(b.Context(), c, "look", &looks, &block, true)
+				m, call, err := benchMessage(b.Context(), s, "look", &looks, &block, true)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -342,15 +342,15 @@ func BenchmarkInProcess(b *testing.B) {
 // BenchmarkSend is the sender's side alone, up to the outbox.
 func BenchmarkSend(b *testing.B) {
 	sys := benchSystem(b)
-	c := sys.target("/bench", "bench").get()
-	c.arrays.Store(true)
+	s := sys.target("/bench", "bench").get()
+	s.arrays.Store(true)
 	deadline, cancel := context.WithTimeout(b.Context(), time.Hour)
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"call": b.Context(), "call-deadline": deadline} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				m, call, err := benchMessage(ctx, c, "word", &words, &benchWord{1, "label"}, true)
+				m, call, err := benchMessage(ctx, s, "word", &words, &benchWord{1, "label"}, true)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -363,7 +363,7 @@ func BenchmarkSend(b *testing.B) {
 	b.Run("cast", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			m, _, err := benchMessage(b.Context(), c, "word", &words, &benchWord{1, "label"}, false)
+			m, _, err := benchMessage(b.Context(), s, "word", &words, &benchWord{1, "label"}, false)
 			if err != nil {
 				b.Fatal(err)
 			}

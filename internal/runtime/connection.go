@@ -32,37 +32,37 @@ type connection struct {
 
 // newConnection returns a connection whose receiver speaks the protocol.
 func newConnection() *connection {
-	l := new(connection)
-	l.dialect = full{l}
-	return l
+	c := new(connection)
+	c.dialect = full{c}
+	return c
 }
 
 // violated ends the connection for what its receiver did against the protocol; a
 // process that is supervised here ends with it. The sender's lock is held.
-func (l *connection) violated(err error) {
-	if l.fault == nil {
-		l.fault = err
+func (c *connection) violated(err error) {
+	if c.fault == nil {
+		c.fault = err
 	}
-	if l.kept {
-		l.inst.backend.accuse(err)
+	if c.kept {
+		c.inst.backend.accuse(err)
 	}
-	l.conn.Close() // its reader tells us of the end
+	c.conn.Close() // its reader tells us of the end
 }
 
 // release gives the progress page back. A connection that is kept leaves it to its
 // instance.
-func (l *connection) release() {
-	if !l.kept && l.progress != nil {
-		l.progress.Close()
-		l.progress = nil
+func (c *connection) release() {
+	if !c.kept && c.progress != nil {
+		c.progress.Close()
+		c.progress = nil
 	}
 }
 
-func (l *connection) close() {
-	if l.kept {
+func (c *connection) close() {
+	if c.kept {
 		return
 	}
-	l.conn.Close()
+	c.conn.Close()
 }
 
 // dialect is what differs between receivers that speak the protocol in full, and
@@ -93,7 +93,7 @@ type dialect interface {
 }
 
 // full is the protocol.
-type full struct{ l *connection }
+type full struct{ c *connection }
 
 func (full) metadata() bool { return true }
 
@@ -101,40 +101,40 @@ func (full) body(_ *sender, m *mailbox.Message) ([]byte, error) { return m.Body,
 
 // granted is false for what was put in when more was granted, or before there
 // was a connection.
-func (full) granted(c *sender, m *mailbox.Message) bool { return c.out.Granted(m) }
+func (full) granted(s *sender, m *mailbox.Message) bool { return s.out.Granted(m) }
 
 // tells asks the receiver to say when half of what is on its way is begun. It is
 // false when all of it is.
-func (f full) tells(c *sender) bool {
-	c.prune()
-	n := c.out.Sent()
-	begun := f.l.progress.Begun()
+func (f full) tells(s *sender) bool {
+	s.prune()
+	n := s.out.Sent()
+	begun := f.c.progress.Begun()
 	if n <= begun {
-		c.prune()
+		s.prune()
 		return false
 	}
-	_ = f.l.conn.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
+	_ = f.c.conn.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
 	return true
 }
 
 // wrote asks to be told when a cast with arrays is begun, so that they are let go
 // as soon as can be. The receiver of a call holds them until it answers, and
 // that tells, too.
-func (f full) wrote(c *sender, m *mailbox.Message) {
+func (f full) wrote(s *sender, m *mailbox.Message) {
 	if len(m.Segments) > 0 && !m.Call {
-		_ = f.l.conn.Notify(ctlWant, codec.Params(c.out.Sent()))
+		_ = f.c.conn.Notify(ctlWant, codec.Params(s.out.Sent()))
 	}
 }
 
-func (f full) begun(*sender) uint64              { return f.l.progress.Begun() }
-func (f full) busy(position uint64) bool         { return f.l.progress.Busy(position) }
-func (f full) inHand() map[uint64]bool           { return f.l.progress.InHand() }
-func (f full) tell(method string, params []byte) { _ = f.l.conn.Notify(method, params) }
+func (f full) begun(*sender) uint64              { return f.c.progress.Begun() }
+func (f full) busy(position uint64) bool         { return f.c.progress.Busy(position) }
+func (f full) inHand() map[uint64]bool           { return f.c.progress.InHand() }
+func (f full) tell(method string, params []byte) { _ = f.c.conn.Notify(method, params) }
 func (full) cutOff() actor.Begun                 { return actor.BegunYes }
 
 // plain is MessagePack-RPC alone: the bare envelope, no control messages, and no
 // word on what is begun. So what is written counts as begun.
-type plain struct{ l *connection }
+type plain struct{ c *connection }
 
 // plainBuffer bounds what waits in the connection to a peer without credits,
 // in bytes.
@@ -143,25 +143,25 @@ const plainBuffer = 1 << 20
 func (plain) metadata() bool { return false }
 
 // body refuses what plain MessagePack-RPC has no words for.
-func (plain) body(c *sender, m *mailbox.Message) ([]byte, error) {
-	call := c.calls[m.ID]
+func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
+	call := s.calls[m.ID]
 	switch body := m.Plain(); {
 	case len(m.Segments) > 0:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", c.to.path, errors.ErrUnsupported)
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", s.target.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", c.to.path, errors.ErrUnsupported)
-	case len(body) > c.sys.opts.Inline:
-		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), c.to.path, c.sys.opts.Inline, actor.ErrTooLarge)
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", s.target.path, errors.ErrUnsupported)
+	case len(body) > s.sys.opts.Inline:
+		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), s.target.path, s.sys.opts.Inline, actor.ErrTooLarge)
 	default:
 		return body, nil
 	}
 }
 
-func (p plain) granted(*sender, *mailbox.Message) bool { return p.l.conn.Buffered() <= plainBuffer }
+func (p plain) granted(*sender, *mailbox.Message) bool { return p.c.conn.Buffered() <= plainBuffer }
 
 func (plain) tells(*sender) bool                  { return true } // the connection does, when it has written
-func (plain) wrote(c *sender, _ *mailbox.Message) { c.begunUpTo(c.out.Sent()) }
-func (plain) begun(c *sender) uint64              { return c.out.Sent() }
+func (plain) wrote(s *sender, _ *mailbox.Message) { s.begunUpTo(s.out.Sent()) }
+func (plain) begun(s *sender) uint64              { return s.out.Sent() }
 func (plain) busy(uint64) bool                    { return false }
 func (plain) inHand() map[uint64]bool             { return nil }
 func (plain) tell(string, []byte)                 {}

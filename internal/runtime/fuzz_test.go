@@ -202,30 +202,30 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	b := newProcessBackend(i, EncodedRole{})
 	i.backend = b
 	socket := &fuzzTransport{data: data, scanner: newScanner(sys.opts.Inline), page: page}
-	c := sys.target("/fuzzed", "fuzzed").get()
-	l := newConnection()
-	l.progress, l.inc, l.inst, l.kept = mailbox.NewProgress(), i.incarnation, i, true
+	s := sys.target("/fuzzed", "fuzzed").get()
+	c := newConnection()
+	c.progress, c.inc, c.inst, c.kept = mailbox.NewProgress(), i.incarnation, i, true
 	p := (*processHandler)(b)
 	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
 		b.server.close()
 		b.requests.close()
 		close(i.done)
-		c.down(l, err)
+		s.down(c, err)
 	}}
 	b.conn = conn.New(socket, side, sys.connOptions())
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
-	l.conn = b.conn
-	b.connection, b.sender = l, c
-	b.caller.Store(c)
-	calls := []*call{newCall(c, 1), newCall(c, 2)}
+	c.conn = b.conn
+	b.connection, b.sender = c, s
+	b.caller.Store(s)
+	calls := []*call{newCall(s, 1), newCall(s, 2)}
 	calls[1].items = newItemQueue()
-	c.mu.Lock()
-	c.up(l)
+	s.mu.Lock()
+	s.up(c)
 	for _, call := range calls {
 		call.msg = &mailbox.Message{ID: call.id, Call: true, Method: "echo", Body: wire.AppendRequest(nil, uint64(call.id), "echo", []byte{0x91, 5}, nil)}
-		c.push(call.msg, call)
+		s.push(call.msg, call)
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	// The answer to hello, of whichever peer.
 	greeted := make(chan struct{})
 	b.conn.Request(ctlHello, codec.ControlParams(sys.hello()), func(r conn.Reply) {
@@ -244,7 +244,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	b.conn.Start()
 	<-side.done
 	<-greeted
-	c.close(actor.ErrStopped)
+	s.close(actor.ErrStopped)
 	for _, call := range calls {
 		r := call.result()
 		if r.err == nil {

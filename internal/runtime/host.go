@@ -296,8 +296,8 @@ func (h *host) buffered() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := 0
-	for l := range h.receivers {
-		n += l.conn.Buffered()
+	for r := range h.receivers {
+		n += r.conn.Buffered()
 	}
 	return n
 }
@@ -308,8 +308,8 @@ func (h *host) closeConnections() {
 	receivers := h.receivers
 	h.receivers = nil
 	h.mu.Unlock()
-	for l := range receivers {
-		l.conn.Close()
+	for r := range receivers {
+		r.conn.Close()
 	}
 }
 

@@ -17,39 +17,39 @@ func (s *System) closeIdle() {
 	s.mu.Unlock()
 	slices.SortFunc(senders, func(a, b *sender) int { return int(a.used.Load() - b.used.Load()) })
 	direct := 0
-	for _, c := range senders {
-		if c.direct() {
+	for _, to := range senders {
+		if to.direct() {
 			direct++
 		}
 	}
-	for _, c := range senders {
+	for _, to := range senders {
 		if direct < maxConnections {
 			return
 		}
-		if c.closeIfIdle() {
+		if to.closeIfIdle() {
 			direct--
 		}
 	}
 }
 
 // direct reports whether the sender has a connection of its own to another process.
-func (c *sender) direct() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.current != nil && c.current.inst == nil
+func (s *sender) direct() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil && s.current.inst == nil
 }
 
 // closeIfIdle closes a connection over which nothing is under way.
-func (c *sender) closeIfIdle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current == nil || c.current.inst != nil {
+func (s *sender) closeIfIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil || s.current.inst != nil {
 		return false
 	}
-	c.prune()
-	if c.out.Len() > 0 || len(c.calls) > 0 || len(c.waiters) > 0 || len(c.current.inHand()) > 0 {
+	s.prune()
+	if s.out.Len() > 0 || len(s.calls) > 0 || len(s.waiters) > 0 || len(s.current.inHand()) > 0 {
 		return false
 	}
-	c.current.close()
+	s.current.close()
 	return true
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
@@ -130,28 +132,28 @@ func (h *host) lives(inv *invocation) {
 
 // begun finds a call that was begun and is not over. They are asked for
 // seldom, so the slots are their list.
-func (h *host) begun(l *receiver, id uint64) *invocation {
+func (h *host) begun(r *receiver, id uint64) *invocation {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.receiver == l && inv.isCall && inv.request == id {
+		if inv := h.active[i].Load(); inv != nil && inv.receiver == r && inv.isCall && inv.request == id {
 			return inv
 		}
 	}
 	h.mu.Lock() // one that has left its slot since then is here
 	defer h.mu.Unlock()
-	return h.late[callKey{l, id}]
+	return h.late[callKey{r, id}]
 }
 
 // begunBy lists the calls of a connection that begun would find.
-func (h *host) begunBy(l *receiver) (all []*invocation) {
+func (h *host) begunBy(r *receiver) (all []*invocation) {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.receiver == l && inv.isCall {
+		if inv := h.active[i].Load(); inv != nil && inv.receiver == r && inv.isCall {
 			all = append(all, inv)
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for k, inv := range h.late {
-		if k.receiver == l {
+		if k.receiver == r {
 			all = append(all, inv)
 		}
 	}
@@ -303,4 +305,11 @@ func isNilPointer(v any) bool {
 func (s *System) castFailed(inv *invocation, err error) {
 	s.Emit(actor.Event{Type: actor.EventCastFailed, Path: inv.h.path, Kind: inv.h.kind.Name, Incarnation: inv.h.incarnation,
 		Method: inv.method, Err: err, Sender: inv.receiver.from})
+}
+
+// errCallerGone is the cause of a handler's ctx when its caller gave up or is gone.
+var errCallerGone = errors.New("the caller has given up")
+
+func newSource(raw []byte, segments []*segment.Segment, sys *System) *codec.Source {
+	return &codec.Source{B: raw, Segments: segments, Context: sys}
 }

@@ -24,21 +24,21 @@ import (
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a connection for c.
-func (s *System) introduce(ctx context.Context, c *sender) (*connection, error) {
+// introduce makes a connection for a sender.
+func (s *System) introduce(ctx context.Context, to *sender) (*connection, error) {
 	for {
-		r, err := s.route(ctx, c.to.path, c.to.kind)
+		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
 			return nil, err
 		}
-		var l *connection
+		var c *connection
 		if r.inst != nil {
-			l, err = r.inst.backend.connect(c)
+			c, err = r.inst.backend.connect(to)
 		} else {
-			l, err = s.introduceVia(ctx, r.conn, c)
+			c, err = s.introduceVia(ctx, r.conn, to)
 		}
 		if err == nil || !errors.Is(err, errRetry) {
-			return l, err
+			return c, err
 		}
 		if err := r.waitEnd(ctx); err != nil {
 			return nil, err
@@ -80,9 +80,9 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*connection, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*connection, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err
 	}
@@ -93,20 +93,20 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*co
 	inc, err := uuid.Parse(in.Incarnation)
 	if err != nil {
 		socket.Close()
-		return nil, fmt.Errorf("introduction to %s: %w", c.to.path, err)
+		return nil, fmt.Errorf("introduction to %s: %w", to.target.path, err)
 	}
-	l := newConnection()
-	l.inc, l.pid = inc, in.PID
-	l.conn = conn.New(socket, &connectionHandler{c: c, l: l}, s.connOptions())
-	l.conn.Start()
-	if err := s.sayHello(ctx, l); err != nil {
-		l.conn.Close()
+	c := newConnection()
+	c.inc, c.pid = inc, in.PID
+	c.conn = conn.New(socket, &connectionHandler{sender: to, connection: c}, s.connOptions())
+	c.conn.Start()
+	if err := s.sayHello(ctx, c); err != nil {
+		c.conn.Close()
 		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
 			err = errRetry // it ended before it answered; the next try learns why
 		}
 		return nil, err
 	}
-	return l, nil
+	return c, nil
 }
 
 func (s *System) hello() *hello {
@@ -121,10 +121,10 @@ func (s *System) hello() *hello {
 // sayHello introduces us to the receiver of l and takes its answer. It is taken
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
-func (s *System) sayHello(ctx context.Context, l *connection) error {
-	r, err := requestAnd(ctx, l.conn, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
+func (s *System) sayHello(ctx context.Context, c *connection) error {
+	r, err := requestAnd(ctx, c.conn, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
 		if r.Fault == nil && r.Err == nil {
-			r.Fault = s.greet(l, *r)
+			r.Fault = s.greet(c, *r)
 		}
 	})
 	r.Drop()
@@ -132,7 +132,7 @@ func (s *System) sayHello(ctx context.Context, l *connection) error {
 }
 
 // greet takes the receiver's answer to hello.
-func (s *System) greet(l *connection, r conn.Reply) error {
+func (s *System) greet(c *connection, r conn.Reply) error {
 	var h hello
 	if err := wire.ReadFields(r.Result, take(&h)); err != nil {
 		return err
@@ -140,27 +140,27 @@ func (s *System) greet(l *connection, r conn.Reply) error {
 	if h.Min > protocolVersion || h.Max < protocolVersion {
 		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
-	l.same = h.Build != "" && h.Build == sys.BuildID()
-	l.capacity, l.capBytes = h.Capacity, h.Bytes
+	c.same = h.Build != "" && h.Build == sys.BuildID()
+	c.capacity, c.capBytes = h.Capacity, h.Bytes
 	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
-		l.rings = ringsAfter
+		c.rings = ringsAfter
 		if s.opts.Transport == RingTransport {
-			l.rings = 1
+			c.rings = 1
 		}
 	}
-	if !l.same { // a stranger's word does not make our memory grow
-		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
+	if !c.same { // a stranger's word does not make our memory grow
+		c.capacity, c.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
 	if h.Progress == 0 {
-		l.progress = mailbox.NewProgress() // fed by "$/begin"
+		c.progress = mailbox.NewProgress() // fed by "$/begin"
 		return nil
 	}
-	f, err := l.conn.TakeFile(h.Progress)
+	f, err := c.conn.TakeFile(h.Progress)
 	if err != nil {
 		return err
 	}
-	l.progress, err = openProgressPage(f)
-	l.paged = err == nil
+	c.progress, err = openProgressPage(f)
+	c.paged = err == nil
 	return err
 }
 
@@ -252,16 +252,16 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, 
 }
 
 // exitReport says how the incarnation at the other end of a connection ended.
-func (s *System) exitReport(ctx context.Context, l *connection, path string) (actor.Down, error) {
-	if l.inst != nil {
+func (s *System) exitReport(ctx context.Context, c *connection, path string) (actor.Down, error) {
+	if c.inst != nil {
 		select {
-		case <-l.inst.Done():
-			return l.inst.down(), nil
+		case <-c.inst.Done():
+			return c.inst.down(), nil
 		case <-ctx.Done():
 			return actor.Down{}, context.Cause(ctx)
 		}
 	}
-	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: l.inc.String()})
+	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: c.inc.String()})
 }
 
 // owner returns the process that supervises path, if it is not this one.
@@ -312,4 +312,8 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 	}
 	defer r.Drop()
 	return a, codec.DecodeResult(r.Result, &a)
+}
+
+func newScanner(inline int) *wire.Scanner {
+	return &wire.Scanner{Limits: wire.Limits{Bytes: inline}.Message()}
 }

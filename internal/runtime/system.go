@@ -185,12 +185,12 @@ func (s *System) Close(ctx context.Context) error {
 			s.mu.Lock()
 			senders := slices.Collect(maps.Keys(s.senders))
 			causes := make([]error, len(senders))
-			for i, c := range senders {
-				causes[i] = fmt.Errorf("system closed: %w", s.because(c.to.path, actor.ErrStopped))
+			for i, to := range senders {
+				causes[i] = fmt.Errorf("system closed: %w", s.because(to.target.path, actor.ErrStopped))
 			}
 			s.mu.Unlock()
-			for i, c := range senders {
-				c.close(causes[i])
+			for i, to := range senders {
+				to.close(causes[i])
 			}
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
@@ -276,13 +276,13 @@ func (s *System) Stats() Stats {
 	}
 	senders := slices.Collect(maps.Keys(s.senders))
 	s.mu.Unlock()
-	for _, c := range senders { // a sender's lock comes before ours
-		c.mu.Lock()
-		if c.current != nil {
+	for _, to := range senders { // a sender's lock comes before ours
+		to.mu.Lock()
+		if to.current != nil {
 			st.Connections++
 		}
-		st.Unbegun += c.out.Len()
-		c.mu.Unlock()
+		st.Unbegun += to.out.Len()
+		to.mu.Unlock()
 	}
 	return st
 }
