@@ -29,8 +29,9 @@ const (
 	EventAbandoned      EventType = "abandoned"       // an in-process handler that did not return
 	EventsDropped       EventType = "events dropped"  // to one slow reader of events: Detail says how many
 	EventOutputDropped  EventType = "output dropped"  // log lines that the sink did not take in time
-	EventConnectionLost EventType = "connection lost" // a link ended by a fault of its peer
-	EventSocketOnly     EventType = "socket only"     // a link stays slow: this kernel, or one of its ends, cannot have rings; Err says why
+	EventDataRace       EventType = "data race"       // of a program built with -race: the detector found one in a process; Detail is its report
+	EventConnectionLost EventType = "connection lost" // a connection ended by a fault of its peer
+	EventSocketOnly     EventType = "socket only"     // a connection stays slow: this kernel, or one of its ends, cannot have rings; Err says why
 )
 
 // Event is one thing that happened in a system. Events of child processes

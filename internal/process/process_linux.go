@@ -20,6 +20,7 @@ type Process struct {
 	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
 	output *output       // nil if it has no pipe
 	group  *cgroup.Group // nil if it has none
+	own    bool          // it is this program
 	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
@@ -41,6 +42,7 @@ func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 		pid:   s.pid,
 		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
 		group: s.group,
+		own:   cmd.Path == "",
 		crash: w.crash,
 		done:  make(chan struct{}),
 
@@ -50,7 +52,7 @@ func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 		boundData: s.limits.Memory > 0 && !(raceEnabled && cmd.Path == ""),
 	}
 	if w.stdout >= 0 || w.stderr >= 0 {
-		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output)
+		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output, cmd.Race)
 	}
 	if cmd.Path == "" {
 		p.judge.limit *= raceFactor
@@ -135,6 +137,9 @@ func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) 
 		p.output.finish()
 		st.Stdout, st.Stderr = p.Tail(Stdout), p.Tail(Stderr)
 		st.OutputDropped = p.output.dropped()
+		if r := p.output.races; r != nil && r.many == 0 && p.own && st.Code == raceExitCode {
+			r.call(noRaceReport)
+		}
 	}
 	if p.crash >= 0 {
 		st.Crash = readCrashFile(p.crash)

@@ -236,6 +236,13 @@ func (b *processBackend) say(x actor.ExitStatus) {
 	}
 }
 
+// raced reports a race that the detector found in the process.
+func (b *processBackend) raced(report string) {
+	e := b.i.event(actor.EventDataRace)
+	e.Detail = report
+	b.i.sys.Emit(e)
+}
+
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	s, ctx := b.i.sys, context.Background()

@@ -30,6 +30,7 @@ func (b *processBackend) spawn() error {
 	}
 	given := i.settings.Process
 	cmd.Limits, cmd.Output = process.Limits{Memory: given.Memory, Files: given.Files, CPUs: given.CPUs, Nice: given.Nice}, b.output
+	cmd.Race = b.raced
 	cmd.Cgroups, cmd.Group = groups, i.incarnation.String()
 	ours, theirs, err := process.SocketPair()
 	if err != nil {

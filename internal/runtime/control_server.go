@@ -77,7 +77,9 @@ func (s *controlServer) abandon(m *conn.Incoming) {
 func (s *controlServer) event(m *conn.Incoming) {
 	var w wireEvent
 	if codec.DecodeControl(m.Params, &w) == nil {
-		s.sys.Emit(w.event())
+		e := w.event()
+		s.sys.told.note(e)
+		s.sys.Emit(e)
 	}
 }
 

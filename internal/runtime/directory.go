@@ -372,6 +372,9 @@ func (s *System) exitOf(ctx context.Context, path, incarnation string) (actor.Do
 	ctx, cancel := context.WithTimeoutCause(ctx, aliveTimeout, fmt.Errorf("%s lives on, but the connection to it was lost", path))
 	defer cancel()
 	for {
+		if d, ok := s.told.of(incarnation); ok {
+			return d, nil
+		}
 		s.mu.Lock()
 		e := s.entries[path]
 		if e == nil {

@@ -254,12 +254,8 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, 
 // exitReport says how the incarnation at the other end of a connection ended.
 func (s *System) exitReport(ctx context.Context, c *connection, path string) (actor.Down, error) {
 	if c.inst != nil {
-		select {
-		case <-c.inst.Done():
-			return c.inst.down(), nil
-		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
-		}
+		<-c.inst.Done() // which Close awaits, too
+		return c.inst.down(), nil
 	}
 	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: c.inc.String()})
 }
@@ -280,6 +276,8 @@ func (s *System) owner(path string) *conn.Conn {
 	return nil
 }
 
+// lookupExit asks who supervises the path. That process may have ended, too, and
+// its events have told of the end before.
 func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, error) {
 	p := s.owner(o.Path)
 	if p == nil {
@@ -287,6 +285,9 @@ func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, err
 	}
 	r, err := request(ctx, p, ctlReport, codec.ControlParams(o))
 	if err != nil {
+		if d, ok := s.told.of(o.Incarnation); ok {
+			return d, nil
+		}
 		return actor.Down{}, err
 	}
 	defer r.Drop()

@@ -82,6 +82,7 @@ func (s *sender) abandon(err error) {
 // up takes a connection into use: what was not begun goes out first, in order.
 func (s *sender) up(c *connection) {
 	s.current, s.stood = c, true
+	s.sys.work.Add(1) // we are in a goroutine that Close awaits; down says Done
 	s.out.Capacity, s.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
 	if c.capacity > 0 {
 		s.out.Capacity = c.capacity
@@ -160,6 +161,7 @@ func (s *sender) down(c *connection, cause error) {
 		}
 		return
 	}
+	defer s.sys.work.Done() // see up
 	s.poller.RemoveSource(c.conn)
 	s.prune()
 	if c.fault != nil {
@@ -194,15 +196,12 @@ func (s *sender) down(c *connection, cause error) {
 		}
 	}
 	c.release()
+	if len(cut)+len(lost) > 0 {
+		s.sys.follow(func() { s.exitReport(c, cause, cut, lost) })
+	}
 	if s.closed != nil {
-		for _, call := range cut {
-			call.end(callResult{err: s.closed})
-		}
 		s.abandon(s.closed)
 		return
-	}
-	if len(cut)+len(lost) > 0 {
-		s.sys.spawn(func() { s.exitReport(c, cause, cut, lost) })
 	}
 	if s.out.Len() > 0 || len(s.waiters) > 0 {
 		s.connect()

@@ -39,6 +39,7 @@ type System struct {
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
 	targets targets
+	told    toldExits
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -144,6 +145,9 @@ func (s *System) spawn(f func()) {
 	}()
 }
 
+// follow is spawn for what continues work that Close already awaits.
+func (s *System) follow(f func()) { s.work.Go(f) }
+
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
 	b := codec.GetBuffer()
@@ -222,6 +226,9 @@ func (s *System) Emit(e actor.Event) {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
+	if e.Type == actor.EventDataRace {
+		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
+	}
 	s.log(e)
 }
 
@@ -234,7 +241,7 @@ func (s *System) log(e actor.Event) {
 		}
 	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventConnectionLost, actor.EventSocketOnly:
 		level = slog.LevelWarn
-	case actor.EventGaveUp:
+	case actor.EventGaveUp, actor.EventDataRace:
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
