@@ -311,6 +311,9 @@ func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 			s.passOn(true)
 		}
 	}
+	if len(s.waiters) > 0 {
+		from.Resume() // they wait for credit, which no caller reads for them
+	}
 	s.mu.Unlock()
 	if call == nil {
 		r.Drop() // its caller has given up
