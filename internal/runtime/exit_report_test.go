@@ -21,13 +21,13 @@ func TestExitReportOfClosedSystem(t *testing.T) {
 	close(i.done)
 	s.recordExit("/a", i, i.down())
 	for range 100 {
-		for _, l := range []*link{{inst: i}, {inc: i.incarnation}} {
+		for _, l := range []*connection{{inst: i}, {inc: i.incarnation}} {
 			if d, err := s.exitReport(over, l, "/a"); err != nil || d.ExitStatus.Reason != actor.ReasonKilled {
 				t.Fatalf("%+v, %v", d, err)
 			}
 		}
 	}
-	if _, err := s.exitReport(over, &link{inc: uuid.New()}, "/a"); !errors.Is(err, actor.ErrStopped) {
+	if _, err := s.exitReport(over, &connection{inc: uuid.New()}, "/a"); !errors.Is(err, actor.ErrStopped) {
 		t.Errorf("an end that is not known: %v", err)
 	}
 }
