@@ -33,6 +33,7 @@ const (
 	ctlMore      = "$/more"
 	ctlProbe     = "$/probe"
 	ctlLook      = "$/look"
+	ctlQuestion  = "$/question"
 )
 
 // direction is which way a control message goes.
@@ -71,14 +72,15 @@ var controls map[string]control
 func init() {
 	controls = map[string]control{
 		// A process and its parent.
-		ctlHello: {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
-		ctlStart: {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
-		ctlStop:  {args: stopOrder{}, way: down, child: (*child).stopOrdered},
-		ctlPing:  {args: numbers{}, way: down, request: true, child: (*child).ping},   // a sign of life
-		ctlLink:  {args: linkOrder{}, way: down, child: (*child).serveLink},           // the end of a direct link
-		ctlEnded: {args: wireExit{}, way: up, parent: (*processBackend).selfReported}, // the actor's own reason for its end
-		ctlEvent: {args: wireEvent{}, way: up, server: (*controlServer).event},        //
-		ctlLog:   {args: wireRecord{}, way: up, server: (*controlServer).log},         //
+		ctlHello:    {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
+		ctlStart:    {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
+		ctlStop:     {args: stopOrder{}, way: down, child: (*child).stopOrdered},
+		ctlPing:     {args: numbers{}, way: down, request: true, child: (*child).ping}, // a sign of life
+		ctlQuestion: {args: questionOrder{}, way: down, request: true, child: (*child).question},
+		ctlLink:     {args: linkOrder{}, way: down, child: (*child).serveLink},           // the end of a direct link
+		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported}, // the actor's own reason for its end
+		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},        //
+		ctlLog:      {args: wireRecord{}, way: up, server: (*controlServer).log},         //
 
 		// Questions about paths.
 		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},

@@ -26,19 +26,20 @@ import (
 // here, the links from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
-	id      string
-	opts    SystemOptions
-	parent  *conn.Conn // nil in the root
-	program string     // for titles
-	self    *host      // the actor of this process; nil in the root
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	work    sync.WaitGroup
-	events  broker
-	cleanup cleanup
-	sends   atomic.Int64
-	names   atomic.Uint64 // of generated names
-	targets targets
+	id       string
+	opts     SystemOptions
+	parent   *conn.Conn // nil in the root
+	program  string     // for titles
+	self     *host      // the actor of this process; nil in the root
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	work     sync.WaitGroup
+	events   broker
+	counters counters
+	cleanup  cleanup
+	sends    atomic.Int64
+	names    atomic.Uint64 // of generated names
+	targets  targets
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -218,6 +219,9 @@ func (s *System) Emit(e actor.Event) {
 		e.Time = time.Now()
 	}
 	s.events.publish(e)
+	if s.parent == nil {
+		s.counters.count(e)
+	}
 	if s.parent != nil {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
