@@ -64,7 +64,7 @@ type Options struct {
 //     rings before the first message, and not after a few.
 type Transport string
 
-var lanes = map[Transport]runtime.Lane{"": runtime.AutoLane, "auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+var transports = map[Transport]runtime.Transport{"": runtime.AutoTransport, "auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, all that the actor starts ends
@@ -113,7 +113,7 @@ func theOptions(given []Options) (o Options, err error) {
 	if o.Inline < 0 {
 		bad("negative Inline %d", o.Inline)
 	}
-	if _, known := lanes[o.Transport]; !known {
+	if _, known := transports[o.Transport]; !known {
 		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
 	}
 	if o.Cgroups < Cgroups(cgroup.Auto) || o.Cgroups > CgroupsRequired {
@@ -126,7 +126,7 @@ func theOptions(given []Options) (o Options, err error) {
 // changed in this process.
 func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	sys, err = runtime.NewSystem(runtime.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
-		Lane: lanes[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
+		Transport: transports[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
 	if err != nil {
 		return nil, nil, err
 	}

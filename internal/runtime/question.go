@@ -50,10 +50,10 @@ func (s *System) Ask(ctx context.Context, path, about string, args []byte) ([]by
 		return s.answer(ctx, r.inst, about, args)
 	case r.inst != nil:
 		return r.inst.Ask(ctx, about, args)
-	case r.peer == s.parent:
+	case r.conn == s.parent:
 		return nil, fmt.Errorf("%s: %w", path, actor.ErrNotFound)
 	}
-	return ask(ctx, r.peer, path, about, args)
+	return ask(ctx, r.conn, path, about, args)
 }
 
 // Ask has this very incarnation answer a question.
@@ -61,19 +61,19 @@ func (i *Instance) Ask(ctx context.Context, about string, args []byte) ([]byte, 
 	if !i.remote() {
 		return i.sys.answer(ctx, i, about, args)
 	}
-	peer := i.peer()
-	if peer == nil {
+	child := i.childConn()
+	if child == nil {
 		return nil, fmt.Errorf("%s: %w", i.path, ErrNoAnswer)
 	}
-	return ask(ctx, peer, i.path, about, args)
+	return ask(ctx, child, i.path, about, args)
 }
 
 // ErrNoAnswer is the error of a question to a program that answers none: one
 // that speaks plain MessagePack-RPC, or has not begun to be an actor.
 var ErrNoAnswer = fmt.Errorf("it answers no questions: %w", errors.ErrUnsupported)
 
-func ask(ctx context.Context, peer *conn.Conn, path, about string, args []byte) ([]byte, error) {
-	r, err := request(ctx, peer, ctlQuestion, codec.ControlParams(questionOrder{Path: path, About: about, Args: args}))
+func ask(ctx context.Context, to *conn.Conn, path, about string, args []byte) ([]byte, error) {
+	r, err := request(ctx, to, ctlQuestion, codec.ControlParams(questionOrder{Path: path, About: about, Args: args}))
 	if err != nil {
 		if errors.Is(err, actor.ErrUnknown) {
 			err = fmt.Errorf("%s: %w", path, ErrNoAnswer)
@@ -99,7 +99,7 @@ func (s *System) answer(ctx context.Context, i *Instance, about string, args []b
 // question answers the parent.
 func (c *child) question(m *conn.Incoming) {
 	if c.host() == nil {
-		refuseControl(c.peer, m.ID, fmt.Errorf("question: %w", actor.ErrNotRunning))
+		respondError(c.conn, m.ID, fmt.Errorf("question: %w", actor.ErrNotRunning))
 		return
 	}
 	answer(c.server, m, func(ctx context.Context, o questionOrder) (any, error) {
