@@ -29,7 +29,7 @@ type linkEnd struct {
 
 func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	if h == nil {
 		h = e
 	}
-	e.peer = conn.New(lane, h, conn.Options{})
+	e.peer = conn.New(socket, h, conn.Options{})
 	return e
 }
 
@@ -66,7 +66,7 @@ func (e *linkEnd) Control(*conn.Incoming)       {}
 func (e *linkEnd) Reply(_ uint32, r conn.Reply) { r.Drop() }
 func (e *linkEnd) Closed(err error)             { e.closed <- err }
 
-// feeder is the receiving end of a link, which feeds an inbox.
+// feeder is the receiving end of a connection, which feeds an inbox.
 type feeder struct {
 	*linkEnd
 	in       *Inbox
@@ -161,9 +161,9 @@ func TestRingsAreNotStarved(t *testing.T) {
 	_, _ = sender.end(), f.end()
 }
 
-// Who waits for an inbox to be empty hears that a link has taken along what
+// Who waits for an inbox to be empty hears that a connection has taken along what
 // nobody had read.
-func TestWaitEmptyWithoutTheLink(t *testing.T) {
+func TestWaitEmptyWithoutTheConnection(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(0)
 	f, sender := feed(t, in, 1, 10)
@@ -189,7 +189,7 @@ func TestWaitEmptyWithoutTheLink(t *testing.T) {
 	in.Close()
 }
 
-// A slot that sleeps lets the memory of a link go that has ended.
+// A slot that sleeps lets the memory of a connection go that has ended.
 func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(-1)
@@ -300,8 +300,8 @@ func TestPollManyConnections(t *testing.T) {
 }
 
 func pollManyConnections(t *testing.T, slots int, in *Inbox) {
-	const links, each = 8, 400
-	begun := make([]uint64, links) // written with the inbox locked
+	const connections, each = 8, 400
+	begun := make([]uint64, connections) // written with the inbox locked
 	var working, sending sync.WaitGroup
 	for slot := range slots {
 		working.Go(func() {
@@ -323,7 +323,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 			}
 		})
 	}
-	for i := range links {
+	for i := range connections {
 		sending.Go(func() {
 			f, sender := feed(t, in, i, each)
 			rnd := rand.New(rand.NewPCG(uint64(i), 5))
@@ -345,7 +345,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 				}
 			}
 			for f.progress.Begun() < each {
-				runtime.Gosched() // links end while others go on
+				runtime.Gosched() // connections end while others go on
 			}
 			_, _ = sender.end(), f.end()
 		})
