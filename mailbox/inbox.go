@@ -341,6 +341,20 @@ func (in *Inbox) Len() int {
 	return n
 }
 
+// Waiting returns how many messages wait in all queues and rings, and the bytes of
+// those messages. What lies in rings is taken from there first, unless a slot is
+// about to.
+func (in *Inbox) Waiting() (messages, bytes int) {
+	in.poller.Poll()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, q := range in.ring {
+		messages += len(q.items) - q.head
+		bytes += q.bytes
+	}
+	return messages, bytes
+}
+
 // HasCall reports whether a call waits in any queue.
 func (in *Inbox) HasCall() bool {
 	in.mu.Lock()

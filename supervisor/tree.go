@@ -25,8 +25,9 @@ type Tree struct {
 	plan        *plan
 	system      *runtime.System
 	host        host
-	parent      *Tree // nil unless nested
-	own         bool  // it has an actor of its own, whose supervisor decides whether it comes back
+	parent      *Tree  // nil unless nested
+	actor       string // path of the actor that it belongs to; empty for the root and nested ones
+	own         bool   // it has an actor of its own, whose supervisor decides whether it comes back
 	begun       time.Time
 	inbox       *inbox
 	state       atomic.Pointer[state] // the newest; what it points to never changes

@@ -79,7 +79,7 @@ func newVictim(ctx context.Context, mode string) (*victim, error) {
 	case "nil":
 		return nil, nil
 	case "goexit":
-		actor.Exit(errStart)
+		actor.Exit(ctx, errStart)
 	case "parent":
 		return &victim{mode: mode}, startChild(ctx)
 	case "busy":

@@ -26,20 +26,21 @@ import (
 // here, the connections from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
-	id      string
-	opts    SystemOptions
-	parent  *conn.Conn // nil in the root
-	program string     // for titles
-	self    *host      // the actor of this process; nil in the root
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	work    sync.WaitGroup
-	events  broker
-	cleanup cleanup
-	sends   atomic.Int64
-	names   atomic.Uint64 // of generated names
-	targets targets
-	told    toldExits
+	id       string
+	opts     SystemOptions
+	parent   *conn.Conn // nil in the root
+	program  string     // for titles
+	self     *host      // the actor of this process; nil in the root
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	work     sync.WaitGroup
+	events   broker
+	counters counters // the root's
+	cleanup  cleanup
+	sends    atomic.Int64
+	names    atomic.Uint64 // of generated names
+	targets  targets
+	told     toldExits
 
 	stopping     chan struct{} // closed when the whole of it begins to stop
 	stoppingOnce sync.Once
@@ -242,6 +243,9 @@ func (s *System) Emit(e actor.Event) {
 		e.Time = time.Now()
 	}
 	s.events.publish(e)
+	if s.parent == nil {
+		s.counters.count(e)
+	}
 	if s.parent != nil {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
