@@ -180,9 +180,9 @@ func (n *Node) limitedBy(l any) {
 	var settings runtime.Settings
 	switch l := l.(type) {
 	case actorLauncher:
-		settings = l.blueprint.Settings()
+		settings = l.role.Settings()
 	case ownLauncher:
-		settings = l.blueprint.Settings()
+		settings = l.role.Settings()
 	}
 	p := settings.Process
 	n.Limits, n.Mailbox = Limits{p.Memory, p.Files, p.CPUs, p.Nice}, settings.Mailbox
