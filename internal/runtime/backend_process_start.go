@@ -148,6 +148,8 @@ func (b *processBackend) greet(ctx context.Context, begin func()) (started bool,
 	return true, nil
 }
 
+func (b *processBackend) deaf() bool { return true }
+
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 
 func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }

@@ -136,6 +136,7 @@ func (c *child) stopOrdered(m *conn.Incoming) {
 	if h == nil {
 		os.Exit(0)
 	}
+	c.sys.Stopping()
 	h.askStop(time.Duration(o.Timeout), o.Drain)
 }
 
@@ -162,6 +163,7 @@ func (c *child) Closed(err error) {
 		os.Exit(0)
 	}
 	c.receiver.Closed(err)
+	c.sys.Stopping()
 	c.self.Stop(orphanTimeout)
 }
 

@@ -42,6 +42,9 @@ type System struct {
 	targets  targets
 	told     toldExits
 
+	stopping     chan struct{} // closed when the whole of it begins to stop
+	stoppingOnce sync.Once
+
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
 	mu      sync.Mutex
@@ -105,7 +108,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		opts.Inline = wire.DefaultInline
 	}
 	s := &System{id: id, opts: opts, entries: make(map[string]*entry), causes: make(map[string]error),
-		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{})}
+		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{}), stopping: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -167,6 +170,7 @@ func (s *System) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
+	s.Stopping()
 	var instances []*Instance
 	for _, e := range s.entries {
 		if e.inst != nil && !e.inst.self {
@@ -208,6 +212,22 @@ func (s *System) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// Stopping says that the whole system, or what of it is below this process, begins
+// to stop: the end of a process by a signal to end was meant for all.
+func (s *System) Stopping() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
+
+// stopsWithin waits for Stopping, for at most d.
+func (s *System) stopsWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.stopping:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
