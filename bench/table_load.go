@@ -14,7 +14,7 @@ const (
 )
 
 const (
-	bySocket = "the same by the socket"
+	bySocket     = "the same by the socket"
 	byRingStream = "raw ring, both sides spin, one way"
 	byLonely     = "an actor that knows one other only"
 	byUnspun     = "the same, nobody spins"
