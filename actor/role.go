@@ -20,14 +20,6 @@ func (k *Kind[K, A]) With(args A) Role {
 	}}}
 }
 
-// Kind returns the name of the role's kind.
-func (r Role) Kind() string {
-	if r.role.Kind == nil {
-		return ""
-	}
-	return r.role.Kind.Name
-}
-
 // Port returns what the runtime makes incarnations from.
 func (r Role) Port() port.Role { return r.role }
 

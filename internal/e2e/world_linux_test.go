@@ -12,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/internal/runtime"
-	"github.com/understudy-go/understudy/supervisor"
 )
 
 // patience is how long anything may take before a test gives up. Nothing is
@@ -25,7 +24,7 @@ type world struct {
 	testing.TB
 	ctx     context.Context
 	sys     *runtime.System
-	lane    supervisor.Transport
+	lane    string
 	healthy *runtime.Instance
 	ref     actor.Ref[victim]
 
@@ -51,7 +50,7 @@ func (l *eventLog) add(e actor.Event) {
 // first message on.
 var lanes = []struct {
 	name string
-	lane supervisor.Transport
+	lane string
 }{{"socket", "socket"}, {"ring", "ring"}}
 
 // overLanes runs a test of links over each lane.
@@ -66,9 +65,9 @@ func newWorld(t testing.TB) *world {
 	return newWorldOver(t, "auto")
 }
 
-var byName = map[supervisor.Transport]runtime.Lane{"auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+var byName = map[string]runtime.Lane{"auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
 
-func newWorldOver(t testing.TB, lane supervisor.Transport) *world {
+func newWorldOver(t testing.TB, lane string) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -144,7 +144,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		err = h.accept(lane, from, nil)
 	}

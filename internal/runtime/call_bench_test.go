@@ -292,7 +292,7 @@ func BenchmarkSendArray(b *testing.B) {
 				if err := peer.Send(m.Body, m.Segments); err != nil {
 					b.Fatal(err)
 				}
-				m.Recycle()
+				m.Drop()
 				call.over.Store(true)
 				call.recycle()
 			}
@@ -354,7 +354,7 @@ func BenchmarkSend(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				m.Recycle()
+				m.Drop()
 				call.over.Store(true)
 				call.recycle()
 			}
@@ -367,7 +367,7 @@ func BenchmarkSend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			m.Recycle()
+			m.Drop()
 		}
 	})
 }

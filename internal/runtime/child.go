@@ -80,7 +80,7 @@ func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
 	c.scanner = newScanner(c.sys.opts.Inline)
-	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
+	lane, err := transport.NewSocket(f, c.scanner.Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
@@ -315,7 +315,7 @@ func (c *child) serveLink(m *conn.Incoming) {
 		f.Close()
 		return
 	}
-	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		_ = h.accept(lane, o.From, nil) // an actor that ends refuses: the sender asks again
 	}

@@ -64,7 +64,7 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = memfd.Create("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = memfd.Create("fuzz", 4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
@@ -74,7 +75,7 @@ type dialect interface {
 	body(c *sender, m *mailbox.Message) ([]byte, error)
 	// granted reports whether the next message may be sent now. If not, and if
 	// tells, the sender is told when it may; else it looks again.
-	granted(c *sender, m *mailbox.Message) bool
+	granted(credit bool) bool
 	// tells sees to it that the sender is told when there is room. It is false if
 	// there is, and nothing would tell.
 	tells(c *sender) bool
@@ -101,7 +102,7 @@ func (full) body(_ *sender, m *mailbox.Message) ([]byte, error) { return m.Body,
 
 // granted is false for what was put in when more was granted, or before there
 // was a link.
-func (full) granted(c *sender, m *mailbox.Message) bool { return c.out.Granted(m) }
+func (full) granted(credit bool) bool { return credit }
 
 // tells asks the receiver to say when half of what is on its way is begun. It is
 // false when all of it is.
@@ -145,7 +146,7 @@ func (plain) metadata() bool { return false }
 // body refuses what plain MessagePack-RPC has no words for.
 func (plain) body(c *sender, m *mailbox.Message) ([]byte, error) {
 	call := c.calls[m.ID]
-	switch body := m.Plain(); {
+	switch body := bare(m); {
 	case len(m.Segments) > 0:
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", c.to.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
@@ -157,7 +158,18 @@ func (plain) body(c *sender, m *mailbox.Message) ([]byte, error) {
 	}
 }
 
-func (p plain) granted(*sender, *mailbox.Message) bool { return p.l.peer.Buffered() <= plainBuffer }
+// bare is the message without its metadata, which a strict peer does not
+// understand. It may have been encoded before it was known who would get it.
+func bare(m *mailbox.Message) []byte {
+	if m.Meta == 0 {
+		return m.Body
+	}
+	b := slices.Clone(m.Body[:len(m.Body)-m.Meta])
+	b[0]-- // one element less
+	return b
+}
+
+func (p plain) granted(bool) bool { return p.l.peer.Buffered() <= plainBuffer }
 
 func (plain) tells(*sender) bool                  { return true } // the connection does, when it has written
 func (plain) wrote(c *sender, _ *mailbox.Message) { c.begunUpTo(c.out.Sent()) }

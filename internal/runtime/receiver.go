@@ -50,7 +50,6 @@ func (h *host) accept(lane transport.Conn, from string, marks *mailbox.Progress)
 
 // open gives the link its part of the inbox.
 func (l *receiver) open() {
-	l.marks.SetSlots(l.h.kind.Concurrent)
 	l.queue = l.h.inbox.NewQueue(l.marks, l.h.capacity, l.h.capBytes, func(begun uint64) {
 		_ = l.peer.Notify(ctlCredit, codec.Params(begun))
 	})
@@ -85,14 +84,14 @@ func (l *receiver) AcceptUpgrade() error {
 	if l.queue == nil || l.h.sys.opts.Lane == SocketLane {
 		return errors.ErrUnsupported
 	}
-	if l.h.inbox.Closed() {
+	if l.h.stopping() {
 		return transport.ErrClosed
 	}
 	return nil
 }
 
 func (l *receiver) sendMarks() (token uint64, err error) {
-	marks, f, err := makeMarks()
+	marks, f, err := mailbox.CreateProgress()
 	if err != nil {
 		return 0, err
 	}

@@ -86,7 +86,7 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*li
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (s *System) greet(l *link, r conn.Reply) error {
 	if err != nil {
 		return err
 	}
-	l.marks, err = openMarks(f)
+	l.marks, err = mailbox.OpenProgress(f)
 	l.paged = err == nil
 	return err
 }

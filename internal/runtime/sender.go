@@ -87,12 +87,12 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		case c.link == nil && c.attempt == nil:
 			c.connect()
 			continue
-		case c.out.Room(msg.Size()) && (mayPass || len(c.waiters) == 0):
+		case c.out.Room(len(msg.Body)) && (mayPass || len(c.waiters) == 0):
 			c.push(msg, call)
 			c.passOn(true)
 			c.mu.Unlock()
 			return nil
-		case c.prune() && !mayPass && len(c.waiters) == 0 && c.out.Room(msg.Size()):
+		case c.prune() && !mayPass && len(c.waiters) == 0 && c.out.Room(len(msg.Body)):
 			continue
 		case try:
 			c.mu.Unlock()
@@ -186,11 +186,11 @@ func (c *sender) push(msg *mailbox.Message, call *call) {
 func (c *sender) flush() bool {
 	l := c.link
 	for {
-		m := c.out.PeekUnsent()
+		m, credit := c.out.PeekUnsent()
 		if m == nil {
 			return true
 		}
-		if !l.granted(c, m) {
+		if !l.granted(credit) {
 			if l.tells(c) {
 				return true
 			}
@@ -251,9 +251,8 @@ func (c *sender) begunUpTo(mark uint64) {
 		} else if c.link.busy(position) {
 			c.casts[position] = m.Method
 		}
-		m.Recycle()
 	})
-	if len(c.casts) > mailbox.MaxSlots {
+	if len(c.casts) > wire.MaxSlots {
 		busy := c.link.inHand()
 		for p := range c.casts {
 			if !busy[p] {
@@ -297,7 +296,7 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 		if c.out.Cancel(call.msg) { // refused before its turn: not to be sent again
 			call.msg.Drop() // nor was it sent: the peer guessed
 		} else if r.Err == nil && r.Fault == nil {
-			begun = call.msg.Position()
+			begun = call.msg.Position
 		}
 		call.msg = nil
 	}

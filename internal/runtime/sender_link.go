@@ -62,8 +62,8 @@ func (c *sender) introduce(at *attempt) {
 // abandon fails what waits: the actor will not come back, as far as one knows.
 func (c *sender) abandon(err error) {
 	c.stood = false
-	c.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
+	c.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		if cancelled {
 			m.Drop()
 		} else {
 			c.fail(m, err)
@@ -171,17 +171,15 @@ func (c *sender) down(l *link, cause error) {
 	}
 	clear(c.casts)
 	c.link = nil
-	c.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
-			m.Drop()
-		}
-		return m.Cancelled()
-	})
 	waiting := make(map[uint32]bool)
-	c.out.Each(func(m *mailbox.Message) {
-		if m.Call {
+	c.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		switch {
+		case cancelled:
+			m.Drop()
+		case m.Call:
 			waiting[m.ID] = true
 		}
+		return cancelled
 	})
 	var cut []*call
 	for id, call := range c.calls {
