@@ -114,7 +114,7 @@ func (b *bed) startSpec(spec supervisor.Spec, o supervisor.Options) {
 		if err := tree.Stop(ctx); err != nil {
 			b.Error(err)
 		}
-		b.events.none(actor.EventSocketLane)
+		b.events.none(actor.EventSocketOnly)
 	})
 	b.events = newEventLog(b)
 }

@@ -213,3 +213,19 @@ func TestTitlesBelowAnActor(t *testing.T) {
 		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.None{}))
 	})
 }
+
+// A call in hand of an actor that does not end when its tree is stopped gets that
+// end, and learns that it was begun.
+func TestBegunCallOfATreeThatIsStopped(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		p, g := b.puppet(supervisor.Child{StopTimeout: 50 * time.Millisecond}), b.gate()
+		call := PuppetAct.Go(b.ctx, p, act{Note: "begun", Gate: g.path})
+		b.diary.expect("begun")
+		_ = b.tree.Stop(b.ctx)
+		_, err := call.Result()
+		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled {
+			b.Fatalf("%v", err)
+		}
+		g.open()
+	})
+}

@@ -36,7 +36,7 @@ func TestFullMailbox(t *testing.T) {
 		b.diary.expect("0", "1", "2", "3", "4")
 		b.must(<-waiting)
 		b.diary.nothing()
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 
@@ -60,7 +60,7 @@ func TestMailboxBytes(t *testing.T) {
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "oversized", Fill: make([]byte, 1<<20)}))
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "another", Fill: make([]byte, 1<<20)}))
 		b.diary.expect("oversized", "another")
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 
@@ -83,7 +83,7 @@ func TestBurstBeforeTheLink(t *testing.T) {
 		for i := range n {
 			b.diary.expect(fmt.Sprint(i))
 		}
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 		b.events.none(actor.EventExited)
 	})
 }
@@ -143,7 +143,7 @@ func TestMessagesOfAnySize(t *testing.T) {
 			b.Fatal(r, err)
 		}
 		b.events.none(actor.EventExited)
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 

@@ -41,12 +41,15 @@ var table = []row{
 	{"internal/chaos", "", ""},
 	{"internal/e2e", "", ""},
 
+	// What sits on supervision.
+	{"actor/actortest", "actor internal/leaktest internal/port supervisor", "port: it asks the runtime for data races"},
+
 	// Who lives.
 	{"supervisor", "actor internal/orphans internal/port internal/runtime internal/seal",
 		"orphans: the subreaper that only a root can ask for"},
 
 	// One process's part of a system. It makes the values that actor declares.
-	{"internal/runtime", "actor internal/cgroup internal/codec internal/conn internal/orphans internal/port internal/process internal/segment internal/sys internal/wire mailbox shm transport",
+	{"internal/runtime", "actor internal/cgroup internal/codec internal/conn internal/orphans internal/port internal/process internal/seal internal/segment internal/sys internal/wire mailbox shm transport",
 		"the one place where all parts meet"},
 
 	// What users write. It knows the runtime by the interfaces of port only.

@@ -195,6 +195,9 @@ func (q *Queue) begin(s *Slot, m *conn.Incoming) {
 	q.begun++
 	q.progress.begin(s.number, q.begun)
 	q.grant()
+	if m.Meta.Stream && q.source != nil {
+		q.source.Resume() // the stream's credit comes while the slot works
+	}
 	if s.begin != nil {
 		s.begin(m)
 	}

@@ -74,6 +74,14 @@ type feeder struct {
 	queue    *Queue
 	progress *Progress
 	from     int
+
+	onControl func(*conn.Incoming)
+}
+
+func (f *feeder) Control(m *conn.Incoming) {
+	if f.onControl != nil {
+		f.onControl(m)
+	}
 }
 
 func (f *feeder) Closed(err error) { f.queue.Close(); f.closed <- err }
@@ -439,4 +447,44 @@ func TestSlotWithTwoSockets(t *testing.T) {
 	for i := range feeders {
 		_, _ = senders[i].end(), feeders[i].end()
 	}
+}
+
+// While a slot serves a stream, its credit is read: the slot reads the socket
+// itself no longer.
+func TestStreamIsNotLeftUnread(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(1, -1)
+	controls := make(chan string, 1)
+	f, sender := feed(t, in, 0, 10)
+	f.onControl = func(m *conn.Incoming) { controls <- m.Method }
+	slot := in.Slot(0, nil)
+	ask := func(meta wire.Meta) {
+		begun := make(chan struct{})
+		go func() {
+			q, m, ok := slot.Next()
+			if ok {
+				m.Drop()
+				q.End(0, true)
+			}
+			close(begun)
+		}()
+		for !in.poller.Asleep() {
+			runtime.Gosched()
+		}
+		if err := sender.peer.Send(wire.AppendRequest(nil, 1, "ask", []byte{0x90}, meta.Append(nil)), nil); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+	}
+	for !f.peer.ReadByLeader() {
+		ask(wire.Meta{})
+	}
+	ask(wire.Meta{Stream: true})
+	if f.peer.ReadByLeader() {
+		t.Error("a leader may read still")
+	}
+	_ = sender.peer.Notify("$/more", []byte{0x90})
+	<-controls
+	in.Close()
+	_, _ = sender.end(), f.end()
 }

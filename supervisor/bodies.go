@@ -42,10 +42,10 @@ func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) 
 }
 
 // actorLauncher starts an actor from its encoded arguments.
-type actorLauncher struct{ blueprint runtime.Blueprint }
+type actorLauncher struct{ role runtime.EncodedRole }
 
 func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
-	bp, err := runtime.NewBlueprint(r, c.settings(stopTimeout), max)
+	bp, err := runtime.EncodeRole(r, c.settings(stopTimeout), max)
 	if faults := c.check(); faults != nil {
 		if err == nil {
 			bp.Release()
@@ -56,12 +56,12 @@ func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int)
 }
 
 func (l actorLauncher) launch(parent *Tree, path string) instance {
-	return parent.system.Launch(path, l.blueprint)
+	return parent.system.Launch(path, l.role)
 }
 
 func (l actorLauncher) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
-func (l actorLauncher) release() { l.blueprint.Release() }
+func (l actorLauncher) release() { l.role.Release() }
 
 // nestedBody is a child that is a supervisor in the same process.
 type nestedBody struct{ spec Spec }
@@ -124,7 +124,7 @@ func (a *added) release() { a.once.Do(a.launcher.release) }
 
 // kindName is the name of the role's kind, empty for the zero Role.
 func kindName(r actor.Role) string {
-	if k := r.Port().Kind; k != nil {
+	if k := runtime.RoleOf(r).Kind; k != nil {
 		return k.Name
 	}
 	return ""

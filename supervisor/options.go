@@ -80,7 +80,7 @@ type Options struct {
 }
 
 var (
-	transports = map[string]runtime.Lane{"": runtime.AutoLane, "auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+	transports = map[string]runtime.Transport{"": runtime.AutoTransport, "auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 	cgroupUses = map[string]runtime.Cgroups{"": runtime.CgroupsAuto, "auto": runtime.CgroupsAuto, "never": runtime.CgroupsNever, "required": runtime.CgroupsRequired}
 )
 
@@ -115,7 +115,7 @@ func theOptions(given []Options) (o Options, err error) {
 // changed in this process.
 func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	sys, err = runtime.NewSystem(runtime.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
-		Lane: transports[o.Transport], Spin: o.Spin, Cgroups: cgroupUses[o.Cgroups]})
+		Transport: transports[o.Transport], Spin: o.Spin, Cgroups: cgroupUses[o.Cgroups]})
 	if err != nil {
 		return nil, nil, err
 	}

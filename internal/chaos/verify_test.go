@@ -211,7 +211,7 @@ func (a *account) lived(l lane, m *message) bool {
 
 // checkMessages compares what each sender was told with what happened.
 func (a *account) checkMessages() {
-	unseen := make(map[actor.Incarnation]map[uint16]int) // begun, says the mark page, and not in the journal
+	unseen := make(map[actor.Incarnation]map[uint16]int) // begun, says the progress page, and not in the journal
 	for l, ms := range a.messages {
 		for i := range ms {
 			m := &ms[i]

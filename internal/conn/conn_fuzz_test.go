@@ -122,7 +122,7 @@ func FuzzPeer(f *testing.F) {
 		cat(file(1), segment(7, 4096, 257, 1)),
 		cat(file(1), file(1)),
 		cat(file(1), segment(7, 4096, 1, 1), wire.AppendNotify(nil, methodBlob, codec.Params(20), with)),
-		cat(file(1), wire.AppendNotify(nil, "$/link", codec.Params(1, 0), nil)),
+		cat(file(1), wire.AppendNotify(nil, "$/connect", codec.Params(1, 0), nil)),
 		wire.AppendNotify(nil, methodLost, codec.Params(7), nil),
 		{0xdd, 0xff, 0xff, 0xff, 0xff},
 	} {

@@ -145,6 +145,9 @@ func (rd *reader) resume() {
 // which no waiter of its poller waits.
 func (p *Conn) Resume() { p.reader.resume() }
 
+// ReadByLeader reports whether a leader may read the connection's socket: for tests.
+func (p *Conn) ReadByLeader() bool { return p.reader.free.Load() }
+
 // readFor reads the connection on the goroutine of a leader until that has a
 // reason to leave, and delivers to the handler as the reading goroutine would. It
 // is false, and nothing was read, if the reading goroutine has not stepped aside.

@@ -172,7 +172,7 @@ func TestSiblingsOfAStoppedRoot(t *testing.T) {
 	for _, l := range lanes {
 		t.Run(l.name, func(t *testing.T) {
 			leaktest.Check(t)
-			t.Setenv(envLane, l.name)
+			t.Setenv(envTransport, l.name)
 			diary := filepath.Join(t.TempDir(), "diary")
 			if err := unix.Mkfifo(diary, 0o600); err != nil {
 				t.Fatal(err)
@@ -285,7 +285,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	slow := func(path string) bool {
 		w.log.mu.Lock()
 		defer w.log.mu.Unlock()
-		return slices.ContainsFunc(w.log.events, func(e actor.Event) bool { return e.Type == actor.EventSocketLane && e.Path == path })
+		return slices.ContainsFunc(w.log.events, func(e actor.Event) bool { return e.Type == actor.EventSocketOnly && e.Path == path })
 	}
 	calls(w.ref, 20) // the healthy one has its rings
 	end := func(i *runtime.Instance) {
@@ -322,7 +322,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls(ref, 50)
-	w.await("no rings for /poor", func(e actor.Event) bool { return e.Type == actor.EventSocketLane && e.Path == "/poor" })
+	w.await("no rings for /poor", func(e actor.Event) bool { return e.Type == actor.EventSocketOnly && e.Path == "/poor" })
 	if _, err := VictimDo.Call(w.ctx, ref, "unhog"); err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func (a *rawActor) link(from string) *raw {
 	a.Cleanup(r.close)
 	a.lastID++
 	err = errors.Join(a.send(wire.AppendNotify(nil, "$/file", codec.Params(a.lastID), nil), int(theirs.Fd())),
-		a.notify("$/link", list(map[string]any{"token": a.lastID, "from": from})))
+		a.notify("$/connect", list(map[string]any{"token": a.lastID, "from": from})))
 	if err != nil {
 		a.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func (a *rawActor) lost(name, from string) {
 		if err != nil {
 			a.Fatalf("%s: no event: %v", name, err)
 		}
-		if s := text(e.Params); strings.Contains(s, "link lost") && strings.Contains(s, from) {
+		if s := text(e.Params); strings.Contains(s, "connection lost") && strings.Contains(s, from) {
 			if !strings.Contains(s, "mailbox.ErrProtocol") {
 				a.Errorf("%s: the event has no cause: %s", name, s)
 			}
@@ -288,7 +288,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 
 	if t.Failed() {
 		for {
-			if e, err := a.await("$/event"); err != nil || strings.Contains(text(e.Params), "link lost") {
+			if e, err := a.await("$/event"); err != nil || strings.Contains(text(e.Params), "connection lost") {
 				t.Fatal(text(e.Params), err)
 			}
 		}
@@ -296,7 +296,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	// Of things that are not there, and of too many of one thing.
 	errs := []error{
 		l.notify("$/cancel", codec.Params(4711)), l.notify("$/more", codec.Params(4711, 1<<62)), l.notify("$/want", codec.Params(1<<62)),
-		l.send(wire.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/link", list("x")), l.notify("$/link", list(map[string]any{"token": 3})),
+		l.send(wire.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/connect", list("x")), l.notify("$/connect", list(map[string]any{"token": 3})),
 		l.notify("$/start", list()), l.notify("$/lost", codec.Params(1)), l.notify("", list()),
 	}
 	stream := wire.Meta{Stream: true, Window: 1}

@@ -246,8 +246,8 @@ func attackOnce(w *world, path, mode, name string) {
 			w.Errorf("%s: exit %v", what, x)
 		}
 		if a.call == nil && name != "forged last word" {
-			w.await(what+": link lost", func(e actor.Event) bool {
-				return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
+			w.await(what+": connection lost", func(e actor.Event) bool {
+				return e.Type == actor.EventConnectionLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 			})
 		}
 		return

@@ -187,7 +187,7 @@ func scribble(parent *raw, args []string) error {
 	}
 	r := parent
 	if err == nil && len(args) > 1 {
-		if _, err = parent.await("$/link"); err == nil {
+		if _, err = parent.await("$/connect"); err == nil {
 			r = newRaw(parent.files[len(parent.files)-1])
 			parent.files = nil
 			err = greet(r)
@@ -226,8 +226,8 @@ func TestScribblers(t *testing.T) {
 		if x := i.Exit(); x.Reason != actor.ReasonProtocol {
 			t.Errorf("%s: exit %v", name, x)
 		}
-		w.await(name+": link lost", func(e actor.Event) bool {
-			return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
+		w.await(name+": connection lost", func(e actor.Event) bool {
+			return e.Type == actor.EventConnectionLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 		})
 	}
 }

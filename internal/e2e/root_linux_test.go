@@ -28,8 +28,8 @@ import (
 // after its root was killed.
 const rootTimeout = 2 * time.Second
 
-// envLane names the root's lane, if it is not to be the usual one.
-const envLane = "E2E_LANE"
+// envTransport names the root's lane, if it is not to be the usual one.
+const envTransport = "E2E_TRANSPORT"
 
 func init() {
 	// root is a service that is told what to do on its standard input, a line at
@@ -52,7 +52,7 @@ func root() error {
 	spec := supervisor.Spec{Children: children, Intensity: 100}
 	o := supervisor.Options{Logger: slog.New(slog.DiscardHandler)}
 	for _, l := range lanes {
-		if l.name == os.Getenv(envLane) {
+		if l.name == os.Getenv(envTransport) {
 			o.Transport = l.lane
 		}
 	}
@@ -233,7 +233,7 @@ func TestRootKilled(t *testing.T) {
 
 func rootKilled(t *testing.T, lane string) {
 	leaktest.Check(t)
-	t.Setenv(envLane, lane)
+	t.Setenv(envTransport, lane)
 	s := startRoot(t, self)
 	if got := s.members(); len(got) < minMembers {
 		t.Fatalf("%d processes, want at least %d", len(got), minMembers)

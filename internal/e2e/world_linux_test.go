@@ -65,13 +65,13 @@ func newWorld(t testing.TB) *world {
 	return newWorldOver(t, "auto")
 }
 
-var byName = map[string]runtime.Lane{"auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+var byName = map[string]runtime.Transport{"auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 
 func newWorldOver(t testing.TB, lane string) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: byName[lane]})
+	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Transport: byName[lane]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func (w *world) begin(path string, r actor.Role, given ...runtime.Settings) *run
 	if len(given) > 0 {
 		s = given[0]
 	}
-	bp, err := runtime.NewBlueprint(r, s, w.sys.MaxMessage())
+	bp, err := runtime.EncodeRole(r, s, w.sys.MaxMessage())
 	if err != nil {
 		w.Fatalf("%s: %v", path, err)
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // System is the part of a system that lives in this process: who is supervised
-// here, the links from here to other actors, and the events. The root process
+// here, the connections from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
 	id      string
@@ -39,6 +39,7 @@ type System struct {
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
 	targets targets
+	told    toldExits
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -47,7 +48,7 @@ type System struct {
 	causes  map[string]error               // why the supervisor at a path has ended
 	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
 	gone    []string                       // paths whose entry is kept for a while after their end
-	senders map[*sender]struct{}           // those that have a connection, or something to send: see hold
+	senders map[*sender]struct{}           // those that have a connection, or something to send: see retain
 	closed  bool
 	done    chan struct{}
 }
@@ -62,8 +63,8 @@ type SystemOptions struct {
 	// Inline is the size in bytes up to which a message travels in the stream;
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
-	// Lane says by what messages travel between processes.
-	Lane Lane
+	// Transport says by what messages travel between processes.
+	Transport Transport
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
@@ -144,6 +145,9 @@ func (s *System) spawn(f func()) {
 	}()
 }
 
+// follow is spawn for what continues work that Close already awaits.
+func (s *System) follow(f func()) { s.work.Go(f) }
+
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
 	b := codec.GetBuffer()
@@ -151,12 +155,12 @@ func (s *System) buffer() *codec.Buffer {
 	return b
 }
 
-func (s *System) peerOptions() conn.Options {
+func (s *System) connOptions() conn.Options {
 	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
 
 // Close ends the system: everything launched in it is killed and awaited, if
-// its supervisors have not done so, and its links are closed. It is
+// its supervisors have not done so, and its connections are closed. It is
 // idempotent, and returns early with ctx's error.
 func (s *System) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -185,12 +189,12 @@ func (s *System) Close(ctx context.Context) error {
 			s.mu.Lock()
 			senders := slices.Collect(maps.Keys(s.senders))
 			causes := make([]error, len(senders))
-			for i, c := range senders {
-				causes[i] = fmt.Errorf("system closed: %w", s.because(c.to.path, actor.ErrStopped))
+			for i, to := range senders {
+				causes[i] = fmt.Errorf("system closed: %w", s.because(to.target.path, actor.ErrStopped))
 			}
 			s.mu.Unlock()
-			for i, c := range senders {
-				c.close(causes[i])
+			for i, to := range senders {
+				to.close(causes[i])
 			}
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
@@ -222,6 +226,9 @@ func (s *System) Emit(e actor.Event) {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
+	if e.Type == actor.EventDataRace {
+		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
+	}
 	s.log(e)
 }
 
@@ -232,9 +239,9 @@ func (s *System) log(e actor.Event) {
 		if e.Exit != nil && ClassOf(e.Exit.Reason) == Abnormal {
 			level = slog.LevelWarn
 		}
-	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
+	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventConnectionLost, actor.EventSocketOnly:
 		level = slog.LevelWarn
-	case actor.EventGaveUp:
+	case actor.EventGaveUp, actor.EventDataRace:
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
@@ -260,7 +267,7 @@ func (s *System) log(e actor.Event) {
 // Stats counts what this process's part of the system holds.
 type Stats struct {
 	Instances   int    // actors that run or start here
-	Links       int    // links to other actors
+	Connections int    // connections to other actors
 	Unbegun     int    // messages in our hands
 	DeadLetters uint64 // of this process and those below
 }
@@ -276,13 +283,13 @@ func (s *System) Stats() Stats {
 	}
 	senders := slices.Collect(maps.Keys(s.senders))
 	s.mu.Unlock()
-	for _, c := range senders { // a client's lock comes before ours
-		c.mu.Lock()
-		if c.link != nil {
-			st.Links++
+	for _, to := range senders { // a sender's lock comes before ours
+		to.mu.Lock()
+		if to.current != nil {
+			st.Connections++
 		}
-		st.Unbegun += c.out.Len()
-		c.mu.Unlock()
+		st.Unbegun += to.out.Len()
+		to.mu.Unlock()
 	}
 	return st
 }

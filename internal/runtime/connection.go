@@ -11,59 +11,59 @@ import (
 	"github.com/understudy-go/understudy/mailbox"
 )
 
-// link is a connection to one incarnation.
-type link struct {
+// connection is a connection to one incarnation.
+type connection struct {
 	dialect
 
-	peer   *conn.Conn
-	marks  *mailbox.Progress // nil in plain mode
-	inc    actor.Incarnation
-	pid    int
-	same   bool      // same build
-	inst   *Instance // if it is supervised in this process
-	kept   bool      // the connection is the instance's own and outlives the sender
-	dead   bool      // it ended before it stood; guarded by the sender's lock
-	unused bool      // it came too late: its end is all that is awaited; likewise
-	rings  int       // messages until the peer is asked for rings; 0: never, or it was
-	paged  bool      // marks is the receiver's page, which we can only read
-	fault  error     // what the receiver did against the protocol; guarded by the sender's lock
+	conn     *conn.Conn
+	progress *mailbox.Progress // nil in plain mode
+	inc      actor.Incarnation
+	pid      int
+	same     bool      // same build
+	inst     *Instance // if it is supervised in this process
+	kept     bool      // the connection is the instance's own and outlives the sender
+	dead     bool      // it ended before it stood; guarded by the sender's lock
+	unused   bool      // it came too late: its end is all that is awaited; likewise
+	rings    int       // messages until the peer is asked for rings; 0: never, or it was
+	paged    bool      // progress is the receiver's page, which we can only read
+	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 
 	capacity, capBytes int // what the receiver lets wait; 0: the default
 }
 
-// newLink returns a link whose receiver speaks the protocol.
-func newLink() *link {
-	l := new(link)
-	l.dialect = full{l}
-	return l
+// newConnection returns a connection whose receiver speaks the protocol.
+func newConnection() *connection {
+	c := new(connection)
+	c.dialect = full{c}
+	return c
 }
 
-// violated ends the link for what its receiver did against the protocol; a
-// process that is supervised here ends with it. The client's lock is held.
-func (l *link) violated(err error) {
-	if l.fault == nil {
-		l.fault = err
+// violated ends the connection for what its receiver did against the protocol; a
+// process that is supervised here ends with it. The sender's lock is held.
+func (c *connection) violated(err error) {
+	if c.fault == nil {
+		c.fault = err
 	}
-	if l.kept {
-		l.inst.backend.accuse(err)
+	if c.kept {
+		c.inst.backend.accuse(err)
 	}
-	l.peer.Close() // its reader tells us of the end
+	c.conn.Close() // its reader tells us of the end
 }
 
-// release gives the mark page back. A link that is kept leaves it to its
+// release gives the progress page back. A connection that is kept leaves it to its
 // instance.
-func (l *link) release() {
-	if !l.kept && l.marks != nil {
-		l.marks.Close()
-		l.marks = nil
+func (c *connection) release() {
+	if !c.kept && c.progress != nil {
+		c.progress.Close()
+		c.progress = nil
 	}
 }
 
-func (l *link) close() {
-	if l.kept {
+func (c *connection) close() {
+	if c.kept {
 		return
 	}
-	l.peer.Close()
+	c.conn.Close()
 }
 
 // dialect is what differs between receivers that speak the protocol in full, and
@@ -89,53 +89,53 @@ type dialect interface {
 	inHand() map[uint64]bool
 	// tell sends a control notification, if the receiver understands any.
 	tell(method string, params []byte)
-	// cutOff says whether a call that the end of the link cut off had been begun.
+	// cutOff says whether a call that the end of the connection cut off had been begun.
 	cutOff() actor.Begun
 }
 
 // full is the protocol.
-type full struct{ l *link }
+type full struct{ c *connection }
 
 func (full) metadata() bool { return true }
 
 func (full) body(_ *sender, m *mailbox.Message) ([]byte, error) { return m.Body, nil }
 
 // granted is false for what was put in when more was granted, or before there
-// was a link.
+// was a connection.
 func (full) granted(credit bool) bool { return credit }
 
 // tells asks the receiver to say when half of what is on its way is begun. It is
 // false when all of it is.
-func (f full) tells(c *sender) bool {
-	c.prune()
-	n := c.out.Sent()
-	begun := f.l.marks.Begun()
+func (f full) tells(s *sender) bool {
+	s.prune()
+	n := s.out.Sent()
+	begun := f.c.progress.Begun()
 	if n <= begun {
-		c.prune()
+		s.prune()
 		return false
 	}
-	_ = f.l.peer.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
+	_ = f.c.conn.Notify(ctlWant, codec.Params(begun+(n-begun+1)/2))
 	return true
 }
 
 // wrote asks to be told when a cast with arrays is begun, so that they are let go
 // as soon as can be. The receiver of a call holds them until it answers, and
 // that tells, too.
-func (f full) wrote(c *sender, m *mailbox.Message) {
+func (f full) wrote(s *sender, m *mailbox.Message) {
 	if len(m.Segments) > 0 && !m.Call {
-		_ = f.l.peer.Notify(ctlWant, codec.Params(c.out.Sent()))
+		_ = f.c.conn.Notify(ctlWant, codec.Params(s.out.Sent()))
 	}
 }
 
-func (f full) begun(*sender) uint64              { return f.l.marks.Begun() }
-func (f full) busy(position uint64) bool         { return f.l.marks.Busy(position) }
-func (f full) inHand() map[uint64]bool           { return f.l.marks.InHand() }
-func (f full) tell(method string, params []byte) { _ = f.l.peer.Notify(method, params) }
+func (f full) begun(*sender) uint64              { return f.c.progress.Begun() }
+func (f full) busy(position uint64) bool         { return f.c.progress.Busy(position) }
+func (f full) inHand() map[uint64]bool           { return f.c.progress.InHand() }
+func (f full) tell(method string, params []byte) { _ = f.c.conn.Notify(method, params) }
 func (full) cutOff() actor.Begun                 { return actor.BegunYes }
 
 // plain is MessagePack-RPC alone: the bare envelope, no control messages, and no
 // word on what is begun. So what is written counts as begun.
-type plain struct{ l *link }
+type plain struct{ c *connection }
 
 // plainBuffer bounds what waits in the connection to a peer without credits,
 // in bytes.
@@ -144,15 +144,15 @@ const plainBuffer = 1 << 20
 func (plain) metadata() bool { return false }
 
 // body refuses what plain MessagePack-RPC has no words for.
-func (plain) body(c *sender, m *mailbox.Message) ([]byte, error) {
-	call := c.calls[m.ID]
+func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
+	call := s.calls[m.ID]
 	switch body := bare(m); {
 	case len(m.Segments) > 0:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", c.to.path, errors.ErrUnsupported)
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", s.target.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
-		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", c.to.path, errors.ErrUnsupported)
-	case len(body) > c.sys.opts.Inline:
-		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), c.to.path, c.sys.opts.Inline, actor.ErrTooLarge)
+		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which has no streams: %w", s.target.path, errors.ErrUnsupported)
+	case len(body) > s.sys.opts.Inline:
+		return nil, fmt.Errorf("%d bytes to %s, which speaks plain MessagePack-RPC, limit %d: %w", len(body), s.target.path, s.sys.opts.Inline, actor.ErrTooLarge)
 	default:
 		return body, nil
 	}
@@ -169,11 +169,11 @@ func bare(m *mailbox.Message) []byte {
 	return b
 }
 
-func (p plain) granted(bool) bool { return p.l.peer.Buffered() <= plainBuffer }
+func (p plain) granted(bool) bool { return p.c.conn.Buffered() <= plainBuffer }
 
 func (plain) tells(*sender) bool                  { return true } // the connection does, when it has written
-func (plain) wrote(c *sender, _ *mailbox.Message) { c.begunUpTo(c.out.Sent()) }
-func (plain) begun(c *sender) uint64              { return c.out.Sent() }
+func (plain) wrote(s *sender, _ *mailbox.Message) { s.begunUpTo(s.out.Sent()) }
+func (plain) begun(s *sender) uint64              { return s.out.Sent() }
 func (plain) busy(uint64) bool                    { return false }
 func (plain) inHand() map[uint64]bool             { return nil }
 func (plain) tell(string, []byte)                 {}
