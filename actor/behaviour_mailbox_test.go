@@ -64,9 +64,9 @@ func TestMailboxBytes(t *testing.T) {
 	})
 }
 
-// What TryCast puts in before there is a link counts against the capacity that
+// What TryCast puts in before there is a connection counts against the capacity that
 // the receiver turns out to have.
-func TestBurstBeforeTheLink(t *testing.T) {
+func TestBurstBeforeTheConnection(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 2}})
 		const n = 200

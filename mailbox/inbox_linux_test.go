@@ -30,7 +30,7 @@ type linkEnd struct {
 
 func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: conn.FileCount})
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	if h == nil {
 		h = e
 	}
-	e.peer = conn.New(lane, h, conn.Options{})
+	e.peer = conn.New(socket, h, conn.Options{})
 	return e
 }
 
@@ -67,7 +67,7 @@ func (e *linkEnd) Control(*conn.Incoming)       {}
 func (e *linkEnd) Reply(_ uint32, r conn.Reply) { r.Drop() }
 func (e *linkEnd) Closed(err error)             { e.closed <- err }
 
-// feeder is the receiving end of a link, which feeds an inbox.
+// feeder is the receiving end of a connection, which feeds an inbox.
 type feeder struct {
 	*linkEnd
 	in       *Inbox
@@ -84,7 +84,7 @@ func (f *feeder) Control(m *conn.Incoming) {
 	}
 }
 
-func (f *feeder) Closed(err error) { f.queue.Close(); f.closed <- err }
+func (f *feeder) Closed(err error) { f.queue.Close(false); f.closed <- err }
 
 func (f *feeder) Message(m *conn.Incoming) {
 	m.From = f
@@ -158,13 +158,13 @@ func TestRingsAreNotStarved(t *testing.T) {
 		again()
 	}
 	in.Close()
-	self.Close()
+	self.Close(false)
 	_, _ = sender.end(), f.end()
 }
 
-// Who waits for an inbox to be empty hears that a link has taken along what
+// Who waits for an inbox to be empty hears that a connection has taken along what
 // nobody had read.
-func TestWaitEmptyWithoutTheLink(t *testing.T) {
+func TestWaitEmptyWithoutTheConnection(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(1, 0)
 	f, sender := feed(t, in, 1, 10)
@@ -190,7 +190,7 @@ func TestWaitEmptyWithoutTheLink(t *testing.T) {
 	in.Close()
 }
 
-// A slot that sleeps lets the memory of a link go that has ended.
+// A slot that sleeps lets the memory of a connection go that has ended.
 func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(1, -1)
@@ -301,8 +301,8 @@ func TestPollManyConnections(t *testing.T) {
 }
 
 func pollManyConnections(t *testing.T, slots int, in *Inbox) {
-	const links, each = 8, 400
-	begun := make([]uint64, links) // written with the inbox locked
+	const connections, each = 8, 400
+	begun := make([]uint64, connections) // written with the inbox locked
 	var working, sending sync.WaitGroup
 	for slot := range slots {
 		working.Go(func() {
@@ -324,7 +324,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 			}
 		})
 	}
-	for i := range links {
+	for i := range connections {
 		sending.Go(func() {
 			f, sender := feed(t, in, i, each)
 			rnd := rand.New(rand.NewPCG(uint64(i), 5))
@@ -346,7 +346,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 				}
 			}
 			for f.progress.Begun() < each {
-				runtime.Gosched() // links end while others go on
+				runtime.Gosched() // connections end while others go on
 			}
 			_, _ = sender.end(), f.end()
 		})
@@ -371,7 +371,7 @@ func TestSlotBeginsWhatItFinds(t *testing.T) {
 	}
 	next := func(id uint64) {
 		q, m, ok := slot.Next()
-		if !ok || m.ID != id || progress.Begun() != id || !progress.Busy(id) || !slices.Contains(begun, id) {
+		if !ok || m.ID != id || progress.Begun() != id || !slices.Contains(slices.Collect(progress.InHand()), id) || !slices.Contains(begun, id) {
 			t.Fatalf("message %v where %d was due; %v are begun, the last is %d", m, id, begun, progress.Begun())
 		}
 		q.End(0, true)
@@ -393,7 +393,7 @@ func TestSlotBeginsWhatItFinds(t *testing.T) {
 	if push(6, &slot.wait, true); in.len() != 1 {
 		t.Error("a message was begun after the end")
 	}
-	q.Close()
+	q.Close(false)
 }
 
 // A slot that waits at one socket begins what comes by another, and by a queue

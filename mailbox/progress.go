@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -13,7 +14,7 @@ import (
 // progressSize is the size of a progress page in bytes.
 const progressSize = 4096
 
-// Progress is the page by which the receiver of a link tells the sender how far
+// Progress is the page by which the receiver of a connection tells the sender how far
 // it has come. Only the receiver writes. Word 0 is the position of the last
 // message begun; word 1 is how many handler slots there are, or 0 for all that
 // there can be; word 8+i is the position that handler slot i is busy with, or 0.
@@ -57,61 +58,51 @@ func progressOver(mem []byte) *Progress {
 
 // begin publishes that position is begun by slot. The slot comes first: a
 // sender that sees the position begun must find out by whom.
-func (m *Progress) begin(slot int, position uint64) {
-	atomic.StoreUint64(&m.words[slotWords+slot], position)
-	atomic.StoreUint64(&m.words[0], position)
+func (p *Progress) begin(slot int, position uint64) {
+	atomic.StoreUint64(&p.words[slotWords+slot], position)
+	atomic.StoreUint64(&p.words[0], position)
 }
 
 // setSlots publishes how many slots there are, so that the sender need not look
 // at more.
-func (m *Progress) setSlots(n int) { atomic.StoreUint64(&m.words[1], uint64(n)) }
+func (p *Progress) setSlots(n int) { atomic.StoreUint64(&p.words[1], uint64(n)) }
 
-func (m *Progress) slots() int {
-	if n := atomic.LoadUint64(&m.words[1]); 0 < n && n < wire.MaxSlots {
+func (p *Progress) slots() int {
+	if n := atomic.LoadUint64(&p.words[1]); 0 < n && n < wire.MaxSlots {
 		return int(n)
 	}
 	return wire.MaxSlots
 }
 
 // end publishes that slot has finished.
-func (m *Progress) end(slot int) { atomic.StoreUint64(&m.words[slotWords+slot], 0) }
+func (p *Progress) end(slot int) { atomic.StoreUint64(&p.words[slotWords+slot], 0) }
 
 // SetBegun publishes a position that no slot is busy with: a message skipped,
 // or one that a peer without a page reported.
-func (m *Progress) SetBegun(position uint64) {
-	if position > atomic.LoadUint64(&m.words[0]) {
-		atomic.StoreUint64(&m.words[0], position)
+func (p *Progress) SetBegun(position uint64) {
+	if position > atomic.LoadUint64(&p.words[0]) {
+		atomic.StoreUint64(&p.words[0], position)
 	}
 }
 
 // Begun is the position of the last message begun.
-func (m *Progress) Begun() uint64 { return atomic.LoadUint64(&m.words[0]) }
+func (p *Progress) Begun() uint64 { return atomic.LoadUint64(&p.words[0]) }
 
-// Busy reports whether some slot is busy with position.
-func (m *Progress) Busy(position uint64) bool {
-	for i := range m.slots() {
-		if atomic.LoadUint64(&m.words[slotWords+i]) == position {
-			return true
+// InHand yields the positions that some slot is busy with.
+func (p *Progress) InHand() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for i := range p.slots() {
+			if position := atomic.LoadUint64(&p.words[slotWords+i]); position != 0 && !yield(position) {
+				return
+			}
 		}
 	}
-	return false
-}
-
-// InHand returns the positions that some slot is busy with.
-func (m *Progress) InHand() map[uint64]bool {
-	busy := make(map[uint64]bool)
-	for i := range m.slots() {
-		if p := atomic.LoadUint64(&m.words[slotWords+i]); p != 0 {
-			busy[p] = true
-		}
-	}
-	return busy
 }
 
 // Close gives the memory back. No other method may follow.
-func (m *Progress) Close() {
-	if m.free != nil {
-		m.free()
-		m.free = nil
+func (p *Progress) Close() {
+	if p.free != nil {
+		p.free()
+		p.free = nil
 	}
 }

@@ -47,14 +47,14 @@ func (p *player) Add(_ context.Context, n int) (int, error) { p.n += n; return p
 
 func (p *player) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
-func (p *player) End(_ context.Context, how string) (int, error) {
+func (p *player) End(ctx context.Context, how string) (int, error) {
 	switch how {
 	case "normal":
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	case "canceled":
-		actor.Exit(fmt.Errorf("inner: %w", context.Canceled))
+		actor.Exit(ctx, fmt.Errorf("inner: %w", context.Canceled))
 	case "do not restart":
-		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
+		actor.Exit(ctx, fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
 	}
 	panic(how)
 }

@@ -1,15 +1,15 @@
 // Package transport carries messages and file descriptors between two
 // processes, or between two halves of one process.
 //
-// A [Lane] is one end of such a connection. There are two of them: the socket
-// lane ([NewSocket]) over a stream socket of the AF_UNIX family, and the lane
+// A [Conn] is one end of such a connection. There are two of them: the socket
+// transport ([NewSocket]) over a stream socket of the AF_UNIX family, and the pipe
 // in memory ([Pipe]). The package knows nothing of what a message means: two
 // functions tell where one ends and how many descriptors it announces.
 //
 // Two rules keep the ends of a connection from waiting for each other. A
 // reader never writes, and a writer never waits: what the kernel does not take
 // at once is kept and written in the background. Whoever sends bounds what may
-// pile up, by credit or by [Lane.Buffered].
+// pile up, by credit or by [Conn.Buffered].
 package transport
 
 import (
@@ -24,22 +24,22 @@ import (
 const maxFiles = 64
 
 var (
-	// ErrClosed says that the lane carries nothing any more, because it was
+	// ErrClosed says that the connection carries nothing any more, because it was
 	// closed at this end or because the other end is gone. The errors of
-	// [Lane.Send] and [Lane.Receive] wrap it next to the cause, if there is
+	// [Conn.Send] and [Conn.Receive] wrap it next to the cause, if there is
 	// one.
-	ErrClosed = errors.New("lane is closed")
+	ErrClosed = errors.New("connection is closed")
 
 	// errRefused says that one message could not be sent as it is: it is
 	// empty, has too many descriptors, or one of them cannot be used or
-	// duplicated. Nothing of it was sent, and the lane goes on working.
+	// duplicated. Nothing of it was sent, and the connection goes on working.
 	errRefused = errors.New("message refused")
 )
 
 // A Message is what one end sends and the other receives: a whole one, always.
 type Message struct {
 	// Body is one complete message as the framer delimits it. From Receive
-	// it is valid until the next Receive on the same lane. To Send it is
+	// it is valid until the next Receive on the same connection. To Send it is
 	// lent: it is copied if it has to wait.
 	Body []byte
 
@@ -61,15 +61,15 @@ type Message struct {
 	Local any
 }
 
-// A Lane is one end of a connection that carries messages in both directions,
+// A Conn is one end of a connection that carries messages in both directions,
 // in order. Send, Buffered and Close may be called by any number of goroutines
 // at once; Receive by one at a time.
 type Conn interface {
-	// Send gives a message to the lane. It never waits for the peer and
+	// Send gives a message to the connection. It never waits for the peer and
 	// never fails because the peer is slow: what cannot be written at once
 	// is kept, with what follows, and written in the background. Messages
 	// leave in the order of the calls; for calls that overlap it is the
-	// order in which the lane took them.
+	// order in which the connection took them.
 	//
 	// An error that wraps [ErrClosed] is the end of sending, though what
 	// the peer had sent can still be received. Any other concerns this
@@ -86,17 +86,17 @@ type Conn interface {
 	Receive() (Message, error)
 
 	// Buffered returns how many bytes of accepted messages still wait in
-	// this process: for the kernel on a socket lane, for the receiver on a
-	// lane in memory. After an error or Close it is 0.
+	// this process: for the kernel on a socket, for the receiver on a
+	// pipe. After an error or Close it is 0.
 	Buffered() int
 
-	// Close ends the lane and wakes up Receive. What can be written
+	// Close ends the connection and wakes up Receive. What can be written
 	// without waiting is written before. It may be called more than once,
 	// and its error is always nil.
 	Close() error
 }
 
-// A streamError is what [Lane.Receive] returns when the framer refused the
+// A streamError is what [Conn.Receive] returns when the framer refused the
 // peer's bytes.
 type streamError struct {
 	Offset int64 // where the bad message begins, in bytes from the beginning of the stream
@@ -110,7 +110,7 @@ func (e *streamError) Error() string {
 // Unwrap returns the framer's error.
 func (e *streamError) Unwrap() error { return e.Err }
 
-// A truncatedError is what [Lane.Receive] returns when the peer closed its end
+// A truncatedError is what [Conn.Receive] returns when the peer closed its end
 // or died in the middle of a message. To errors.Is it is io.EOF as well as
 // io.ErrUnexpectedEOF, because it is an ordinary way to end for a process that
 // was killed.
@@ -143,7 +143,7 @@ type SocketOptions struct {
 	Drained func()
 }
 
-// closedError builds the error of a lane that has ended. The cause is nil if
+// closedError builds the error of a connection that has ended. The cause is nil if
 // it was closed at this end.
 func closedError(op string, cause error) error {
 	if cause == nil {
@@ -157,7 +157,7 @@ func refused(format string, args ...any) error {
 	return fmt.Errorf("transport: send: %w: %w", errRefused, fmt.Errorf(format, args...))
 }
 
-// check refuses what no lane can carry.
+// check refuses what no connection can carry.
 func (m *Message) check() error {
 	if len(m.Files) == 0 {
 		return nil

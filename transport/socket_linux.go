@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewSocket makes a lane of one end of a connection: a stream socket of the
+// NewSocket makes a connection of one end of a connection: a stream socket of the
 // AF_UNIX family. It takes f over, also when it fails, and makes it
-// non-blocking; the lane must have the description for itself.
+// non-blocking; the connection must have the description for itself.
 //
 // frame finds the end of each message in the stream. It returns 0 if data, which
 // is never empty, does not yet hold a whole message; otherwise data[:n] is one,
@@ -30,17 +30,17 @@ import (
 // attached to the first byte of the message; other messages may share a write.
 func NewSocket(f *os.File, frame func(data []byte) (n int, err error), opts SocketOptions) (Conn, error) {
 	if f == nil {
-		return nil, fmt.Errorf("transport: socket lane: %w", os.ErrInvalid)
+		return nil, fmt.Errorf("transport: socket: %w", os.ErrInvalid)
 	}
 	name := f.Name()
 	own, err := takeOver(f)
 	if err != nil {
-		return nil, fmt.Errorf("transport: socket lane on %s: %w", name, err)
+		return nil, fmt.Errorf("transport: socket on %s: %w", name, err)
 	}
 	raw, err := own.SyscallConn()
 	if err != nil {
 		own.Close()
-		return nil, fmt.Errorf("transport: socket lane on %s: %w", name, err)
+		return nil, fmt.Errorf("transport: socket on %s: %w", name, err)
 	}
 	s := &socket{file: own, raw: raw}
 	s.drained, s.closing, s.patience = opts.Drained, make(chan struct{}), refsPatience
@@ -97,7 +97,7 @@ func checkSocket(fd int) error {
 	return nil
 }
 
-// socket is the lane over a socket. This file receives and closes; the other
+// socket is the connection over a socket. This file receives and closes; the other
 // one sends.
 type socket struct {
 	file   *os.File
@@ -118,7 +118,7 @@ type socket struct {
 	sender
 }
 
-// Receive implements [Lane].
+// Receive implements [Conn].
 func (s *socket) Receive() (Message, error) {
 	for {
 		m, ok, err := s.TryReceive()
@@ -209,7 +209,7 @@ func (s *socket) finish(err error) {
 	s.assembler.release()
 }
 
-// Close implements [Lane].
+// Close implements [Conn].
 func (s *socket) Close() error {
 	s.once.Do(func() {
 		s.closed.Store(true)

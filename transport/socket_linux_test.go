@@ -49,7 +49,7 @@ func newSockets(t testing.TB, drained ...func()) (a, b *socket) {
 	return newSocket(t, f, drained...), newSocket(t, g)
 }
 
-// newPeer returns a lane and a plain connection as its peer.
+// newPeer returns a connection and a plain connection as its peer.
 func newPeer(t testing.TB, drained ...func()) (*socket, *net.UnixConn) {
 	t.Helper()
 	f, g := socketPair(t)
@@ -293,7 +293,7 @@ func TestReadBufferShrinks(t *testing.T) {
 	}
 	<-done
 	if n := len(b.assembler.buf); n != smallBuffer {
-		t.Fatalf("the buffer of a quiet lane has %d bytes, want %d", n, smallBuffer)
+		t.Fatalf("the buffer of a quiet connection has %d bytes, want %d", n, smallBuffer)
 	}
 }
 
@@ -415,7 +415,7 @@ func helpFlood() {
 	select {}
 }
 
-// An idle lane needs no memory for a message.
+// An idle connection needs no memory for a message.
 func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -94,9 +94,9 @@ func (w *watcher) take(e actor.Event) {
 	case actor.EventCastFailed:
 		w.fault("the handler of a cast to %s from %s failed: %v", e.Path, e.Sender, e.Err)
 	case actor.EventConnectionLost:
-		w.counts[fmt.Sprintf("link lost: %v", e.Err)]++
+		w.counts[fmt.Sprintf("connection lost: %v", e.Err)]++
 		if errors.Is(e.Err, wire.ErrProtocol) {
-			w.fault("link from %s to %s: %v", e.Sender, e.Path, e.Err)
+			w.fault("connection from %s to %s: %v", e.Sender, e.Path, e.Err)
 		}
 	case actor.EventSocketOnly:
 		w.fault("no rings from %s to %s: %v", e.Sender, e.Path, e.Err)

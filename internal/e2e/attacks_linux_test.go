@@ -155,7 +155,7 @@ var attacks = map[string]attack{
 		}
 		return "done", err
 	}},
-	"a link to the healthy": {do: attackLink},
+	"a connection to the healthy": {do: attackConnection},
 
 	// Descriptors.
 	"descriptors with anything": {do: func(r *raw, _ uint64) (any, error) {

@@ -128,10 +128,25 @@ func (f full) wrote(s *sender, m *mailbox.Message) {
 }
 
 func (f full) begun(*sender) uint64              { return f.c.progress.Begun() }
-func (f full) busy(position uint64) bool         { return f.c.progress.Busy(position) }
-func (f full) inHand() map[uint64]bool           { return f.c.progress.InHand() }
 func (f full) tell(method string, params []byte) { _ = f.c.conn.Notify(method, params) }
 func (full) cutOff() actor.Begun                 { return actor.BegunYes }
+
+func (f full) busy(position uint64) bool {
+	for p := range f.c.progress.InHand() {
+		if p == position {
+			return true
+		}
+	}
+	return false
+}
+
+func (f full) inHand() map[uint64]bool {
+	all := make(map[uint64]bool)
+	for p := range f.c.progress.InHand() {
+		all[p] = true
+	}
+	return all
+}
 
 // plain is MessagePack-RPC alone: the bare envelope, no control messages, and no
 // word on what is begun. So what is written counts as begun.

@@ -188,7 +188,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	<-h.ended
 	h.closeConnections()
 	if c.receiver.queue != nil {
-		c.receiver.queue.CloseProgress()
+		c.receiver.queue.Close(true)
 	} else if c.receiver.progress != nil {
 		c.receiver.progress.Close()
 	}

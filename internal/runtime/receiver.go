@@ -8,6 +8,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -185,7 +186,7 @@ func (h *host) holdsLastSlot(chain []uint64) bool {
 func (r *receiver) violation(err error) {
 	r.h.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: r.h.path, Kind: r.h.kind.Name, Incarnation: r.h.incarnation, Sender: r.from, Err: err})
 	if r.queue != nil {
-		r.queue.Close()
+		r.queue.Close(false)
 	}
 	r.conn.Close()
 }
@@ -231,6 +232,9 @@ func (r *receiver) more(m *conn.Incoming) error {
 	if err := codec.DecodeParams(m.Params, &id, &n); err != nil {
 		return err
 	}
+	if r.queue != nil && r.queue.Grant(id, n, port.StreamWindow) {
+		return nil // the handler will find it in its window
+	}
 	if inv := r.h.begun(r, id); inv != nil && inv.credit != nil {
 		select {
 		case inv.credit <- n:
@@ -266,12 +270,9 @@ func (r *receiver) Closed(err error) {
 	delete(h.receivers, r)
 	h.mu.Unlock()
 	if r.queue != nil {
-		r.queue.Close() // first: what is begun after this look would never be told
+		r.queue.Close(r.owned) // first: what is begun after this look would never be told
 	}
 	for _, inv := range h.begunBy(r) {
 		inv.ctx.end(errCallerGone)
-	}
-	if r.queue != nil && r.owned {
-		r.queue.CloseProgress()
 	}
 }
