@@ -26,6 +26,7 @@ func (b hosted) accuse(error)                     {} // it is this very code
 func (b hosted) remote() bool                     { return false }
 func (b hosted) peer() *conn.Conn                 { return nil }
 func (b hosted) tail() (stdout, stderr []string)  { return nil, nil }
+func (b hosted) selfEnded() bool                  { return b.h.stopping() }
 func (b hosted) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
 func (b hosted) offer(from string) (*os.File, error) {
 	return pairForHost(b.h, from)

@@ -24,8 +24,16 @@ import (
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a link for c.
-func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
+// introduce makes a link for c. What it waits for is another matter when this
+// process leaves: then it asks again.
+func (s *System) introduce(c *sender) (*link, error) {
+	if l, err := s.introduceIn(s.staying, c); err == nil || !s.leaving.Load() {
+		return l, err
+	}
+	return s.introduceIn(s.ctx, c)
+}
+
+func (s *System) introduceIn(ctx context.Context, c *sender) (*link, error) {
 	for {
 		r, err := s.route(ctx, c.to.path, c.to.kind)
 		if err != nil {
@@ -82,7 +90,7 @@ func (s *System) fromPath() string {
 
 func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*link, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, s.order(c))
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +115,21 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*li
 		return nil, err
 	}
 	return l, nil
+}
+
+func (s *System) order(c *sender) introduceOrder {
+	o := introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()}
+	if s.leaving.Load() {
+		o.Leaving, o.Stopped = true, s.self.askedToStop()
+	}
+	return o
+}
+
+// hopeless reports whether the asker leaves and should not wait for the
+// instance: one that was asked to stop may be waiting for the asker's end in turn;
+// and if the asker was asked to stop, too, so may the restart of any other.
+func (o introduceOrder) hopeless(i *Instance) bool {
+	return o.Leaving && (i.stopAsked() || o.Stopped && i.selfEnded())
 }
 
 func (s *System) hello() *hello {
@@ -224,7 +247,10 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 // offer answers an introduction for another process: an end of a link.
 func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
 	for {
-		r, err := s.route(ctx, o.Path, o.Kind)
+		r, err := s.routeFor(ctx, o)
+		if err == nil && r.inst != nil && o.hopeless(r.inst) {
+			err = fmt.Errorf("%s: %w", o.Path, actor.ErrStopped)
+		}
 		if err != nil {
 			return nil, introduction{}, err
 		}
@@ -249,6 +275,20 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			return nil, introduction{}, err
 		}
 	}
+}
+
+// routeFor is route, which an asker that was asked to stop does not wait for.
+func (s *System) routeFor(ctx context.Context, o introduceOrder) (route, error) {
+	if !o.Stopped {
+		return s.route(ctx, o.Path, o.Kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, wait, err := s.routeNow(o.Path, o.Kind)
+	if wait != nil {
+		err = fmt.Errorf("%s: %w", o.Path, actor.ErrNotRunning)
+	}
+	return r, err
 }
 
 // exitReport says how the incarnation at the other end of a link ended.

@@ -65,6 +65,9 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 	mayPass := false // we were woken: it is our turn
 	for {
 		err := c.closed
+		if err == nil && c.sys.leaving.Load() {
+			err = actor.ErrStopping
+		}
 		if err == nil {
 			err = c.blockedBy(msg)
 		}

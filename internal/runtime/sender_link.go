@@ -27,7 +27,7 @@ func (c *sender) connect() *attempt {
 }
 
 func (c *sender) introduce(at *attempt) {
-	l, err := c.sys.introduce(c.sys.ctx, c)
+	l, err := c.sys.introduce(c)
 	if err == nil && l.rings == 1 {
 		l.rings = 0
 		c.upgrade(l)

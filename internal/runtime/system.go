@@ -41,6 +41,10 @@ type System struct {
 	targets targets
 	told    toldExits
 
+	staying context.Context // ends when this process begins to leave, or the system ends
+	leave   context.CancelFunc
+	leaving atomic.Bool // see seeOff
+
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
 	mu      sync.Mutex
@@ -107,6 +111,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.staying, s.leave = context.WithCancel(s.ctx)
 	return s
 }
 
