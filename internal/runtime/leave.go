@@ -28,9 +28,9 @@ const (
 func (c *child) leave(h *host) {
 	c.ending.Do(func() {
 		x := h.report()
-		_ = c.peer.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
+		_ = c.conn.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
 		c.flush(h)
-		h.closeLinks() // who sends to us waits for our successor, and not we for each other
+		h.closeConnections() // who sends to us waits for our successor, and not we for each other
 		if !c.orphan.Load() {
 			c.sys.seeOff(h)
 			c.flush(h)
@@ -45,7 +45,7 @@ func (c *child) leave(h *host) {
 func (c *child) flush(h *host) {
 	ctx, cancel := context.WithTimeout(context.Background(), wordTimeout)
 	defer cancel()
-	poll(ctx, func() bool { return c.peer.Buffered()+h.buffered() == 0 })
+	poll(ctx, func() bool { return c.conn.Buffered()+h.buffered() == 0 })
 }
 
 // poll looks every millisecond, and less often with time, whether done is true.
@@ -70,20 +70,20 @@ func (s *System) seeOff(h *host) {
 	ctx, cancel := h.leaveContext()
 	defer cancel()
 	s.leaving.Store(true)
-	s.leave()
+	s.unstay()
 	gone := fmt.Errorf("its sender, %s, has ended: %w", h.path, actor.ErrStopped)
 	senders := s.allSenders()
-	for _, c := range senders {
-		if s.below(c.to.path) { // nothing there runs any more
-			c.close(gone)
+	for _, to := range senders {
+		if s.below(to.target.path) { // nothing there runs any more
+			to.close(gone)
 		}
 	}
 	begun := func() bool {
 		return !slices.ContainsFunc(senders, (*sender).holdsCasts)
 	}
 	poll(ctx, begun)
-	for _, c := range senders {
-		c.close(gone)
+	for _, to := range senders {
+		to.close(gone)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), leaveMargin/2)
 	defer cancel()
@@ -98,13 +98,13 @@ func (s *System) allSenders() []*sender {
 
 // holdsCasts reports whether there are casts that are not begun, and sends what it
 // can.
-func (c *sender) holdsCasts() (yes bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.prune(); c.link != nil {
-		c.flush()
+func (s *sender) holdsCasts() (yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.prune(); s.current != nil {
+		s.flush()
 	}
-	c.out.Each(func(m *mailbox.Message) { yes = yes || !m.Call })
+	s.out.Each(func(m *mailbox.Message) { yes = yes || !m.Call })
 	return yes
 }
 
