@@ -48,6 +48,7 @@ type Event struct {
 	Method      string      // dead letter: the message's method
 	Sender      string      // dead letter: path of the sending process's actor
 	Detail      string
+	Series      string // Path, with * for what was added at run time: of these there are few
 }
 
 // Down is the end of one incarnation, as a monitor sees it.

@@ -79,7 +79,9 @@ func (b nestedBody) prepare(path string, p *plan, c Child) (launcher, Child, err
 	if b.spec.Name != "" {
 		errs = append(errs, errors.New("a nested supervisor has its child's name and can have no Name"))
 	}
-	sub, err := makePlan(path, b.spec, p.defaults, p.max)
+	defaults := p.defaults
+	defaults.series = c.series
+	sub, err := makePlan(path, b.spec, defaults, p.max)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		if sub != nil {
 			sub.release()

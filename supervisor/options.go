@@ -35,6 +35,11 @@ type Options struct {
 	// default is: where that is delegated to this program.
 	Cgroups Cgroups
 
+	// Reload, if set, is what [Run] does on SIGHUP, in a goroutine beside the tree;
+	// without it SIGHUP stops the tree as SIGTERM does. ctx ends when the stop
+	// begins. Calls do not overlap. [Start] answers no signals and refuses it.
+	Reload func(ctx context.Context)
+
 	// Subreaper makes this process the parent of orphans, in init's place, until
 	// the tree has ended: what the actors' own descendants leave behind becomes a
 	// child of this process, is reaped when it ends, and killed with the tree. It
@@ -115,6 +120,9 @@ func theOptions(given []Options) (o Options, err error) {
 	}
 	if _, known := transports[o.Transport]; !known {
 		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
+	}
+	if o.Reload != nil {
+		bad("Reload, which only Run calls")
 	}
 	if o.Cgroups < Cgroups(cgroup.Auto) || o.Cgroups > CgroupsRequired {
 		bad("unknown Cgroups %d", int(o.Cgroups))

@@ -331,6 +331,32 @@ func TestDirectConnectionMistakes(t *testing.T) {
 	a.endsWell()
 }
 
+// What a reader grants while its stream still waits to be begun is part of the
+// window with which it begins.
+func TestGrantBeforeBegin(t *testing.T) {
+	leaktest.Check(t)
+	a := startRaw(t, startMap(nil))
+	l := a.greeted("/early")
+	for _, grants := range [][]uint64{{2}, {1, 1}, {1 << 63, 1 << 63}} {
+		busy, err := l.request("do", list("wait"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := wire.Meta{Stream: true, Window: 1}
+		id, err := l.request("stream", list(3), stream.Append(nil))
+		for _, n := range grants {
+			err = errors.Join(err, l.notify("$/more", codec.Params(id, n)))
+		}
+		if err = errors.Join(err, l.notify("$/cancel", codec.Params(busy))); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := l.answerTo(id); err != nil || e.Err != nil {
+			t.Errorf("granted %d early: %s, %v", grants, text(e.Err), err)
+		}
+	}
+	a.endsWell()
+}
+
 // A parent that breaks the protocol, goes away, or speaks another version: its
 // child ends, whatever state it is in.
 func TestBadParent(t *testing.T) {

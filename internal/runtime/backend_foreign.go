@@ -103,6 +103,8 @@ func (b *foreignBackend) askStop(timeout time.Duration) {
 	_ = b.proc.Signal(syscall.SIGTERM)
 }
 
+func (b *foreignBackend) deaf() bool { return false }
+
 // written lets a peer without credits get more: what was written to it is gone.
 func (b *foreignBackend) written() {
 	if !b.plain.Load() {

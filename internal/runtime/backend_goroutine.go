@@ -44,7 +44,7 @@ type goroutineBackend struct {
 func newGoroutineBackend(i *Instance, bp EncodedRole) *goroutineBackend {
 	b := &goroutineBackend{hosted: hosted{i: i}, role: bp, gone: make(chan struct{})}
 	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Mailbox.Messages, i.settings.Mailbox.Bytes, true)
-	b.h.grace = stopTimeout(i.settings)
+	b.h.grace, b.h.series = stopTimeout(i.settings), i.settings.Series
 	return b
 }
 

@@ -49,6 +49,8 @@ type program interface {
 	greet(ctx context.Context, begin func()) (started bool, err error)
 	// encodeError encodes an answer to a request of the process.
 	encodeError(err error) []byte
+	// deaf reports whether it does nothing on TERM, INT and HUP.
+	deaf() bool
 	// written is called when the connection has written all that it was given.
 	written()
 }
@@ -123,10 +125,12 @@ func (b *processBackend) run() {
 		e.Detail = fmt.Sprintf("%d lines", n)
 		i.sys.Emit(e)
 	}
+	status := b.proc.Status()
+	stops := !b.stopBegan() && !b.program.deaf() && toldToEnd(status) && i.sys.stopsWithin(signalGrace)
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.status = b.proc.Status()
+	f.status, f.asked = status, f.asked || stops
 	i.finished(exitStatus(f))
 }
 
@@ -208,7 +212,7 @@ func (b *processBackend) kill(why force) {
 	switch {
 	case proc == nil:
 		b.stop()
-	case why == byLingerLimit: // it may have something to say yet
+	case why == byLingerLimit && !b.program.deaf(): // it may have something to say yet
 		ctx, cancel := context.WithTimeout(context.Background(), lingerTimeout)
 		defer cancel()
 		_ = proc.Terminate(ctx)

@@ -114,7 +114,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 		Args: args.bytes, Segments: conn.SegmentIDs(nil, args.segments), Capacity: i.settings.Mailbox.Messages, Bytes: i.settings.Mailbox.Bytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Transport: int(s.opts.Transport), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, StopTimeout: int64(stopTimeout(i.settings))}
+		Transport: int(s.opts.Transport), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, Series: i.settings.Series, StopTimeout: int64(stopTimeout(i.settings))}
 	outcome := make(chan error, 1)
 	started, err := b.program.greet(ctx, func() {
 		go func() {
@@ -147,6 +147,8 @@ func (b *processBackend) greet(ctx context.Context, begin func()) (started bool,
 	b.stand(c)
 	return true, nil
 }
+
+func (b *processBackend) deaf() bool { return true }
 
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 

@@ -136,6 +136,7 @@ func (c *child) stopOrdered(m *conn.Incoming) {
 	if h == nil {
 		os.Exit(0)
 	}
+	c.sys.Stopping()
 	h.askStop(time.Duration(o.Timeout), o.Drain)
 }
 
@@ -162,6 +163,7 @@ func (c *child) Closed(err error) {
 		os.Exit(0)
 	}
 	c.receiver.Closed(err)
+	c.sys.Stopping()
 	c.self.Stop(orphanTimeout)
 }
 
@@ -225,11 +227,11 @@ func (c *child) start(m *conn.Incoming) {
 	}
 	c.h, c.sys.self, c.receiver.h = h, h, h
 	c.sys.program, c.receiver.from = o.Program, o.From
-	h.grace = time.Duration(o.StopTimeout)
+	h.grace, h.series = time.Duration(o.StopTimeout), o.Series
 	if c.receiver.progress != nil {
 		c.receiver.open()
 	}
-	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
+	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true, settings: Settings{Series: o.Series},
 		ready: make(chan struct{}), done: make(chan struct{})}
 	c.self.backend = selfBackend{hosted{c.self, h}, c}
 	c.hosted.Store(h)

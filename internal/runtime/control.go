@@ -34,6 +34,7 @@ const (
 	ctlMore      = "$/more"
 	ctlProbe     = "$/probe"
 	ctlLook      = "$/look"
+	ctlQuestion  = "$/question"
 )
 
 // direction is which way a control message goes.
@@ -72,14 +73,15 @@ var controls map[string]control
 func init() {
 	controls = map[string]control{
 		// A process and its parent.
-		ctlHello:   {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
-		ctlStart:   {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
-		ctlStop:    {args: stopOrder{}, way: down, child: (*child).stopOrdered},
-		ctlPing:    {args: numbers{}, way: down, request: true, child: (*child).ping},   // a sign of life
-		ctlConnect: {args: connectOrder{}, way: down, child: (*child).serveConnection},  // the end of a direct connection
-		ctlEnded:   {args: wireExit{}, way: up, parent: (*processBackend).selfReported}, // the actor's own reason for its end
-		ctlEvent:   {args: wireEvent{}, way: up, server: (*controlServer).event},        //
-		ctlLog:     {args: wireRecord{}, way: up, server: (*controlServer).log},         //
+		ctlHello:    {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
+		ctlStart:    {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
+		ctlStop:     {args: stopOrder{}, way: down, child: (*child).stopOrdered},
+		ctlPing:     {args: numbers{}, way: down, request: true, child: (*child).ping},           // a sign of life
+		ctlConnect:  {args: connectOrder{}, way: down, child: (*child).serveConnection},          // the end of a direct connection
+		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported},         // the actor's own reason for its end
+		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},                //
+		ctlLog:      {args: wireRecord{}, way: up, server: (*controlServer).log},                 //
+		ctlQuestion: {args: questionOrder{}, way: down, request: true, child: (*child).question}, // what does it do, and what is below it
 
 		// Questions about paths.
 		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},

@@ -371,7 +371,7 @@ const aliveTimeout = 2 * time.Second
 func (s *System) exitOf(ctx context.Context, path, incarnation string) (actor.Down, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, aliveTimeout, fmt.Errorf("%s lives on, but the connection to it was lost", path))
 	defer cancel()
-	for {
+	for over := false; ; {
 		if d, ok := s.told.of(incarnation); ok {
 			return d, nil
 		}
@@ -389,10 +389,13 @@ func (s *System) exitOf(ctx context.Context, path, incarnation string) (actor.Do
 		}
 		changed := e.changed
 		s.mu.Unlock()
+		if over {
+			return actor.Down{}, context.Cause(ctx)
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
+			over = true // but for a last look: the end of the system follows that of its actors
 		}
 	}
 }

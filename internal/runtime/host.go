@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type host struct {
 	sys         *System
 	kind        *port.Kind
 	path        string
+	series      string // of the events of what is below it
 	incarnation actor.Incarnation
 	capacity    int
 	capBytes    int
@@ -361,6 +363,14 @@ func Attach(s actor.Scope, stop func(context.Context)) (detach func()) {
 		return func() {}
 	}
 	return h.attach(stop)
+}
+
+// SeriesOf returns the series of a scope's events: see [actor.Event].
+func SeriesOf(s actor.Scope) string {
+	if h, ok := s.(*host); ok {
+		return cmp.Or(h.series, h.path)
+	}
+	return s.Path()
 }
 
 // SystemOf returns the system that a scope belongs to.

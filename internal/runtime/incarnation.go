@@ -65,7 +65,7 @@ func (s *System) Launch(path string, bp EncodedRole) *Instance {
 }
 
 func (i *Instance) event(t actor.EventType) actor.Event {
-	return actor.Event{Type: t, Path: i.path, Kind: i.kind.Name, PID: i.PID(), Incarnation: i.incarnation}
+	return actor.Event{Type: t, Path: i.path, Kind: i.kind.Name, PID: i.PID(), Incarnation: i.incarnation, Series: i.settings.Series}
 }
 
 // Ready is closed when the outcome of the start is known.

@@ -63,6 +63,7 @@ type startOrder struct {
 	Transport   int
 	Spin        int64 // ns
 	LogLevel    int
+	Series      string   // of its events: see actor.Event
 	Program     string   // for titles
 	From        string   // path of the parent's actor
 	Strict      bool     // shm.Strict
@@ -84,6 +85,7 @@ func (o *startOrder) fields(v visitor) {
 	v.Int("transport", &o.Transport)
 	v.Int64("spin", &o.Spin)
 	v.Int("log_level", &o.LogLevel)
+	v.String("series", &o.Series)
 	v.String("program", &o.Program)
 	v.String("from", &o.From)
 	v.Bool("strict", &o.Strict)
@@ -158,4 +160,5 @@ type wireEvent struct {
 	Method      string     `msgpack:"method,omitempty"`
 	Sender      string     `msgpack:"sender,omitempty"`
 	Detail      string     `msgpack:"detail,omitempty"`
+	Series      string     `msgpack:"series,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -231,6 +232,9 @@ func (r *receiver) more(m *conn.Incoming) error {
 	var id, n uint64
 	if err := codec.DecodeParams(m.Params, &id, &n); err != nil {
 		return err
+	}
+	if r.queue != nil && r.queue.Grant(id, n, port.StreamWindow) {
+		return nil // the handler will find it in its window
 	}
 	if inv := r.h.begun(r, id); inv != nil && inv.credit != nil {
 		select {

@@ -26,20 +26,24 @@ import (
 // here, the connections from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
-	id      string
-	opts    SystemOptions
-	parent  *conn.Conn // nil in the root
-	program string     // for titles
-	self    *host      // the actor of this process; nil in the root
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	work    sync.WaitGroup
-	events  broker
-	cleanup cleanup
-	sends   atomic.Int64
-	names   atomic.Uint64 // of generated names
-	targets targets
-	told    toldExits
+	id       string
+	opts     SystemOptions
+	parent   *conn.Conn // nil in the root
+	program  string     // for titles
+	self     *host      // the actor of this process; nil in the root
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	work     sync.WaitGroup
+	events   broker
+	counters counters // the root's
+	cleanup  cleanup
+	sends    atomic.Int64
+	names    atomic.Uint64 // of generated names
+	targets  targets
+	told     toldExits
+
+	stopping     chan struct{} // closed when the whole of it begins to stop
+	stoppingOnce sync.Once
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -104,7 +108,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		opts.Inline = wire.DefaultInline
 	}
 	s := &System{id: id, opts: opts, entries: make(map[string]*entry), causes: make(map[string]error),
-		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{})}
+		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{}), stopping: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -166,6 +170,7 @@ func (s *System) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
+	s.Stopping()
 	var instances []*Instance
 	for _, e := range s.entries {
 		if e.inst != nil && !e.inst.self {
@@ -210,6 +215,22 @@ func (s *System) Close(ctx context.Context) error {
 	}
 }
 
+// Stopping says that the whole system, or what of it is below this process, begins
+// to stop: the end of a process by a signal to end was meant for all.
+func (s *System) Stopping() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
+
+// stopsWithin waits for Stopping, for at most d.
+func (s *System) stopsWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.stopping:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 // deadLetter reports a message that will not be handled, or whose handling was
 // cut off.
 func (s *System) deadLetter(path, method string, err error) {
@@ -222,6 +243,9 @@ func (s *System) Emit(e actor.Event) {
 		e.Time = time.Now()
 	}
 	s.events.publish(e)
+	if s.parent == nil {
+		s.counters.count(e)
+	}
 	if s.parent != nil {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
