@@ -122,6 +122,11 @@ type reportOrder struct {
 	Incarnation string `msgpack:"incarnation"`
 }
 
+type killOrder struct {
+	Path        string `msgpack:"path"`
+	Incarnation string `msgpack:"incarnation"` // "": the present one
+}
+
 type watchOrder struct {
 	Path   string `msgpack:"path"`
 	Cursor int    `msgpack:"cursor"` // number of exits seen; negative: only tell me where to begin

@@ -355,6 +355,41 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 	return a, codec.DecodeResult(r.Result, &a)
 }
 
+// kill ends an incarnation by force, and returns when it is reaped.
+func (s *System) kill(ctx context.Context, o killOrder) error {
+	if p := s.owner(o.Path); p != nil {
+		r, err := request(ctx, p, ctlKill, codec.ControlParams(o))
+		r.Drop()
+		return err
+	}
+	i, err := s.alive(o.Path, o.Incarnation)
+	if err != nil {
+		return err
+	}
+	i.Kill()
+	select {
+	case <-i.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alive returns the incarnation that is supervised here under path, if it runs
+// or starts; any for "".
+func (s *System) alive(path, incarnation string) (*Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[path]
+	switch {
+	case e == nil:
+		return nil, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound))
+	case e.inst == nil, incarnation != "" && e.inst.incarnation.String() != incarnation:
+		return nil, s.because(path, actor.ErrNotRunning)
+	}
+	return e.inst, nil
+}
+
 func newScanner(inline int) *wire.Scanner {
 	return &wire.Scanner{Limits: wire.Limits{Bytes: inline}.Message()}
 }
