@@ -65,6 +65,9 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 	mayPass := false // we were woken: it is our turn
 	for {
 		err := s.closed
+		if err == nil && s.sys.leaving.Load() {
+			err = actor.ErrStopping
+		}
 		if err == nil {
 			err = s.blockedBy(msg)
 		}

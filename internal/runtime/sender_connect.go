@@ -30,7 +30,7 @@ func (s *sender) connect() *attempt {
 }
 
 func (s *sender) introduce(at *attempt) {
-	c, err := s.sys.introduce(s.sys.ctx, s)
+	c, err := s.sys.introduce(s)
 	if err == nil && c.rings == 1 {
 		c.rings = 0
 		s.upgrade(c)

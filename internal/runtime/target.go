@@ -191,6 +191,15 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 	return a.Cursor, downs, a.Final, err
 }
 
+// Kill ends one incarnation of the target: see [actor.Ref.Kill].
+func (t *target) Kill(ctx context.Context, pin uuid.UUID) error {
+	o := killOrder{Path: t.path}
+	if pin != uuid.Nil {
+		o.Incarnation = pin.String()
+	}
+	return t.sys.kill(ctx, o)
+}
+
 // request sends a request whose head and arguments are in buf.
 func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
 	call := newCall(s, id)
