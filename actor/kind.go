@@ -8,7 +8,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // Kind is a kind of actor: a name, the type A of its constructor's argument,
@@ -55,8 +55,8 @@ func register(name string, opts []KindOptions) *port.Kind {
 	default:
 		panic(fmt.Sprintf("actor: kind %q: %d KindOptions, want one", name, len(opts)))
 	}
-	if o.Concurrent < 0 || o.Concurrent > mailbox.MaxSlots {
-		panic(fmt.Sprintf("actor: kind %q: Concurrent is %d, want 1 to %d", name, o.Concurrent, mailbox.MaxSlots))
+	if o.Concurrent < 0 || o.Concurrent > wire.MaxSlots {
+		panic(fmt.Sprintf("actor: kind %q: Concurrent is %d, want 1 to %d", name, o.Concurrent, wire.MaxSlots))
 	}
 	k := &port.Kind{Name: name, Concurrent: max(o.Concurrent, 1), Sentinels: o.Errors}
 	if serve := o.OnRequest; serve != nil {
