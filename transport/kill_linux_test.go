@@ -82,7 +82,7 @@ type receiver struct {
 func (r *receiver) AcceptUpgrade() error         { return nil }
 func (r *receiver) Control(*conn.Incoming)       {}
 func (r *receiver) Reply(_ uint32, a conn.Reply) { a.Drop() }
-func (r *receiver) Closed(error)                 { r.queue.Close(); close(r.closed) }
+func (r *receiver) Closed(error)                 { r.queue.Close(false); close(r.closed) }
 
 func (r *receiver) Message(m *conn.Incoming) {
 	r.p.step("delivered")
