@@ -135,6 +135,11 @@ func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
 }
 
 // DefineMethod declares a method and binds it, in one: the short form.
+//
+// If the handler calls methods of its own kind, Go reports an initialization
+// cycle between the method's variable and fn. Declare the kind and its methods
+// then ([Declare], [DeclareMethod]), and call [Implement] in an init function:
+// see the example of a handler that calls its own kind.
 func DefineMethod[S, A, Req, Resp any](k *Kind[S, A], name string, fn func(*S, context.Context, Req) (Resp, error)) *Method[S, Req, Resp] {
 	m := DeclareMethod[Req, Resp](k, name)
 	k.kind.Bind(name, ImplementMethod(m, fn).h)
