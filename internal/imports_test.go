@@ -28,6 +28,7 @@ var table = []row{
 	// Programs.
 	{"examples/thumbnailer", "actor shm supervisor", ""},
 	{"examples/calculation", "actor shm supervisor", ""},
+	{"examples/crash", "actor supervisor", ""},
 	{"examples/handler", "actor supervisor", ""},
 	{"examples/pingpong", "actor supervisor", ""},
 	{"examples/internal/program", "actor", "it stops a program by signal: the logger is all that it wants"},

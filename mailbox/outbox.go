@@ -62,6 +62,7 @@ func (m *Message) Drop() {
 type Outbox struct {
 	Capacity      int // messages
 	CapacityBytes int
+	Casts         int // how many of the messages that are not begun are casts; the outbox counts
 
 	queue []*Message // begun < first; sent ones first
 	head  int        // queue[:head] is free
@@ -98,6 +99,14 @@ func (o *Outbox) granted(m *Message) bool {
 	return o.sent < o.Capacity && bytes <= o.CapacityBytes
 }
 
+// count counts m in with 1, out with -1.
+func (o *Outbox) count(m *Message, sign int) {
+	o.bytes += sign * m.size()
+	if !m.Call {
+		o.Casts += sign
+	}
+}
+
 // Push appends m, unsent.
 func (o *Outbox) Push(m *Message) {
 	if o.head > 64 && o.head > len(o.queue)/2 {
@@ -106,7 +115,7 @@ func (o *Outbox) Push(m *Message) {
 		o.queue, o.head = o.queue[:n], 0
 	}
 	o.queue = append(o.queue, m)
-	o.bytes += m.size()
+	o.count(m, 1)
 }
 
 // NextUnsent returns the first message that is not sent on the current connection
@@ -149,7 +158,7 @@ func (o *Outbox) Begun(position uint64, f func(position uint64, m *Message)) boo
 		o.head++
 		o.sent--
 		o.begun++
-		o.bytes -= m.size()
+		o.count(m, -1)
 		f(o.begun, m)
 		m.recycle()
 	}
@@ -173,7 +182,7 @@ func (o *Outbox) remove(m *Message) bool {
 	for i := o.head; i < len(o.queue); i++ {
 		if o.queue[i] == m {
 			o.queue = append(o.queue[:i], o.queue[i+1:]...)
-			o.bytes -= m.size()
+			o.count(m, -1)
 			return true
 		}
 	}
@@ -194,7 +203,7 @@ func (o *Outbox) Reset(drop func(m *Message, cancelled bool) bool) {
 	kept := o.queue[:0]
 	for _, m := range o.queue[o.head:] {
 		if drop(m, m.cancelled) {
-			o.bytes -= m.size()
+			o.count(m, -1)
 			continue
 		}
 		m.sent = false
