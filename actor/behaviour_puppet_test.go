@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -91,11 +92,11 @@ func (p *puppet) Act(ctx context.Context, a act) (string, error) {
 	case "die":
 		p.die()
 	case "exit":
-		actor.Exit(fmt.Errorf("as told: %w", fs.ErrPermission))
+		actor.Exit(ctx, fmt.Errorf("as told: %w", fs.ErrPermission))
 	case "exit nil":
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	case "exit for good":
-		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
+		actor.Exit(ctx, fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
 	case "exit code 125":
 		os.Exit(actor.ExitCodeDoNotRestart)
 	case "explain":
@@ -192,7 +193,7 @@ func (p *poison) DecodeMsgpack(dec *msgpack.Decoder) error {
 	}
 	write(a.Diary, "decoding poison")
 	if os.Getpid() == a.Test {
-		actor.Exit(errors.New("poisoned"))
+		runtime.Goexit()
 	}
 	killSelf(a.Test)
 	return nil
@@ -231,6 +232,23 @@ type echo struct {
 	Got  int
 }
 
+// burst is many casts at once.
+type burst struct {
+	To   actor.Ref[puppet]
+	N    int
+	Note string // for the diary, afterwards
+	Then string // how to end
+}
+
+func (p *puppet) Burst(ctx context.Context, r burst) (string, error) {
+	for range r.N {
+		if err := PuppetAdd.Cast(ctx, r.To, 1); err != nil {
+			return "", err
+		}
+	}
+	return p.Act(ctx, act{Note: r.Note, Then: r.Then})
+}
+
 var (
 	Puppets       = actor.Define("puppet", newPuppet, actor.KindOptions{Errors: []error{errPuppet}})
 	PuppetAct     = actor.DefineMethod(Puppets, "act", (*puppet).Act)
@@ -246,6 +264,7 @@ var (
 	// These refer to themselves and are set in init.
 	PuppetMe    *actor.Method[puppet, actor.None, actor.Ref[puppet]]
 	PuppetRelay *actor.Method[puppet, relay, string]
+	PuppetBurst *actor.Method[puppet, burst, string]
 
 	// Crowds are puppets with two hands.
 	Crowds   = actor.Define("crowd", newPuppet, actor.KindOptions{Concurrent: 2})
@@ -255,6 +274,7 @@ var (
 func init() {
 	PuppetMe = actor.DefineMethod(Puppets, "me", (*puppet).Me)
 	PuppetRelay = actor.DefineMethod(Puppets, "relay", (*puppet).Relay)
+	PuppetBurst = actor.DefineMethod(Puppets, "burst", (*puppet).Burst)
 	actor.DefineMethod(Crowds, "relay", (*puppet).Relay)
 }
 

@@ -8,7 +8,7 @@ import (
 // descriptors. It does no input itself: its user reads into space and says
 // with filled how much came. It is used by one goroutine, except its batches.
 type assembler struct {
-	framer  Framer
+	frame   func(data []byte) (n int, err error)
 	count   func(body []byte) int
 	batches batches
 
@@ -40,13 +40,13 @@ func (a *assembler) next() (p part, ok bool, err error) {
 	if len(data) == a.seen {
 		return part{}, false, nil // nothing that the framer does not know
 	}
-	n, err := a.framer.Frame(data)
+	n, err := a.frame(data)
 	switch {
 	case err != nil:
-		return part{}, false, &StreamError{Offset: a.offset, Err: err}
+		return part{}, false, &streamError{Offset: a.offset, Err: err}
 	case n < 0 || n > len(data):
 		err = fmt.Errorf("the framer claims %d of %d bytes", n, len(data))
-		return part{}, false, &StreamError{Offset: a.offset, Err: err}
+		return part{}, false, &streamError{Offset: a.offset, Err: err}
 	case n == 0:
 		a.seen = len(data)
 		return part{}, false, nil
@@ -109,7 +109,7 @@ func (a *assembler) filled(n int, fds []int, truncated bool) {
 
 // idle is called when there is nothing to read. It changes an empty buffer for
 // a smaller one. One above largeBuffer goes at once, because the pool has it
-// when it is wanted again; the last step waits until the lane has been quiet
+// when it is wanted again; the last step waits until the connection has been quiet
 // for a while.
 func (a *assembler) idle() {
 	const quiet = 32 // waits

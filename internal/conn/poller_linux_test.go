@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // wish is something that a waiter waits for.
@@ -128,7 +128,7 @@ func (c *callers) take(id uint32) *wish {
 func (c *callers) call(ctx context.Context) {
 	w := newWish()
 	c.mu.Lock()
-	for c.end == nil { // between two links
+	for c.end == nil { // between two connections
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
@@ -159,8 +159,8 @@ func TestPollerNoWaiterWaitsForEver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			transport.Blocking.Off.Store(c.noFutexes)
-			defer transport.Blocking.Off.Store(false)
+			sys.Threads.Off.Store(c.noFutexes)
+			defer sys.Threads.Off.Store(false)
 			c.t, c.wishes = t, make(map[uint32]*wish)
 			const waiters, each = 12, 500
 			var waiting sync.WaitGroup
@@ -187,9 +187,9 @@ func TestPollerNoWaiterWaitsForEver(t *testing.T) {
 			}
 			over := make(chan struct{})
 			go func() { waiting.Wait(); close(over) }()
-			for links := int64(1); ; links++ {
+			for connections := int64(1); ; connections++ {
 				end := c.connect()
-				for calls.Load() < links*100 && !isOver(over) {
+				for calls.Load() < connections*100 && !isOver(over) {
 					runtime.Gosched()
 				}
 				end()

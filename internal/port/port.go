@@ -34,9 +34,6 @@ type Runtime interface {
 	// Main runs the actor, if the process was started as one, and does not
 	// return then.
 	Main()
-	// Exit ends the actor that the calling goroutine belongs to, and the
-	// goroutine. It panics outside of an actor.
-	Exit(err error)
 	// Races returns the data races that were found in the processes of this
 	// program's systems so far.
 	Races() []Race
@@ -143,6 +140,8 @@ type Actor interface {
 	// Context ends with the actor.
 	Context() context.Context
 	Logger() *slog.Logger
+	// Exit ends the actor by itself, and the calling goroutine.
+	Exit(err error)
 }
 
 // Invocation is one message in a handler's hands.

@@ -21,6 +21,7 @@ type Process struct {
 	output *output       // nil if it has no pipe
 	group  *cgroup.Group // nil if it has none
 	own    bool          // it is this program
+	parent *spawner      // held until the child is reaped
 	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
@@ -36,15 +37,16 @@ type Process struct {
 }
 
 // adopt makes a Process of a child that was just spawned and starts to watch it.
-func adopt(s *spawn, w *wiring, cmd *Command) *Process {
+func adopt(s *spawn, w *wiring, cmd *Command, sp *spawner) *Process {
 	_ = unix.SetNonblock(s.pidfd, true) // before NewFile, which puts it into the netpoller only then
 	p := &Process{
-		pid:   s.pid,
-		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
-		group: s.group,
-		own:   cmd.Path == "",
-		crash: w.crash,
-		done:  make(chan struct{}),
+		pid:    s.pid,
+		pidfd:  os.NewFile(uintptr(s.pidfd), "pidfd"),
+		group:  s.group,
+		own:    cmd.Path == "",
+		parent: sp,
+		crash:  w.crash,
+		done:   make(chan struct{}),
 
 		limit: s.limits.Memory,
 		judge: memoryJudge{limit: s.limits.Memory},
@@ -125,6 +127,7 @@ func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) 
 	st.Killed = p.killed
 	st.OutOfMemory = p.overMemory
 	p.mu.Unlock()
+	p.parent.release()
 	_ = p.pidfd.Close()
 	kills, counted := int64(0), false
 	if p.group != nil {

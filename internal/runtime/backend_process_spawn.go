@@ -43,8 +43,7 @@ func (b *processBackend) spawn() error {
 		ours.Close()
 		return err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
-		transport.WithDrained(b.program.written))
+	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount, Drained: b.program.written})
 	if err != nil {
 		_ = proc.Kill()
 		<-proc.Done()
@@ -52,7 +51,7 @@ func (b *processBackend) spawn() error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = conn.New(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.New(socket, (*processHandler)(b), i.sys.connOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()
