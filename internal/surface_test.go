@@ -62,6 +62,9 @@ func TestSurface(t *testing.T) {
 		}
 		names := exportedNames(pkg)
 		t.Logf("%s: %d of %d", path, len(names), most)
+		for _, alias := range aliasesOfInternal(pkg) {
+			t.Errorf("%s.%s is an alias of a type of an internal package: go doc does not show what it is", path, alias)
+		}
 		if len(names) > most {
 			t.Errorf("%s exports %d names, at most %d are allowed: %s", path, len(names), most, strings.Join(names, " "))
 		}
@@ -102,6 +105,21 @@ func exportedNames(pkg *types.Package) (names []string) {
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// aliasesOfInternal are pkg's exported types that are declared in an internal
+// package.
+func aliasesOfInternal(pkg *types.Package) (names []string) {
+	for _, name := range pkg.Scope().Names() {
+		tn, ok := pkg.Scope().Lookup(name).(*types.TypeName)
+		if !ok || !tn.Exported() || !tn.IsAlias() {
+			continue
+		}
+		if n, ok := types.Unalias(tn.Type()).(*types.Named); ok && strings.Contains(n.Obj().Pkg().Path(), "/internal/") {
+			names = append(names, name)
+		}
+	}
 	return names
 }
 

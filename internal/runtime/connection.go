@@ -161,7 +161,7 @@ func (plain) metadata() bool { return false }
 // body refuses what plain MessagePack-RPC has no words for.
 func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	call := s.calls[m.ID]
-	switch body := bare(m); {
+	switch body := plainBody(m); {
 	case len(m.Segments) > 0:
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", s.target.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
@@ -173,9 +173,9 @@ func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	}
 }
 
-// bare is the message without its metadata, which a strict peer does not
+// plainBody is the message without its metadata, which a strict peer does not
 // understand. It may have been encoded before it was known who would get it.
-func bare(m *mailbox.Message) []byte {
+func plainBody(m *mailbox.Message) []byte {
 	if m.Meta == 0 {
 		return m.Body
 	}
