@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // instance is one incarnation of a child, as the runner sees it:
@@ -28,7 +30,17 @@ type instance interface {
 var _ instance = (*runtime.Instance)(nil)
 
 // actorBody is a child that is an actor.
-type actorBody struct{ role actor.Role }
+type actorBody struct{ role roleSource }
+
+// roleSource is what an actor is made from: an [actor.Role], or one that came
+// from another process.
+type roleSource interface {
+	Kind() string
+	Port() port.Role
+}
+
+// Runnable makes an actorBody the Run of a [Child].
+func (actorBody) Runnable(seal.Seal) {}
 
 func (b actorBody) kind() string { return b.role.Kind() }
 
@@ -44,7 +56,7 @@ func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) 
 // actorLauncher starts an actor from its encoded arguments.
 type actorLauncher struct{ role runtime.EncodedRole }
 
-func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
+func newActorLauncher(r roleSource, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
 	bp, err := runtime.EncodeRole(r, c.settings(stopTimeout), max)
 	if faults := c.check(); faults != nil {
 		if err == nil {

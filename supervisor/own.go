@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // Kind is a kind of supervisor that runs in a process of its own: see [Define].
@@ -64,19 +65,23 @@ func (r *role) Run(ctx context.Context) error {
 }
 
 // ownBody is a child that is a supervisor in a process of its own.
-type ownBody struct{ actor.Role }
+type ownBody struct{ roleSource }
 
-func (b ownBody) kind() string { return b.Role.Kind() }
+func (b ownBody) kind() string { return b.Kind() }
+
+// Runnable makes an ownBody the Run of a [Child].
+func (ownBody) Runnable(seal.Seal) {}
 
 // prepare: of the defaults for actors only those that concern the process are
 // meant for it.
 func (b ownBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	c = c.orProcess(p.defaults)
 	timed := c
+	timed.supervisor = true
 	if timed.StartTimeout == 0 {
 		timed.StartTimeout = math.MaxInt64
 	}
-	l, err := newActorLauncher(b.Role, timed, c.stopTimeout(Forever), p.max)
+	l, err := newActorLauncher(b, timed, c.stopTimeout(Forever), p.max)
 	if err != nil {
 		return nil, c, err
 	}
@@ -91,14 +96,3 @@ func (l ownLauncher) launch(parent *Tree, path string) instance {
 
 // ownProcess is an incarnation of a supervisor's process.
 type ownProcess struct{ *runtime.Instance }
-
-// Exit reports the end as a supervisor's. That its tree gave up, or shut down
-// by itself, the process has said with the error, or without one, that Run
-// returned; nothing else in it can say so, and an exit code is another reason.
-func (p ownProcess) Exit() actor.ExitStatus {
-	x := p.Instance.Exit()
-	if x.Reason == actor.ReasonError || x.Reason == actor.ReasonNormal {
-		x.Reason = actor.ReasonShutdown
-	}
-	return x
-}

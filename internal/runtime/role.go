@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strconv"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/segment"
@@ -25,7 +24,7 @@ type EncodedRole struct {
 // maxMessage bytes (0: the default). It reports every fault that is known
 // without starting. The caller releases the role when nothing will be
 // launched from it any more.
-func EncodeRole(role actor.Role, s Settings, maxMessage int) (EncodedRole, error) {
+func EncodeRole(role interface{ Port() port.Role }, s Settings, maxMessage int) (EncodedRole, error) {
 	r := role.Port()
 	if r.Kind == nil {
 		return EncodedRole{}, errors.New("a Role without a kind: make it with Kind.With")
