@@ -59,12 +59,12 @@ func (w wireChild) settings() Child {
 func (c Child) toWire(max int) (*wireChild, error) {
 	settings := c.toWireSettings()
 	w := &settings
-	var role roleSource
+	var r port.Role
 	switch b := bodyOf(c.Run).(type) {
 	case actorBody:
-		role = b.role
+		r = b.role
 	case ownBody:
-		role, w.Own = b.roleSource, true
+		r, w.Own = b.role, true
 	case nestedBody:
 		sp := b.spec
 		w.Spec = &wireSpec{Strategy: int(sp.Strategy), Intensity: sp.Intensity, Period: sp.Period, AutoShutdown: int(sp.AutoShutdown),
@@ -80,7 +80,6 @@ func (c Child) toWire(max int) (*wireChild, error) {
 	default:
 		return nil, fmt.Errorf("%w: child %q: Run is %T, which a supervisor in another process cannot be given", ErrBadSpec, c.Name, c.Run)
 	}
-	r := role.Port()
 	if r.Kind == nil {
 		return nil, fmt.Errorf("%w: child %q: a Role without a kind", ErrBadSpec, c.Name)
 	}
@@ -123,26 +122,12 @@ func (w *wireChild) child() (Child, error) {
 	if err != nil {
 		return c, err
 	}
-	role := encodedRole{kind, w.Args}
+	role := port.Role{Kind: kind, Encode: func(b *codec.Buffer) error {
+		b.B = append(b.B, w.Args...)
+		return nil
+	}}
 	if c.Run = (actorBody{role}); w.Own {
 		c.Run = ownBody{role}
 	}
 	return c, nil
 }
-
-// encodedRole is a role that came from another process.
-type encodedRole struct {
-	of   *port.Kind
-	args []byte
-}
-
-func (r encodedRole) Kind() string { return r.of.Name }
-
-func (r encodedRole) Port() port.Role {
-	return port.Role{Kind: r.of, Encode: func(b *codec.Buffer) error {
-		b.B = append(b.B, r.args...)
-		return nil
-	}}
-}
-
-var _ roleSource = actor.Role{}

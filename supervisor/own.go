@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
 	"github.com/understudy-go/understudy/internal/seal"
 )
@@ -48,7 +49,7 @@ func childsWish(err error) error {
 // own. As for every supervisor, there is no time limit for its start and stop
 // unless the child has one. The arguments are encoded once, when the child is
 // checked.
-func (k *Kind[A]) With(args A) Runnable { return ownBody{k.kind.With(args)} }
+func (k *Kind[A]) With(args A) Runnable { return ownBody{runtime.RoleOf(k.kind.With(args))} }
 
 // role is the actor that is a supervisor.
 type role struct{ tree *Tree }
@@ -65,12 +66,12 @@ func (r *role) Run(ctx context.Context) error {
 }
 
 // ownBody is a child that is a supervisor in a process of its own.
-type ownBody struct{ roleSource }
+type ownBody struct{ role port.Role }
 
-func (b ownBody) kind() string { return b.Kind() }
+func (b ownBody) kind() string { return kindName(b.role) }
 
 // Runnable makes an ownBody the Run of a [Child].
-func (ownBody) Runnable(seal.Seal) {}
+func (ownBody) Runnable(seal.Seal) any { return nil }
 
 // prepare: of the defaults for actors only those that concern the process are
 // meant for it.
@@ -81,7 +82,7 @@ func (b ownBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	if timed.StartTimeout == 0 {
 		timed.StartTimeout = math.MaxInt64
 	}
-	l, err := newActorLauncher(b, timed, c.stopTimeout(Forever), p.max)
+	l, err := newActorLauncher(b.role, timed, c.stopTimeout(Forever), p.max)
 	if err != nil {
 		return nil, c, err
 	}

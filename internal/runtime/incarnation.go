@@ -239,6 +239,8 @@ func (i *Instance) stopAsked() bool {
 	return i.asked
 }
 
+func (i *Instance) selfEnded() bool { return i.backend.selfEnded() }
+
 // succeeded says that the actor is ready.
 func (i *Instance) succeeded() {
 	i.mu.Lock()
