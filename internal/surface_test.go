@@ -15,8 +15,8 @@ import (
 )
 
 // surface is how many exported names a package may have: those of the package and
-// the methods of its exported types. Not counted are fields, and methods that
-// make a type an error or a Stringer, which no user has to learn.
+// the methods of its exported types. Not counted are fields, methods that make a
+// type an error or a Stringer, and those that only this module can call.
 var surface = map[string]int{"actor": 150, "supervisor": 64, "shm": 40, "mailbox": 40, "transport": 40}
 
 // inUse are the packages whose exported names all have a user in another package.
@@ -94,7 +94,7 @@ func exportedNames(pkg *types.Package) (names []string) {
 		named := tn.Type().(*types.Named)
 		methods := func(n int, at func(int) *types.Func) {
 			for i := range n {
-				if m := at(i); m.Exported() && !slices.Contains(implicit, m.Name()) {
+				if m := at(i); m.Exported() && !slices.Contains(implicit, m.Name()) && !sealed(m) {
 					names = append(names, name+"."+m.Name())
 				}
 			}
@@ -106,6 +106,17 @@ func exportedNames(pkg *types.Package) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// sealed reports whether only this module can call m: it takes a
+// [github.com/understudy-go/understudy/internal/seal.Seal].
+func sealed(m *types.Func) bool {
+	for v := range m.Signature().Params().Variables() {
+		if v.Type().String() == module+"internal/seal.Seal" {
+			return true
+		}
+	}
+	return false
 }
 
 // aliasesOfInternal are pkg's exported types that are declared in an internal
