@@ -24,6 +24,7 @@ type connection struct {
 	dead     bool      // it ended before it stood; guarded by the sender's lock
 	unused   bool      // it came too late: its end is all that is awaited; likewise
 	rings    int       // messages until the peer is asked for rings; 0: never, or it was
+	pings    bool      // it answers pings also while a handler is busy
 	paged    bool      // progress is the receiver's page, which we can only read
 	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 
