@@ -53,6 +53,10 @@ func (s *controlServer) watch(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o watchOrder) (any, error) { return s.sys.watch(ctx, o) })
 }
 
+func (s *controlServer) kill(m *conn.Incoming) {
+	answer(s, m, func(ctx context.Context, o killOrder) (any, error) { return nil, s.sys.kill(ctx, o) })
+}
+
 // abandon ends the work for a request whose asker has given up.
 func (s *controlServer) abandon(m *conn.Incoming) {
 	var id uint64

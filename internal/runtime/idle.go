@@ -68,7 +68,7 @@ func (r *receiver) idle() bool {
 // the sender.
 func (r *receiver) leave() {
 	if r.queue != nil {
-		r.queue.Close()
+		r.queue.Close(false)
 	}
 	r.conn.Close()
 }

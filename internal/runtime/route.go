@@ -24,8 +24,16 @@ import (
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a connection for a sender.
-func (s *System) introduce(ctx context.Context, to *sender) (*connection, error) {
+// introduce makes a connection for a sender. What it waits for is another matter when this
+// process leaves: then it asks again.
+func (s *System) introduce(to *sender) (*connection, error) {
+	if l, err := s.introduceIn(s.staying, to); err == nil || !s.leaving.Load() {
+		return l, err
+	}
+	return s.introduceIn(s.ctx, to)
+}
+
+func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, error) {
 	for {
 		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
@@ -82,11 +90,11 @@ func (s *System) fromPath() string {
 
 func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*connection, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, s.order(to))
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +115,21 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*c
 		return nil, err
 	}
 	return c, nil
+}
+
+func (s *System) order(to *sender) introduceOrder {
+	o := introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()}
+	if s.leaving.Load() {
+		o.Leaving, o.Stopped = true, s.self.askedToStop()
+	}
+	return o
+}
+
+// hopeless reports whether the asker leaves and should not wait for the
+// instance: one that was asked to stop may be waiting for the asker's end in turn;
+// and if the asker was asked to stop, too, so may the restart of any other.
+func (o introduceOrder) hopeless(i *Instance) bool {
+	return o.Leaving && (i.stopAsked() || o.Stopped && i.selfEnded())
 }
 
 func (s *System) hello() *hello {
@@ -160,7 +183,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	if err != nil {
 		return err
 	}
-	c.progress, err = openProgressPage(f)
+	c.progress, err = mailbox.OpenProgress(f)
 	c.paged = err == nil
 	return err
 }
@@ -226,7 +249,10 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 // end of a connection that it has made.
 func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd func(make func() (*os.File, error)) (token uint64, err error)) (introduction, error) {
 	for {
-		r, err := s.route(ctx, o.Path, o.Kind)
+		r, err := s.routeFor(ctx, o)
+		if err == nil && r.inst != nil && o.hopeless(r.inst) {
+			err = fmt.Errorf("%s: %w", o.Path, actor.ErrStopped)
+		}
 		if err != nil {
 			return introduction{}, err
 		}
@@ -248,6 +274,20 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd fun
 			return introduction{}, err
 		}
 	}
+}
+
+// routeFor is route, which an asker that was asked to stop does not wait for.
+func (s *System) routeFor(ctx context.Context, o introduceOrder) (route, error) {
+	if !o.Stopped {
+		return s.route(ctx, o.Path, o.Kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, wait, err := s.routeNow(o.Path, o.Kind)
+	if wait != nil {
+		err = fmt.Errorf("%s: %w", o.Path, actor.ErrNotRunning)
+	}
+	return r, err
 }
 
 // exitReport says how the incarnation at the other end of a connection ended.
@@ -312,6 +352,41 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 	}
 	defer r.Drop()
 	return a, codec.DecodeResult(r.Result, &a)
+}
+
+// kill ends an incarnation by force, and returns when it is reaped.
+func (s *System) kill(ctx context.Context, o killOrder) error {
+	if p := s.owner(o.Path); p != nil {
+		r, err := request(ctx, p, ctlKill, codec.ControlParams(o))
+		r.Drop()
+		return err
+	}
+	i, err := s.alive(o.Path, o.Incarnation)
+	if err != nil {
+		return err
+	}
+	i.Kill()
+	select {
+	case <-i.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alive returns the incarnation that is supervised here under path, if it runs
+// or starts; any for "".
+func (s *System) alive(path, incarnation string) (*Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[path]
+	switch {
+	case e == nil:
+		return nil, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound))
+	case e.inst == nil, incarnation != "" && e.inst.incarnation.String() != incarnation:
+		return nil, s.because(path, actor.ErrNotRunning)
+	}
+	return e.inst, nil
 }
 
 func newScanner(inline int) *wire.Scanner {

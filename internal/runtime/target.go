@@ -191,6 +191,15 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 	return a.Cursor, downs, a.Final, err
 }
 
+// Kill ends one incarnation of the target: see [actor.Ref.Kill].
+func (t *target) Kill(ctx context.Context, pin uuid.UUID) error {
+	o := killOrder{Path: t.path}
+	if pin != uuid.Nil {
+		o.Incarnation = pin.String()
+	}
+	return t.sys.kill(ctx, o)
+}
+
 // request sends a request whose head and arguments are in buf.
 func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
 	call := newCall(s, id)
@@ -216,7 +225,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
-	msg.TakeSegments(buf)
+	msg.Segments = buf.TakeSegments(msg.Segments)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
@@ -246,7 +255,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, actor.ErrTooLarge)
 	}
 	if len(buf.B) <= 16<<10 {
-		msg.SetBody(buf.B) // and the buffer serves the next
+		msg.Body = append(msg.Body, buf.B...) // and the buffer serves the next
 	} else {
 		msg.Body, buf.B = buf.B, nil
 	}
