@@ -124,13 +124,13 @@ func toWireError(err error, depth int) *wireError {
 			ExitStatus: x.ExitStatus}, depth+1)}
 	}
 	if r := remoteIn(err); depth < maxErrorDepth && r != nil {
-		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(withoutPath(r), depth+1)}
+		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(anonymous(r), depth+1)}
 	}
 	return w
 }
 
-// withoutPath is what an actor answered, without who it was.
-func withoutPath(r *actor.RemoteError) *actor.RemoteError {
+// anonymous is what an actor answered, without who it was.
+func anonymous(r *actor.RemoteError) *actor.RemoteError {
 	return &actor.RemoteError{Text: r.Text, Causes: r.Causes, Type: r.Type, Traceback: r.Traceback}
 }
 
@@ -165,7 +165,7 @@ func own(err error, path string) error {
 
 func word(err error) error {
 	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
-		b := withoutPath(r)
+		b := anonymous(r)
 		b.Value = r.Value
 		return b
 	}
