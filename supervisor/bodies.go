@@ -30,7 +30,7 @@ var _ instance = (*runtime.Instance)(nil)
 // actorBody is a child that is an actor.
 type actorBody struct{ role actor.Role }
 
-func (b actorBody) kind() string { return b.role.Kind() }
+func (b actorBody) kind() string { return kindName(b.role) }
 
 func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	c = c.or(p.defaults)
@@ -123,3 +123,11 @@ type added struct {
 }
 
 func (a *added) release() { a.once.Do(a.launcher.release) }
+
+// kindName is the name of the role's kind, empty for the zero Role.
+func kindName(r actor.Role) string {
+	if k := runtime.RoleOf(r).Kind; k != nil {
+		return k.Name
+	}
+	return ""
+}

@@ -54,10 +54,10 @@ type Child struct {
 
 // Runnable is what a [Child] runs: what an [actor.Kind]'s With returns, a
 // [Spec], or what a supervisor [Kind]'s With returns. There are no others.
-type Runnable interface{ Runnable(seal.Seal) }
+type Runnable interface{ Runnable(seal.Seal) any }
 
 // Runnable makes a Spec the Run of a [Child].
-func (Spec) Runnable(seal.Seal) {}
+func (s Spec) Runnable(seal.Seal) any { return s }
 
 // Restart says when a child that ended by itself is started again. The names
 // and their meaning are those of Erlang/OTP's supervisor.

@@ -66,7 +66,7 @@ func (r *role) Run(ctx context.Context) error {
 // ownBody is a child that is a supervisor in a process of its own.
 type ownBody struct{ actor.Role }
 
-func (b ownBody) kind() string { return b.Role.Kind() }
+func (b ownBody) kind() string { return kindName(b.Role) }
 
 // prepare: of the defaults for actors only those that concern the process are
 // meant for it.

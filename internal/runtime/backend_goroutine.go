@@ -145,7 +145,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		err = h.accept(socket, from, nil)
 	}

@@ -80,7 +80,7 @@ func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
 	c.scanner = newScanner(c.sys.opts.Inline)
-	socket, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, c.scanner.Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
@@ -290,7 +290,7 @@ func (c *child) serveConnection(m *conn.Incoming) {
 		f.Close()
 		return
 	}
-	socket, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		_ = h.accept(socket, o.From, nil) // an actor that ends refuses: the sender asks again
 	}

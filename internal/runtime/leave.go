@@ -10,7 +10,6 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // An actor's process holds what its actor has sent until that is begun. So the
@@ -98,14 +97,13 @@ func (s *System) allSenders() []*sender {
 
 // holdsCasts reports whether there are casts that are not begun, and sends what it
 // can.
-func (s *sender) holdsCasts() (yes bool) {
+func (s *sender) holdsCasts() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.prune(); s.current != nil {
 		s.flush()
 	}
-	s.out.Each(func(m *mailbox.Message) { yes = yes || !m.Call })
-	return yes
+	return s.out.Casts > 0
 }
 
 // leaveContext ends in time for what must be said after it.

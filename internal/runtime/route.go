@@ -94,7 +94,7 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*c
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	if err != nil {
 		return err
 	}
-	c.progress, err = openProgressPage(f)
+	c.progress, err = mailbox.OpenProgress(f)
 	c.paged = err == nil
 	return err
 }

@@ -65,8 +65,8 @@ func (s *sender) introduce(at *attempt) {
 // abandon fails what waits: the actor will not come back, as far as one knows.
 func (s *sender) abandon(err error) {
 	s.stood = false
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		if cancelled {
 			m.Drop()
 		} else {
 			s.fail(m, err)
@@ -176,17 +176,15 @@ func (s *sender) down(c *connection, cause error) {
 	}
 	clear(s.casts)
 	s.current = nil
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
-			m.Drop()
-		}
-		return m.Cancelled()
-	})
 	waiting := make(map[uint32]bool)
-	s.out.Each(func(m *mailbox.Message) {
-		if m.Call {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		switch {
+		case cancelled:
+			m.Drop()
+		case m.Call:
 			waiting[m.ID] = true
 		}
+		return cancelled
 	})
 	var cut []*call
 	for id, call := range s.calls {
