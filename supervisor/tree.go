@@ -137,7 +137,7 @@ func (t *Tree) Wait(ctx context.Context) error {
 // it restarts a permanent one. [Tree.StopChild] of the parent stops it for good.
 func (t *Tree) Stop(ctx context.Context) error {
 	t.inbox.post(stopAsked{})
-	if t.path == "/" && t.parent == nil {
+	if t.path == "/" && t.parent == nil && t.system != nil {
 		t.system.Stopping() // behind the post: what learns of it ends after it
 	}
 	if t.contains(ctx) {

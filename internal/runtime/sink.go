@@ -76,6 +76,11 @@ func (s *System) toSink(size int, write func()) {
 	})
 }
 
+// say logs something of the system's own.
+func (s *System) say(level slog.Level, text string, attrs ...slog.Attr) {
+	s.toSink(256, func() { s.Logger().LogAttrs(context.Background(), level, text, attrs...) })
+}
+
 // droppedRecord says that records are missing before the next one.
 func droppedRecord(n int) slog.Record {
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped: they came faster than they were read", 0)
