@@ -282,6 +282,10 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		i.mu.Unlock()
 		return
 	}
+	d := actor.Down{Path: i.path, PID: i.PID(), Incarnation: i.incarnation, ExitStatus: x} // what senders go by
+	if i.settings.Supervisor {
+		x = endOfSupervisor(x)
+	}
 	i.ended, i.exit = true, x
 	i.limits.stop()
 	wasReady := i.started && i.startErr == nil
@@ -296,7 +300,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		}
 	}
 	e.Exit = &x
-	i.sys.recordExit(i.path, i, i.down())
+	i.sys.recordExit(i.path, i, d)
 	i.sys.Emit(e)
 	close(i.done)
 }

@@ -158,6 +158,9 @@ func (s *System) spawn(f func()) {
 // follow is spawn for what continues work that Close already awaits.
 func (s *System) follow(f func()) { s.work.Go(f) }
 
+// Spawn runs f in a goroutine that ends when the system does.
+func (s *System) Spawn(f func(ctx context.Context)) { s.spawn(func() { f(s.ctx) }) }
+
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
 	b := codec.GetBuffer()
