@@ -30,6 +30,7 @@ const (
 	EventsDropped      EventType = "events dropped" // to one slow reader of events: Detail says how many
 	EventOutputDropped EventType = "output dropped" // log lines that the sink did not take in time
 	EventLinkLost      EventType = "link lost"      // a link ended by a fault of its peer
+	EventQuarantined   EventType = "quarantined"    // a pool refuses a key from now on: Detail is the key, Exit how it ended the last worker
 	EventSocketLane    EventType = "socket lane"    // a link stays slow: this kernel, or one of its ends, cannot have rings; Err says why
 )
 

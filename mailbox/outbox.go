@@ -40,6 +40,24 @@ func (m *Message) Recycle() {
 	messages.Put(m)
 }
 
+// Clone returns a message with the same content, which shares a large body and
+// holds the segments for itself.
+func (m *Message) Clone() *Message {
+	c := GetMessage()
+	c.ID, c.Call, c.Method, c.Meta, c.Pin = m.ID, m.Call, m.Method, m.Meta, m.Pin
+	if len(m.Body) <= len(c.small) {
+		c.SetBody(m.Body)
+	} else {
+		c.Body = m.Body
+	}
+	c.Segments = c.few[:0]
+	for _, s := range m.Segments {
+		s.Retain()
+		c.Segments = append(c.Segments, s)
+	}
+	return c
+}
+
 // SetBody copies body; a small one lies in the message itself.
 func (m *Message) SetBody(body []byte) { m.Body = append(m.small[:0], body...) }
 

@@ -36,6 +36,8 @@ func bodyOf(r Runnable) body {
 		return actorBody{r}
 	case Spec:
 		return nestedBody{r}
+	case Pool:
+		return poolBody{r}
 	case body:
 		return r
 	}
@@ -171,6 +173,8 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 	switch run.(type) {
 	case nestedBody, ownBody:
 		s.supervisor = true
+		s.stopTimeout = filled.stopTimeout(Forever)
+	case poolBody: // its workers have the default
 		s.stopTimeout = filled.stopTimeout(Forever)
 	}
 	return s, nil

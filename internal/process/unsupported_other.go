@@ -59,3 +59,6 @@ func SetTitle(string) error { return unsupported("set the process title") }
 
 // SocketPair returns an error that wraps errors.ErrUnsupported.
 func SocketPair() (parent, child *os.File, err error) { return nil, nil, unsupported("socket pair") }
+
+// Resident returns 0.
+func Resident(int) int64 { return 0 }

@@ -126,6 +126,7 @@ func (b *processBackend) run() {
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
+	f.late = i.lateness()
 	f.status = b.proc.Status()
 	i.finished(exitStatus(f))
 }

@@ -154,6 +154,10 @@ func (h *host) resolve(inv *invocation, p probe) {
 
 // refuse ends a call that would wait for ever.
 func (c *sender) refuse(call *call, err error) {
+	if call.pooled != nil {
+		call.pooled.refuse(err)
+		return
+	}
 	if _, ended := c.cancel(call); ended {
 		return // it has just ended by itself
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -219,6 +220,8 @@ func (l *receiver) cancel(m *conn.Incoming) error {
 		return err
 	}
 	if l.queue != nil && l.queue.Cancel(id) {
+		// The caller may be a pool, which learns so that the slot is free.
+		l.refuse(id, encodeRemote(&noKind, context.Canceled))
 		return nil
 	}
 	if inv := l.h.begun(l, id); inv != nil {

@@ -31,6 +31,10 @@ func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r.pool != nil {
+			c.foreign.Store(r.pool.kind.External != nil)
+			return nil, errPool
+		}
 		var l *link
 		if r.inst != nil {
 			l, err = r.inst.backend.connect(c)
@@ -227,6 +231,9 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 		r, err := s.route(ctx, o.Path, o.Kind)
 		if err != nil {
 			return nil, introduction{}, err
+		}
+		if r.pool != nil {
+			return nil, introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
 		if r.inst == nil {
 			f, in, err := s.askIntroduction(ctx, r.peer, o)

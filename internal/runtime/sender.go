@@ -51,7 +51,7 @@ type attempt struct {
 
 func (c *sender) newID() uint32 {
 	for {
-		if id := c.ids.Add(1) & (1<<31 - 1); id != 0 {
+		if id := c.ids.Add(1) & (firstPoolID - 1); id != 0 {
 			return id
 		}
 	}
@@ -115,7 +115,9 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 			mayPass = mine != nil
 			if at != nil && at.err != nil {
 				c.mu.Unlock()
-				msg.Drop()
+				if at.err != errPool {
+					msg.Drop() // else it goes to the pool
+				}
 				return at.err
 			}
 		case <-ctx.Done():
@@ -203,13 +205,13 @@ func (c *sender) flush() bool {
 		}
 		if err != nil {
 			c.out.Cancel(m)
-			c.fail(m, err)
+			c.fail(m, callResult{err: err})
 			continue
 		}
 		if err := l.peer.Send(body, m.Segments); err != nil {
 			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				c.out.Cancel(m)
-				c.fail(m, err)
+				c.fail(m, callResult{err: err})
 				continue
 			}
 			return false
@@ -220,14 +222,14 @@ func (c *sender) flush() bool {
 }
 
 // fail ends a message that will not be begun.
-func (c *sender) fail(m *mailbox.Message, err error) {
+func (c *sender) fail(m *mailbox.Message, r callResult) {
 	if m.Call {
 		if call := c.calls[m.ID]; call != nil {
 			delete(c.calls, m.ID)
-			call.end(callResult{err: err})
+			call.end(r)
 		}
 	} else {
-		c.sys.deadLetter(c.to.path, m.Method, err)
+		c.sys.deadLetter(c.to.path, m.Method, r.err)
 	}
 	m.Drop()
 }
@@ -316,7 +318,11 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 		r.Drop() // its caller has given up
 		return
 	}
+	pooled := call.pooled // call is its caller's as soon as it has ended
 	call.end(callResult{reply: r, err: r.Fault})
+	if pooled != nil {
+		pooled.dispatcher.Run()
+	}
 }
 
 // await waits for the end of a call.

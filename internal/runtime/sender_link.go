@@ -45,7 +45,9 @@ func (c *sender) introduce(at *attempt) {
 			l.close()
 		}
 	}
-	if err != nil {
+	if err == errPool {
+		c.toPool()
+	} else if err != nil {
 		c.abandon(err)
 	} else if !l.dead {
 		c.up(l)
@@ -66,7 +68,7 @@ func (c *sender) abandon(err error) {
 		if m.Cancelled() {
 			m.Drop()
 		} else {
-			c.fail(m, err)
+			c.fail(m, callResult{err: err, lost: lostUnbegun})
 		}
 		return true
 	})
@@ -193,7 +195,7 @@ func (c *sender) down(l *link, cause error) {
 	l.release()
 	if c.closed != nil {
 		for _, call := range cut {
-			call.end(callResult{err: c.closed})
+			call.end(callResult{err: c.closed, lost: lostBegun})
 		}
 		c.abandon(c.closed)
 		return
@@ -220,7 +222,7 @@ func (c *sender) exitReport(l *link, cause error, cut []*call, lost []string) {
 		if down.ExitStatus.Reason == actor.ReasonShutdown || down.ExitStatus.Reason == actor.ReasonKilled {
 			err = fmt.Errorf("%w: %w", actor.ErrStopped, err)
 		}
-		call.end(callResult{err: err})
+		call.end(callResult{err: err, lost: lostBegun})
 	}
 	for _, method := range lost {
 		c.sys.deadLetter(c.to.path, method, exitErrorOf(c.to.path, down.PID, l.inc, down.ExitStatus, begun))
@@ -235,7 +237,7 @@ func (c *sender) close(err error) {
 	if l == nil {
 		for id, call := range c.calls {
 			delete(c.calls, id)
-			call.end(callResult{err: err})
+			call.end(callResult{err: err, lost: lostUnbegun})
 		}
 		c.abandon(err)
 		c.settle()

@@ -38,6 +38,7 @@ type System struct {
 	cleanup cleanup
 	sends   atomic.Int64
 	names   atomic.Uint64 // of generated names
+	poolIDs atomic.Uint32
 	targets targets
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
