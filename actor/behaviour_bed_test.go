@@ -40,23 +40,23 @@ const patience = 30 * time.Second
 // bed is what one case of the suite runs in.
 type bed struct {
 	*testing.T
-	ctx     context.Context
-	process bool // actors are processes
-	lane    supervisor.Transport
-	tree    *supervisor.Tree
-	diary   *diary
-	fields  supervisor.Child // defaults of the children
-	events  *eventLog
+	ctx       context.Context
+	process   bool // actors are processes
+	transport supervisor.Transport
+	tree      *supervisor.Tree
+	diary     *diary
+	fields    supervisor.Child // defaults of the children
+	events    *eventLog
 }
 
-// lanes are the ways by which messages travel between processes. Rings are there
-// from a link's beginning: a case has few messages, and they are to carry them.
-var lanes = []struct {
-	name string
-	lane supervisor.Transport
+// transports are the ways by which messages travel between processes. Rings are there
+// from a connection's beginning: a case has few messages, and they are to carry them.
+var transports = []struct {
+	name      string
+	transport supervisor.Transport
 }{{"socket", "socket"}, {"ring", "ring"}}
 
-// everywhere runs a case with processes, over each lane, and with goroutines.
+// everywhere runs a case with processes, over each transport, and with goroutines.
 func everywhere(t *testing.T, test func(b *bed)) {
 	inProcesses(t, test)
 	t.Run("in-process", func(t *testing.T) { test(newBed(t, false, "auto")) })
@@ -64,17 +64,17 @@ func everywhere(t *testing.T, test func(b *bed)) {
 
 // inProcesses runs a case that a goroutine cannot do.
 func inProcesses(t *testing.T, test func(b *bed)) {
-	for _, l := range lanes {
+	for _, l := range transports {
 		t.Run("process/"+l.name, func(t *testing.T) {
 			if goruntime.GOOS != "linux" {
 				t.Skip("process mode needs Linux")
 			}
-			test(newBed(t, true, l.lane))
+			test(newBed(t, true, l.transport))
 		})
 	}
 }
 
-func newBed(t *testing.T, process bool, lane supervisor.Transport) *bed {
+func newBed(t *testing.T, process bool, transport supervisor.Transport) *bed {
 	leaktest.Check(t)
 	// A call that its ctx does not end would last until the suite's time is up,
 	// and nobody would know which.
@@ -84,7 +84,7 @@ func newBed(t *testing.T, process bool, lane supervisor.Transport) *bed {
 	t.Cleanup(func() { hangs.Stop() })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	b := &bed{T: t, ctx: ctx, process: process, lane: lane}
+	b := &bed{T: t, ctx: ctx, process: process, transport: transport}
 	if !process {
 		b.fields = supervisor.Child{InProcess: true}
 	}
@@ -101,7 +101,7 @@ func (b *bed) start(children ...supervisor.Child) {
 
 func (b *bed) startSpec(spec supervisor.Spec, o supervisor.Options) {
 	b.Helper()
-	spec.Intensity, spec.Defaults, o.Transport = 1000, b.fields, b.lane
+	spec.Intensity, spec.Defaults, o.Transport = 1000, b.fields, b.transport
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +114,7 @@ func (b *bed) startSpec(spec supervisor.Spec, o supervisor.Options) {
 		if err := tree.Stop(ctx); err != nil {
 			b.Error(err)
 		}
-		b.events.none(actor.EventSocketLane)
+		b.events.none(actor.EventSocketOnly)
 	})
 	b.events = newEventLog(b)
 }

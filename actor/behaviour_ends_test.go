@@ -17,7 +17,12 @@ import (
 )
 
 // leaver ends in the way its constructor was told.
-type leaver struct{ how string }
+type leaver struct {
+	how  string
+	left chan struct{} // closed by a goroutine that has called Exit
+}
+
+func (l *leaver) deferred() { close(l.left) }
 
 var errLeft = errors.New("left the building")
 
@@ -33,7 +38,7 @@ func newLeaver(_ context.Context, how string) (*leaver, error) {
 	case "ignore":
 		return nil, actor.ErrIgnore
 	}
-	return &leaver{how}, nil
+	return &leaver{how, make(chan struct{})}, nil
 }
 
 // Run waits for the stop, and takes it badly.
@@ -43,19 +48,31 @@ func (l *leaver) Run(ctx context.Context) error {
 	case "panic at stop":
 		panic("at stop")
 	case "exit at stop":
-		actor.Exit(errLeft)
+		actor.Exit(ctx, errLeft)
 	case "error at stop":
 		return errLeft
 	}
 	return ctx.Err()
 }
 
-func (l *leaver) Leave(_ context.Context, how string) (string, error) {
+func (l *leaver) Leave(ctx context.Context, how string) (string, error) {
 	switch how {
 	case "goexit":
 		runtime.Goexit()
 	case "exit":
-		actor.Exit(fmt.Errorf("leaving: %w", errLeft))
+		actor.Exit(ctx, fmt.Errorf("leaving: %w", errLeft))
+	case "exit on another goroutine", "exit after the ctx":
+		own, cancel := context.WithCancel(ctx)
+		context.AfterFunc(own, func() {
+			defer l.deferred()
+			actor.Exit(own, fmt.Errorf("leaving: %w", errLeft))
+		})
+		if how == "exit after the ctx" {
+			context.AfterFunc(ctx, cancel) // which ends when the handler returns
+			return how, nil
+		}
+		cancel()
+		<-l.left
 	}
 	return how, nil
 }
@@ -95,6 +112,38 @@ func TestEndsDuringAStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Exit works on any goroutine of the actor: one that a ctx's end starts, for one.
+// It ends that goroutine, and the handler beside it has its time.
+func TestExitOnAnotherGoroutine(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")}, supervisor.Child{Name: "m", Run: Leavers.With("")})
+		const how = "exit on another goroutine"
+		check(b, how)(Leave.Call(b.ctx, b.leaver("l"), how)) // it replies in the stop timeout
+		_, err := Leave.Call(b.ctx, b.leaver("m"), "exit after the ctx")
+		if err != nil && b.exit(err).Reason != actor.ReasonError { // it may be quicker than the reply
+			b.Fatal(err)
+		}
+		for _, id := range []string{"l", "m"} {
+			e := b.events.wait(actor.EventExited, "/"+id)
+			if e.Exit.Reason != actor.ReasonError {
+				b.Fatalf("%s ended with %v", id, e.Exit)
+			}
+			b.is(e.Exit.Err, errLeft)
+			check(b, "hello")(Leave.Call(b.ctx, b.leaver(id), "hello")) // its replacement
+		}
+	})
+}
+
+// Outside of actors there is nothing to end.
+func TestExitOutside(t *testing.T) {
+	defer func() {
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "does not belong to an actor") {
+			t.Fatalf("it panicked with %v", r)
+		}
+	}()
+	actor.Exit(t.Context(), nil)
 }
 
 // A handler that ends its goroutine, as testing's FailNow does, ends the actor:
@@ -211,5 +260,21 @@ func TestTitlesBelowAnActor(t *testing.T) {
 		lord, err := Landlords.Lookup(b.tree, "lord")
 		b.must(err)
 		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.None{}))
+	})
+}
+
+// A call in hand of an actor that does not end when its tree is stopped gets that
+// end, and learns that it was begun.
+func TestBegunCallOfATreeThatIsStopped(t *testing.T) {
+	everywhere(t, func(b *bed) {
+		p, g := b.puppet(supervisor.Child{StopTimeout: 50 * time.Millisecond}), b.gate()
+		call := PuppetAct.Go(b.ctx, p, act{Note: "begun", Gate: g.path})
+		b.diary.expect("begun")
+		_ = b.tree.Stop(b.ctx)
+		_, err := call.Result()
+		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled {
+			b.Fatalf("%v", err)
+		}
+		g.open()
 	})
 }

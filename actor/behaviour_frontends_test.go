@@ -105,8 +105,8 @@ func foreignMain() {
 	case "no main":
 		sys, err := runtime.NewSystem(runtime.SystemOptions{})
 		if err == nil {
-			var bp runtime.Blueprint
-			bp, err = runtime.NewBlueprint(Tills.With(1), runtime.Settings{}, 0)
+			var bp runtime.EncodedRole
+			bp, err = runtime.EncodeRole(Tills.With(1), runtime.Settings{}, 0)
 			if err != nil {
 				break
 			}

@@ -36,7 +36,7 @@ func TestFullMailbox(t *testing.T) {
 		b.diary.expect("0", "1", "2", "3", "4")
 		b.must(<-waiting)
 		b.diary.nothing()
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 
@@ -60,13 +60,13 @@ func TestMailboxBytes(t *testing.T) {
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "oversized", Fill: make([]byte, 1<<20)}))
 		b.must(PuppetAct.Cast(b.ctx, p, act{Note: "another", Fill: make([]byte, 1<<20)}))
 		b.diary.expect("oversized", "another")
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 
-// What TryCast puts in before there is a link counts against the capacity that
+// What TryCast puts in before there is a connection counts against the capacity that
 // the receiver turns out to have.
-func TestBurstBeforeTheLink(t *testing.T) {
+func TestBurstBeforeTheConnection(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		p := b.puppet(supervisor.Child{Mailbox: actor.Mailbox{Messages: 2}})
 		const n = 200
@@ -83,7 +83,7 @@ func TestBurstBeforeTheLink(t *testing.T) {
 		for i := range n {
 			b.diary.expect(fmt.Sprint(i))
 		}
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 		b.events.none(actor.EventExited)
 	})
 }
@@ -143,7 +143,7 @@ func TestMessagesOfAnySize(t *testing.T) {
 			b.Fatal(r, err)
 		}
 		b.events.none(actor.EventExited)
-		b.events.none(actor.EventLinkLost)
+		b.events.none(actor.EventConnectionLost)
 	})
 }
 

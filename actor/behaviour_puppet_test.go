@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -91,11 +92,11 @@ func (p *puppet) Act(ctx context.Context, a act) (string, error) {
 	case "die":
 		p.die()
 	case "exit":
-		actor.Exit(fmt.Errorf("as told: %w", fs.ErrPermission))
+		actor.Exit(ctx, fmt.Errorf("as told: %w", fs.ErrPermission))
 	case "exit nil":
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	case "exit for good":
-		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
+		actor.Exit(ctx, fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
 	case "exit code 125":
 		os.Exit(actor.ExitCodeDoNotRestart)
 	case "explain":
@@ -192,7 +193,7 @@ func (p *poison) DecodeMsgpack(dec *msgpack.Decoder) error {
 	}
 	write(a.Diary, "decoding poison")
 	if os.Getpid() == a.Test {
-		actor.Exit(errors.New("poisoned"))
+		runtime.Goexit()
 	}
 	killSelf(a.Test)
 	return nil

@@ -329,7 +329,7 @@ type alarm struct {
 func (*clock) Set(ctx context.Context, a alarm) (bool, error) {
 	t := actor.After(ctx, a.After, a.To, PuppetAct, act{Note: a.Note})
 	if a.End {
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	}
 	return !a.Stop || t.Stop() && !t.Stop(), nil
 }

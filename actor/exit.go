@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,9 +14,9 @@ import (
 type Reason int
 
 const (
-	ReasonNormal       Reason = iota // by itself, without an error: Run returned nil, Exit(nil), exit code 0
+	ReasonNormal       Reason = iota // by itself, without an error: Run returned nil, Exit without an error, exit code 0
 	ReasonShutdown                   // we asked it to end, or a supervisor that gave up or shut down by itself
-	ReasonError                      // Exit(err), or Run returned an error
+	ReasonError                      // Exit with an error, or Run returned one
 	ReasonPanic                      // a panic or a fatal error of the runtime
 	ReasonExitCode                   // another exit code than 0
 	ReasonSignal                     // killed by a signal that we did not send
@@ -111,16 +112,19 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Exit ends the actor that it is called in and does not return. nil is a
-// normal end, any other error an abnormal one. A call whose handler calls Exit
-// gets an [*ExitError]; other handlers that run have the stop timeout to finish.
-// In an actor's process Exit may be called on any goroutine; an in-process actor
-// must call it on one of its own: a handler's, Run's, Stop's or the
-// constructor's.
-func Exit(err error) {
-	r := port.Installed()
-	if r == nil {
-		panic("actor.Exit: called outside of an actor")
+// Exit ends the actor that ctx belongs to, and the calling goroutine: it does
+// not return. nil is a normal end, any other error an abnormal one. A call whose
+// handler calls Exit gets an [*ExitError]; other handlers that run have the stop
+// timeout to finish.
+//
+// ctx is that of a handler, a stream, the constructor, Run or Stop, or one made
+// from it, and Exit may be called on any goroutine: by a context.AfterFunc, for
+// one. In an actor's process every other ctx stands for its actor, too. Exit
+// panics outside of actors.
+func Exit(ctx context.Context, err error) {
+	a := actorOf(ctx)
+	if a == nil {
+		panic("actor.Exit: the context does not belong to an actor")
 	}
-	r.Exit(err)
+	a.Exit(err)
 }

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/understudy-go/understudy/internal/port"
@@ -29,9 +30,25 @@ func Main() {
 
 // TestMain is Main for a package's tests: func TestMain(m *testing.M) {
 // actor.TestMain(m) }. It runs the tests with strict checks of released arrays
-// and exits.
+// and exits. Where the tests are built with -race, a data race in any actor's
+// process fails them: its report is printed at the end, and the exit code is 66,
+// the race detector's own.
+//
+// m is a *testing.M, or what wraps one to do more around its Run.
 func TestMain(m interface{ Run() int }) {
 	Main()
 	shm.SetStrict(true)
-	os.Exit(m.Run())
+	code := m.Run()
+	if r := port.Installed(); r != nil {
+		for _, race := range r.Races() {
+			fmt.Fprintln(os.Stderr, race)
+			if code == 0 {
+				code = exitCodeOfRace
+			}
+		}
+	}
+	os.Exit(code)
 }
+
+// exitCodeOfRace is the race detector's.
+const exitCodeOfRace = 66

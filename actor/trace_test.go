@@ -35,7 +35,7 @@ func TestTraceTravelsAlongCalls(t *testing.T) {
 	defer sys.Close(context.Background())
 	var refs []actor.Ref[tracer]
 	for _, id := range []string{"a", "b"} {
-		bp, err := runtime.NewBlueprint(tracers.With(actor.None{}), runtime.Settings{InProcess: true}, 0)
+		bp, err := runtime.EncodeRole(tracers.With(actor.None{}), runtime.Settings{InProcess: true}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,6 +43,8 @@ func (u unbound) RemoteError(*port.Kind, string, []byte) error { return ErrUnbou
 
 func (u unbound) Incarnation(context.Context) (uuid.UUID, error) { return uuid.Nil, ErrUnbound }
 
+func (u unbound) Kill(context.Context, Incarnation) error { return ErrUnbound }
+
 func (u unbound) Watch(_ context.Context, cursor int) (int, []Down, bool, error) {
 	return cursor, nil, true, ErrUnbound
 }

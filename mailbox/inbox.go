@@ -187,6 +187,9 @@ func (q *Queue) begin(s *Slot, m *conn.Incoming) {
 	q.begun++
 	q.progress.Begin(s.number, q.begun)
 	q.grant()
+	if m.Meta.Stream && q.source != nil {
+		q.source.Resume() // the stream's credit comes while the slot works
+	}
 	if s.begin != nil {
 		s.begin(m)
 	}
@@ -257,17 +260,37 @@ func (q *Queue) Want(position uint64) {
 	q.grant()
 }
 
+// waiting returns the call with the given id if it is not begun. The inbox is locked.
+func (q *Queue) waiting(id uint64) *conn.Incoming {
+	for _, m := range q.items[q.head:] {
+		if m.Call && m.ID == id && !m.Cancelled {
+			return m
+		}
+	}
+	return nil
+}
+
 // Cancel withdraws the call with the given id if it is not begun.
 func (q *Queue) Cancel(id uint64) bool {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	for _, m := range q.items[q.head:] {
-		if m.Call && m.ID == id {
-			m.Cancelled = true
-			return true
-		}
+	m := q.waiting(id)
+	if m != nil {
+		m.Cancelled = true
 	}
-	return false
+	return m != nil
+}
+
+// Grant lets the stream that the call with the given id asks for have n further
+// items, at most most altogether, if the call is not begun.
+func (q *Queue) Grant(id, n uint64, most int) bool {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	m := q.waiting(id)
+	if m != nil && m.Meta.Window < most {
+		m.Meta.Window += int(min(n, uint64(most-m.Meta.Window)))
+	}
+	return m != nil
 }
 
 // Close ends the connection's part. What it held is dropped: a sender that is
@@ -318,6 +341,20 @@ func (in *Inbox) Len() int {
 	return n
 }
 
+// Waiting returns how many messages wait in all queues and rings, and the bytes of
+// those messages. What lies in rings is taken from there first, unless a slot is
+// about to.
+func (in *Inbox) Waiting() (messages, bytes int) {
+	in.poller.Poll()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, q := range in.ring {
+		messages += len(q.items) - q.head
+		bytes += q.bytes
+	}
+	return messages, bytes
+}
+
 // HasCall reports whether a call waits in any queue.
 func (in *Inbox) HasCall() bool {
 	in.mu.Lock()
@@ -336,12 +373,7 @@ func (in *Inbox) HasCall() bool {
 func (q *Queue) Waits(id uint64) bool {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
-	for _, m := range q.items[q.head:] {
-		if m.Call && m.ID == id && !m.Cancelled {
-			return true
-		}
-	}
-	return false
+	return q.waiting(id) != nil
 }
 
 // Close makes every [Slot.Next] return false: no message is begun any more. It is

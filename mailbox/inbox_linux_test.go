@@ -29,7 +29,7 @@ type linkEnd struct {
 
 func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	if h == nil {
 		h = e
 	}
-	e.peer = conn.New(lane, h, conn.Options{})
+	e.peer = conn.New(socket, h, conn.Options{})
 	return e
 }
 
@@ -66,13 +66,21 @@ func (e *linkEnd) Control(*conn.Incoming)       {}
 func (e *linkEnd) Reply(_ uint32, r conn.Reply) { r.Drop() }
 func (e *linkEnd) Closed(err error)             { e.closed <- err }
 
-// feeder is the receiving end of a link, which feeds an inbox.
+// feeder is the receiving end of a connection, which feeds an inbox.
 type feeder struct {
 	*linkEnd
 	in       *Inbox
 	queue    *Queue
 	progress *Progress
 	from     int
+
+	onControl func(*conn.Incoming)
+}
+
+func (f *feeder) Control(m *conn.Incoming) {
+	if f.onControl != nil {
+		f.onControl(m)
+	}
 }
 
 func (f *feeder) Closed(err error) { f.queue.Close(); f.closed <- err }
@@ -153,9 +161,9 @@ func TestRingsAreNotStarved(t *testing.T) {
 	_, _ = sender.end(), f.end()
 }
 
-// Who waits for an inbox to be empty hears that a link has taken along what
+// Who waits for an inbox to be empty hears that a connection has taken along what
 // nobody had read.
-func TestWaitEmptyWithoutTheLink(t *testing.T) {
+func TestWaitEmptyWithoutTheConnection(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(0)
 	f, sender := feed(t, in, 1, 10)
@@ -181,7 +189,7 @@ func TestWaitEmptyWithoutTheLink(t *testing.T) {
 	in.Close()
 }
 
-// A slot that sleeps lets the memory of a link go that has ended.
+// A slot that sleeps lets the memory of a connection go that has ended.
 func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	leaktest.Check(t)
 	in := NewInbox(-1)
@@ -292,8 +300,8 @@ func TestPollManyConnections(t *testing.T) {
 }
 
 func pollManyConnections(t *testing.T, slots int, in *Inbox) {
-	const links, each = 8, 400
-	begun := make([]uint64, links) // written with the inbox locked
+	const connections, each = 8, 400
+	begun := make([]uint64, connections) // written with the inbox locked
 	var working, sending sync.WaitGroup
 	for slot := range slots {
 		working.Go(func() {
@@ -315,7 +323,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 			}
 		})
 	}
-	for i := range links {
+	for i := range connections {
 		sending.Go(func() {
 			f, sender := feed(t, in, i, each)
 			rnd := rand.New(rand.NewPCG(uint64(i), 5))
@@ -337,7 +345,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 				}
 			}
 			for f.progress.Begun() < each {
-				runtime.Gosched() // links end while others go on
+				runtime.Gosched() // connections end while others go on
 			}
 			_, _ = sender.end(), f.end()
 		})
@@ -438,4 +446,44 @@ func TestSlotWithTwoSockets(t *testing.T) {
 	for i := range feeders {
 		_, _ = senders[i].end(), feeders[i].end()
 	}
+}
+
+// While a slot serves a stream, its credit is read: the slot reads the socket
+// itself no longer.
+func TestStreamIsNotLeftUnread(t *testing.T) {
+	leaktest.Check(t)
+	in := NewInbox(-1)
+	controls := make(chan string, 1)
+	f, sender := feed(t, in, 0, 10)
+	f.onControl = func(m *conn.Incoming) { controls <- m.Method }
+	slot := in.Slot(0, nil)
+	ask := func(meta wire.Meta) {
+		begun := make(chan struct{})
+		go func() {
+			q, m, ok := slot.Next()
+			if ok {
+				m.Drop()
+				q.End(0, true)
+			}
+			close(begun)
+		}()
+		for !in.poller.Asleep() {
+			runtime.Gosched()
+		}
+		if err := sender.peer.Send(wire.AppendRequest(nil, 1, "ask", []byte{0x90}, meta.Append(nil)), nil); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+	}
+	for !f.peer.ReadByLeader() {
+		ask(wire.Meta{})
+	}
+	ask(wire.Meta{Stream: true})
+	if f.peer.ReadByLeader() {
+		t.Error("a leader may read still")
+	}
+	_ = sender.peer.Notify("$/more", []byte{0x90})
+	<-controls
+	in.Close()
+	_, _ = sender.end(), f.end()
 }

@@ -12,7 +12,7 @@ type Message struct {
 	ID       uint32 // request id; meaningless in a cast
 	Call     bool
 	Method   string
-	Body     []byte             // the whole envelope; does not depend on the link
+	Body     []byte             // the whole envelope; does not depend on the connection
 	Meta     int                // how many bytes at the end of Body are metadata
 	Segments []*segment.Segment // attached arrays, retained until the message is begun
 	Pin      string             // the only incarnation that may begin it; "" is any
@@ -21,10 +21,10 @@ type Message struct {
 	few       [2]*segment.Segment // of few Segments
 	sent      bool
 	cancelled bool
-	position  uint64 // on the current link, if sent
+	position  uint64 // on the current connection, if sent
 }
 
-// Position is that of a message that was sent on the current link.
+// Position is that of a message that was sent on the current connection.
 func (m *Message) Position() uint64 { return m.position }
 
 var messages = sync.Pool{New: func() any { return new(Message) }}
@@ -33,7 +33,7 @@ var messages = sync.Pool{New: func() any { return new(Message) }}
 func GetMessage() *Message { return messages.Get().(*Message) }
 
 // Recycle is Drop for a message that nobody else knows: it gives the message
-// back to the pool. A lane has let go of a body when Send returns.
+// back to the pool. The transport has let go of a body when Send returns.
 func (m *Message) Recycle() {
 	m.Drop()
 	*m = Message{}
@@ -91,16 +91,16 @@ func (m *Message) Drop() {
 // them, so that what a crash left unread goes to the replacement, in order.
 // It is a plain data structure: the caller locks it and does the sending.
 //
-// Position n on a link is the n-th message sent over it, from 1. The receiver
-// publishes the last position that it has begun (see [Marks]).
+// Position n on a connection is the n-th message sent over it, from 1. The receiver
+// publishes the last position that it has begun (see [Progress]).
 type Outbox struct {
 	Capacity      int // messages
 	CapacityBytes int
 
 	queue []*Message // begun < first; sent ones first
 	head  int        // queue[:head] is free
-	sent  int        // how many of the queue are sent on the current link
-	begun uint64     // position on the current link of the last begun message
+	sent  int        // how many of the queue are sent on the current connection
+	begun uint64     // position on the current connection of the last begun message
 	bytes int
 }
 
@@ -110,12 +110,12 @@ func (o *Outbox) Len() int { return len(o.queue) - o.head }
 // Bytes is the size of the messages that are not begun.
 func (o *Outbox) Bytes() int { return o.bytes }
 
-// Sent is the position of the last message sent on the current link.
+// Sent is the position of the last message sent on the current connection.
 func (o *Outbox) Sent() uint64 { return o.begun + uint64(o.sent) }
 
 // Room reports whether a message of the given size fits. One message always
 // fits into an empty outbox, whatever its size: the limit of a single message
-// is the link's.
+// is the connection's.
 func (o *Outbox) Room(size int) bool {
 	n := o.Len()
 	return n == 0 || n < o.Capacity && o.bytes+size <= o.CapacityBytes
@@ -146,7 +146,7 @@ func (o *Outbox) Push(m *Message) {
 	o.bytes += m.Size()
 }
 
-// NextUnsent returns the first message that is not sent on the current link
+// NextUnsent returns the first message that is not sent on the current connection
 // and counts it as sent; nil when there is none.
 func (o *Outbox) NextUnsent() *Message {
 	if o.sent == o.Len() {
@@ -167,18 +167,18 @@ func (o *Outbox) PeekUnsent() *Message {
 	return o.queue[o.head+o.sent]
 }
 
-// Begun takes the receiver's mark and hands every message up to it to f, in
-// order. A mark beyond what was sent is the peer's fault: the rest of it is
+// Begun takes the receiver's position and hands every message up to it to f, in
+// order. A position beyond what was sent is the peer's fault: the rest of it is
 // ignored and Begun returns false.
-func (o *Outbox) Begun(mark uint64, f func(position uint64, m *Message)) bool {
-	if mark <= o.begun {
+func (o *Outbox) Begun(position uint64, f func(position uint64, m *Message)) bool {
+	if position <= o.begun {
 		return true
 	}
 	ok := true
-	if mark > o.Sent() {
-		mark, ok = o.Sent(), false
+	if position > o.Sent() {
+		position, ok = o.Sent(), false
 	}
-	for o.begun < mark {
+	for o.begun < position {
 		m := o.queue[o.head]
 		o.queue[o.head] = nil
 		o.head++
@@ -214,7 +214,7 @@ func (o *Outbox) remove(m *Message) bool {
 	return false
 }
 
-// Reset says that the link is gone: what is left waits, unsent, for the next
+// Reset says that the connection is gone: what is left waits, unsent, for the next
 // one. Cancelled messages, and those that drop claims, are handed to it and
 // removed.
 func (o *Outbox) Reset(drop func(m *Message) bool) {

@@ -21,7 +21,7 @@ import (
 // Children start side by side, up to [Spec.Parallel] of them; StopChild of one
 // that starts cuts its start off.
 func (t *Tree) StartChild(ctx context.Context, c Child) error {
-	s, err := t.plan.prepare(t.path, c)
+	s, err := t.plan.prepare(t.path, c, true)
 	if err != nil {
 		return err
 	}

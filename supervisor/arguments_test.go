@@ -48,8 +48,8 @@ func (l *library) Sum(context.Context, actor.None) (float64, error) {
 
 func (l *library) Stop(context.Context) error { l.args.Values.Release(); return nil }
 
-func (l *library) Burn(context.Context, actor.None) (int, error) {
-	actor.Exit(errRefused)
+func (l *library) Burn(ctx context.Context, _ actor.None) (int, error) {
+	actor.Exit(ctx, errRefused)
 	return 0, nil
 }
 

@@ -42,10 +42,10 @@ func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) 
 }
 
 // actorLauncher starts an actor from its encoded arguments.
-type actorLauncher struct{ blueprint runtime.Blueprint }
+type actorLauncher struct{ role runtime.EncodedRole }
 
 func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
-	bp, err := runtime.NewBlueprint(r, c.settings(stopTimeout), max)
+	bp, err := runtime.EncodeRole(r, c.settings(stopTimeout), max)
 	if faults := c.check(); faults != nil {
 		if err == nil {
 			bp.Release()
@@ -56,12 +56,12 @@ func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int)
 }
 
 func (l actorLauncher) launch(parent *Tree, path string) instance {
-	return parent.system.Launch(path, l.blueprint)
+	return parent.system.Launch(path, l.role)
 }
 
 func (l actorLauncher) tell(h host, path string, st runtime.PathState) { h.SetState(path, st) }
 
-func (l actorLauncher) release() { l.blueprint.Release() }
+func (l actorLauncher) release() { l.role.Release() }
 
 // nestedBody is a child that is a supervisor in the same process.
 type nestedBody struct{ spec Spec }
@@ -79,7 +79,9 @@ func (b nestedBody) prepare(path string, p *plan, c Child) (launcher, Child, err
 	if b.spec.Name != "" {
 		errs = append(errs, errors.New("a nested supervisor has its child's name and can have no Name"))
 	}
-	sub, err := makePlan(path, b.spec, p.defaults, p.max)
+	defaults := p.defaults
+	defaults.series = c.series
+	sub, err := makePlan(path, b.spec, defaults, p.max)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		if sub != nil {
 			sub.release()

@@ -42,8 +42,14 @@ type Child struct {
 	// It cannot be killed: a handler that hangs is abandoned and reported.
 	InProcess bool
 
+	// ReadyGrace is how long a permanent or significant child may be away, being
+	// restarted, before the program counts as not ready: see package observe. 0: 2 s.
+	ReadyGrace time.Duration
+
 	Mailbox actor.Mailbox
 	Process actor.Process
+
+	series string // of its events: see actor.Event
 }
 
 // Runnable is what a [Child] runs: what an [actor.Kind]'s With returns, a
@@ -92,6 +98,7 @@ const (
 const (
 	defaultStopTimeout  = runtime.DefaultStopTimeout
 	defaultStartTimeout = runtime.DefaultStartTimeout
+	defaultReadyGrace   = 2 * time.Second
 )
 
 // Backoff delays restarts: the first restart in a row is immediate, the next
@@ -114,6 +121,7 @@ func (c Child) or(d Child) Child {
 	c.StartTimeout = cmp.Or(c.StartTimeout, d.StartTimeout)
 	c.StopTimeout = cmp.Or(c.StopTimeout, d.StopTimeout)
 	c.Backoff = cmp.Or(c.Backoff, d.Backoff)
+	c.ReadyGrace = cmp.Or(c.ReadyGrace, d.ReadyGrace)
 	return c.orProcess(d)
 }
 
@@ -160,6 +168,9 @@ func (c Child) check() error {
 	if c.Watchdog < 0 {
 		bad("negative watchdog interval %v", c.Watchdog)
 	}
+	if c.ReadyGrace < 0 {
+		bad("negative readiness grace %v", c.ReadyGrace)
+	}
 	if b := c.Backoff; b.Min < 0 || b.Max < 0 || b.Reset < 0 || b.Jitter < 0 || b.Jitter > 1 || (b.Max > 0 && b.Max < b.Min) {
 		bad("bad back-off %+v", b)
 	}
@@ -202,5 +213,6 @@ func (c Child) settings(stopTimeout time.Duration) runtime.Settings {
 		Watchdog:     c.Watchdog,
 		Mailbox:      c.Mailbox,
 		Process:      c.Process,
+		Series:       c.series,
 	}
 }

@@ -50,6 +50,8 @@ func (p phase) alive() bool { return p != idle && p != restarting }
 type policy struct {
 	id          string
 	kind        string
+	series      string // of its events
+	readyGrace  time.Duration
 	supervisor  bool
 	restart     Restart
 	significant bool
@@ -83,6 +85,7 @@ type child struct {
 	restarts int           // how often it was started again
 	since    time.Duration // when it came into its phase
 	readyAt  time.Duration
+	awayAt   time.Duration     // when it was ready last; in phase running it means nothing
 	last     *actor.ExitStatus // how its last incarnation ended
 	lastErr  error             // why its last start failed; nil if it did not
 }
@@ -252,6 +255,9 @@ func (s *state) enter(id string, p phase) *child {
 	}
 	if p == idle || p == restarting {
 		s.touched = append(s.touched, id)
+	}
+	if c.phase == running && p != running {
+		c.awayAt = s.now
 	}
 	c.phase, c.since = p, s.now
 	return c

@@ -62,6 +62,9 @@ type (
 	startCut struct{ err error }
 	// killAsked: the time for an orderly stop is up.
 	killAsked struct{}
+
+	// pinged asks whether the loop turns. It is the runner's alone.
+	pinged struct{ turned chan struct{} }
 )
 
 func (begin) isEvent()         {}
@@ -74,6 +77,7 @@ func (callCancelled) isEvent() {}
 func (stopAsked) isEvent()     {}
 func (startCut) isEvent()      {}
 func (killAsked) isEvent()     {}
+func (pinged) isEvent()        {}
 
 // callID names an admin call; 0 is none.
 type callID int

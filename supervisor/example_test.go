@@ -15,9 +15,9 @@ type clerk struct{ desk int }
 
 func newClerk(_ context.Context, desk int) (*clerk, error) { return &clerk{desk}, nil }
 
-func (c *clerk) Stamp(_ context.Context, form string) (string, error) {
+func (c *clerk) Stamp(ctx context.Context, form string) (string, error) {
 	if form == "" {
-		actor.Exit(errors.New("no form"))
+		actor.Exit(ctx, errors.New("no form"))
 	}
 	return fmt.Sprintf("%s, stamped at desk %d", form, c.desk), nil
 }

@@ -35,6 +35,11 @@ type Options struct {
 	// default is: where that is delegated to this program.
 	Cgroups Cgroups
 
+	// Reload, if set, is what [Run] does on SIGHUP, in a goroutine beside the tree;
+	// without it SIGHUP stops the tree as SIGTERM does. ctx ends when the stop
+	// begins. Calls do not overlap. [Start] answers no signals and refuses it.
+	Reload func(ctx context.Context)
+
 	// Subreaper makes this process the parent of orphans, in init's place, until
 	// the tree has ended: what the actors' own descendants leave behind becomes a
 	// child of this process, is reaped when it ends, and killed with the tree. It
@@ -64,7 +69,7 @@ type Options struct {
 //     rings before the first message, and not after a few.
 type Transport string
 
-var lanes = map[Transport]runtime.Lane{"": runtime.AutoLane, "auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+var transports = map[Transport]runtime.Transport{"": runtime.AutoTransport, "auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 
 // Cgroups says whether each process of a system gets a control group (cgroup
 // v2, Linux 5.14 or later) of its own. With one, all that the actor starts ends
@@ -113,8 +118,11 @@ func theOptions(given []Options) (o Options, err error) {
 	if o.Inline < 0 {
 		bad("negative Inline %d", o.Inline)
 	}
-	if _, known := lanes[o.Transport]; !known {
+	if _, known := transports[o.Transport]; !known {
 		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
+	}
+	if o.Reload != nil {
+		bad("Reload, which only Run calls")
 	}
 	if o.Cgroups < Cgroups(cgroup.Auto) || o.Cgroups > CgroupsRequired {
 		bad("unknown Cgroups %d", int(o.Cgroups))
@@ -126,7 +134,7 @@ func theOptions(given []Options) (o Options, err error) {
 // changed in this process.
 func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	sys, err = runtime.NewSystem(runtime.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
-		Lane: lanes[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
+		Transport: transports[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
 	if err != nil {
 		return nil, nil, err
 	}

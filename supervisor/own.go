@@ -86,7 +86,7 @@ func (b ownBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 type ownLauncher struct{ actorLauncher }
 
 func (l ownLauncher) launch(parent *Tree, path string) instance {
-	return ownProcess{parent.system.Launch(path, l.blueprint)}
+	return ownProcess{parent.system.Launch(path, l.role)}
 }
 
 // ownProcess is an incarnation of a supervisor's process.

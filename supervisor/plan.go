@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -18,7 +19,8 @@ type plan struct {
 	rules
 	specs    []spec
 	defaults Child
-	max      int // size in bytes of the largest message; 0: the default
+	series   string // of the supervisor's events: see actor.Event
+	max      int    // size in bytes of the largest message; 0: the default
 }
 
 // body is what a child is: an actor or a supervisor.
@@ -62,6 +64,7 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	p := &plan{
 		rules:    rules{strategy: sp.Strategy, intensity: sp.Intensity, period: sp.Period, auto: sp.AutoShutdown, parallel: sp.Parallel},
 		defaults: defaults,
+		series:   cmp.Or(defaults.series, at),
 		max:      max,
 	}
 	var errs []error
@@ -109,7 +112,7 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 			bad("child %q: %w", c.Name, actor.ErrNameTaken)
 		}
 		seen[c.Name] = true
-		s, err := p.prepare(at, c)
+		s, err := p.prepare(at, c, sp.Strategy == Dynamic)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -130,8 +133,8 @@ func (p *plan) release() {
 	}
 }
 
-// prepare checks one child.
-func (p *plan) prepare(at string, c Child) (spec, error) {
+// prepare checks one child. comesAndGoes says that it is one of many.
+func (p *plan) prepare(at string, c Child, comesAndGoes bool) (spec, error) {
 	var errs []error
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: supervisor %s: child %q: "+format, append([]any{ErrBadSpec, at, c.Name}, args...)...))
@@ -149,6 +152,10 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 		bad("Run is %T, want a kind's With(args) or a Spec", c.Run)
 		return spec{}, errors.Join(errs...)
 	}
+	origin := c
+	if c.series = join(p.series, c.Name); comesAndGoes {
+		c.series = join(p.series, "*")
+	}
 	launch, filled, err := run.prepare(join(at, c.Name), p, c)
 	if err != nil {
 		bad("%w", err)
@@ -162,9 +169,11 @@ func (p *plan) prepare(at string, c Child) (spec, error) {
 		}
 		return spec{}, err
 	}
-	s := spec{launch: launch, origin: c, policy: policy{
+	s := spec{launch: launch, origin: origin, policy: policy{
 		id:          c.Name,
 		kind:        run.kind(),
+		series:      c.series,
+		readyGrace:  cmp.Or(filled.ReadyGrace, defaultReadyGrace),
 		restart:     filled.Restart,
 		significant: filled.Significant,
 		backoff:     filled.Backoff,

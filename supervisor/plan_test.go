@@ -231,7 +231,7 @@ func TestDefaultsOfOwnProcess(t *testing.T) {
 	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", supervisor: true, stopTimeout: Forever}); got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
-	bp := p.specs[0].launch.(ownLauncher).blueprint
+	bp := p.specs[0].launch.(ownLauncher).role
 	if s := bp.Settings(); *s.StopTimeout != Forever || s.StartTimeout < 24*time.Hour || s.Process.Dir != "/" {
 		t.Fatalf("%+v", s)
 	}

@@ -47,14 +47,14 @@ func (p *player) Add(_ context.Context, n int) (int, error) { p.n += n; return p
 
 func (p *player) PID(context.Context, actor.None) (int, error) { return os.Getpid(), nil }
 
-func (p *player) End(_ context.Context, how string) (int, error) {
+func (p *player) End(ctx context.Context, how string) (int, error) {
 	switch how {
 	case "normal":
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	case "canceled":
-		actor.Exit(fmt.Errorf("inner: %w", context.Canceled))
+		actor.Exit(ctx, fmt.Errorf("inner: %w", context.Canceled))
 	case "do not restart":
-		actor.Exit(fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
+		actor.Exit(ctx, fmt.Errorf("enough: %w", actor.ErrDoNotRestart))
 	}
 	panic(how)
 }
@@ -88,20 +88,13 @@ var (
 	stopTree = actor.DefineMethod(players, "stop tree", (*player).StopTree)
 )
 
-// leaks: what a test may leave behind. The thread that spawns processes is one
-// for the life of the program.
-func leaks() []goleak.Option {
-	return []goleak.Option{goleak.IgnoreCurrent(),
-		goleak.IgnoreTopFunction("github.com/understudy-go/understudy/internal/process.(*spawner).run")}
-}
-
 // quiet keeps what the actors of the tests say out of the tests' output.
 var quiet = slog.New(slog.DiscardHandler)
 
 // bounded returns a ctx for one test, at the end of which nothing may be left.
 func bounded(t *testing.T) context.Context {
-	before := leaks()
-	t.Cleanup(func() { goleak.VerifyNone(t, before...) }) // the first to be registered is the last to run
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // the first to be registered is the last to run
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx

@@ -133,19 +133,13 @@ func gate(t *testing.T) (path string, open func()) {
 func TestPoolServes(t *testing.T) {
 	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
 		tree, ref := pooled(t, ctx, defaults, supervisor.Pool{Min: 2, Max: 2})
-		if err := decode.TryCast(ref, "x"); err != nil { // the first message finds out that it is a pool
-			t.Fatal(err)
-		}
-		seen := map[string]bool{}
-		for range 4 {
-			path, err := decode.Call(ctx, ref, "x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			seen[path] = true
-		}
-		if len(seen) != 2 || !seen["/decoders/decoders-1"] || !seen["/decoders/decoders-2"] {
-			t.Errorf("served by %v", seen)
+		path, open := gate(t)
+		one, two := decode.Go(ctx, ref, path), decode.Go(ctx, ref, path)
+		open()
+		a, err := one.Result()
+		b, err2 := two.Result()
+		if err != nil || err2 != nil || a == b {
+			t.Errorf("served by %s and %s, %v %v", a, b, err, err2)
 		}
 		if err := decode.Cast(ctx, ref, "x"); err != nil {
 			t.Fatal(err)
@@ -189,6 +183,32 @@ func TestPoolServes(t *testing.T) {
 	})
 }
 
+// The first message finds out that the path is a pool, whatever it is.
+func TestPoolIsFound(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		for _, first := range []func(actor.Ref[decoder]) error{
+			func(ref actor.Ref[decoder]) error { return decode.TryCast(ref, "x") },
+			func(ref actor.Ref[decoder]) error { return decode.Cast(ctx, ref, "x") },
+			func(ref actor.Ref[decoder]) error { _, err := decode.Go(ctx, ref, "x").Result(); return err },
+			func(ref actor.Ref[decoder]) error {
+				for _, err := range counting.Open(ctx, ref, 100) {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		} {
+			tree, ref := pooled(t, ctx, defaults, supervisor.Pool{Min: 1, Max: 1})
+			if err := first(ref); err != nil {
+				t.Error(err)
+			}
+			must(t, "/decoders/decoders-1")(decode.Call(ctx, ref, "x"))
+			stop(t, ctx, tree)
+		}
+	})
+}
+
 // A death costs the message that the worker had begun, and no other.
 func TestPoolWorkerDies(t *testing.T) {
 	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
@@ -217,8 +237,15 @@ func TestPoolWorkerDies(t *testing.T) {
 			wait.Wait()
 		}
 		if !defaults.InProcess { // idle: that counts
+			if _, err := decode.Call(ctx, ref, "x"); err != nil {
+				t.Fatal(err)
+			}
 			info, _ := tree.Child("decoders")
-			_ = syscall.Kill(info.Workers[0].PID, syscall.SIGKILL)
+			for _, w := range info.Workers {
+				if w.Running && w.PID > 0 {
+					_ = syscall.Kill(w.PID, syscall.SIGKILL)
+				}
+			}
 			<-tree.Done()
 			var g *supervisor.GaveUpError
 			if err := tree.Err(); !errors.As(err, &g) || g.Child != "/decoders" || !errors.As(g.Exit.Err, &g) || g.Exit.Signal != syscall.SIGKILL {

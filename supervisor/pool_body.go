@@ -36,6 +36,7 @@ func (b poolBody) prepare(path string, p *plan, c Child) (launcher, Child, error
 	if err != nil {
 		return nil, c, errors.Join(err, c.check())
 	}
+	c.series = join(c.series, "*")
 	l, err := newActorLauncher(role, c, c.stopTimeout(defaultStopTimeout), p.max)
 	if err != nil {
 		return nil, c, err

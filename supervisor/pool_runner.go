@@ -105,7 +105,7 @@ func startPool(parent *Tree, path string, l *poolLauncher) instance {
 		done:     make(chan struct{}),
 	}
 	r.core.seed = rand.Uint64()
-	r.pool = parent.system.OpenPool(path, l.blueprint, r)
+	r.pool = parent.system.OpenPool(path, l.role, r)
 	if l.rules.recycle.Memory > 0 {
 		go r.sampleMemory()
 	}
@@ -190,9 +190,12 @@ func (r *poolRunner) handle(n poolNote) {
 	case noteOver:
 		id := messageID(n.m.ID)
 		g := r.grants[id]
-		r.closeGrant(n.m, g)
+		w := r.closeGrant(n.m, g)
 		delete(r.messages, id)
 		r.step(slotReturned{grant: g})
+		if w != nil {
+			r.reap(w)
+		}
 	case noteLost:
 		g := r.grants[messageID(n.m.ID)]
 		if w := r.closeGrant(n.m, g); w != nil {
@@ -344,7 +347,7 @@ func (r *poolRunner) start(a startWorker) {
 	w := &poolWorkerRun{id: a.worker, name: fmt.Sprintf("%s-%d", r.plan.name, a.worker), state: "starting", since: time.Now(),
 		open: make(map[grantID]*runtime.PoolMessage)}
 	path := join(r.path, w.name)
-	w.inst = r.tree.system.Launch(path, r.plan.blueprint)
+	w.inst = r.tree.system.Launch(path, r.plan.role)
 	r.mu.Lock()
 	r.workers = append(r.workers, w)
 	r.mu.Unlock()
@@ -386,7 +389,7 @@ func (r *poolRunner) stop(a stopWorker) {
 	case a.kill:
 		w.inst.Stop(0)
 	default:
-		w.inst.Stop(*r.plan.blueprint.Settings().StopTimeout)
+		w.inst.Stop(*r.plan.role.Settings().StopTimeout)
 	}
 }
 

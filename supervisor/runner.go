@@ -13,8 +13,12 @@ import (
 func (t *Tree) run(s state) {
 	for {
 		for _, ev := range t.inbox.take() {
-			if ev, ok := ev.(childExited); ok {
+			switch ev := ev.(type) {
+			case childExited:
 				t.cause(ev)
+			case pinged:
+				close(ev.turned)
+				continue
 			}
 			next, actions := step(s, time.Since(t.begun), ev)
 			s = next
@@ -135,7 +139,7 @@ func (t *Tree) arm(a armRetry) {
 // report publishes an event of a child or of the supervisor itself. What an
 // actor's life consists of, the system reports itself.
 func (t *Tree) report(a emit) {
-	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Kind: kindSupervisor, Exit: a.exit, Err: a.err}
+	ev := actor.Event{Time: time.Now(), Type: a.what, Path: t.path, Series: t.plan.series, Kind: kindSupervisor, Exit: a.exit, Err: a.err}
 	if a.id == "" {
 		t.host.Emit(ev)
 		return
@@ -151,9 +155,9 @@ func (t *Tree) report(a emit) {
 		ev.PID, ev.Incarnation = inst.PID(), inst.Incarnation()
 	}
 	ev.Path = join(t.path, a.id)
-	ev.Kind = ""
+	ev.Kind, ev.Series = "", ""
 	if c := t.state.Load().find(a.id); c != nil {
-		ev.Kind = c.kind
+		ev.Kind, ev.Series = c.kind, c.series
 	}
 	t.host.Emit(ev)
 }
@@ -161,6 +165,7 @@ func (t *Tree) report(a emit) {
 // end is the last act.
 func (t *Tree) end(e end) {
 	t.inbox.close()
+	inside.remove(t)
 	t.mu.Lock()
 	for _, timer := range t.timers {
 		timer.Stop()

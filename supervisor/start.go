@@ -59,7 +59,7 @@ func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 // than this supervisor.
 func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Options, own bool) (*Tree, error) {
 	at, sys := join(scope.Path(), spec.Name), runtime.SystemOf(scope)
-	p, err := makePlan(at, spec, Child{}, sys.MaxMessage())
+	p, err := makePlan(at, spec, Child{series: join(runtime.SeriesOf(scope), spec.Name)}, sys.MaxMessage())
 	if len(opts) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w: supervisor %s: only the root of a system has Options: an actor's tree cannot", ErrBadSpec, at))
 	}
@@ -76,7 +76,8 @@ func startInside(ctx context.Context, scope actor.Scope, spec Spec, opts []Optio
 		return nil, err
 	}
 	t := newTree(at, p, sys, sys)
-	t.own = own
+	t.own, t.actor = own, scope.Path()
+	inside.add(t)
 	t.detach = runtime.Attach(scope, func(ctx context.Context) { _ = t.Stop(ctx) })
 	if err := t.await(ctx); err != nil {
 		return nil, err

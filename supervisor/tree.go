@@ -25,8 +25,9 @@ type Tree struct {
 	plan        *plan
 	system      *runtime.System
 	host        host
-	parent      *Tree // nil unless nested
-	own         bool  // it has an actor of its own, whose supervisor decides whether it comes back
+	parent      *Tree  // nil unless nested
+	actor       string // path of the actor that it belongs to; empty for the root and nested ones
+	own         bool   // it has an actor of its own, whose supervisor decides whether it comes back
 	begun       time.Time
 	inbox       *inbox
 	state       atomic.Pointer[state] // the newest; what it points to never changes
@@ -136,6 +137,9 @@ func (t *Tree) Wait(ctx context.Context) error {
 // it restarts a permanent one. [Tree.StopChild] of the parent stops it for good.
 func (t *Tree) Stop(ctx context.Context) error {
 	t.inbox.post(stopAsked{})
+	if t.path == "/" && t.parent == nil {
+		t.system.Stopping() // behind the post: what learns of it ends after it
+	}
 	if t.contains(ctx) {
 		return nil
 	}

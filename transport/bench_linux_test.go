@@ -10,10 +10,10 @@ import (
 
 func init() {
 	helpers["echo-raw"] = func() { must(echoRaw(fileConn(os.NewFile(3, "fd 3")))) }
-	helpers["echo-lane"] = func() {
+	helpers["echo-conn"] = func() {
 		l, err := NewSocket(os.NewFile(3, "fd 3"), newFramer(), WithFileCount(countFiles))
 		must(err)
-		must(echoLane(l))
+		must(echoConn(l))
 	}
 }
 
@@ -31,8 +31,8 @@ func fileConn(f *os.File) *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
-// echoLane returns what comes until the other end is closed.
-func echoLane(l Conn) error {
+// echoConn returns what comes until the other end is closed.
+func echoConn(l Conn) error {
 	defer l.Close()
 	for {
 		m, err := l.Receive()
@@ -68,11 +68,11 @@ func echoRaw(conn *net.UnixConn) error {
 }
 
 // BenchmarkPingPong is a message there and back, between two goroutines and
-// between two processes, over a lane and over a bare net.UnixConn.
+// between two processes, over a connection and over a bare net.UnixConn.
 func BenchmarkPingPong(b *testing.B) {
 	for _, place := range []string{"goroutines", "processes"} {
 		for _, size := range []int{64, 4 << 10, 64 << 10} {
-			for _, means := range []string{"raw", "lane"} {
+			for _, means := range []string{"raw", "conn"} {
 				b.Run(fmt.Sprintf("%s/size=%d/%s", place, size, means), func(b *testing.B) {
 					here, there := socketPair(b)
 					if place == "goroutines" {
@@ -81,7 +81,7 @@ func BenchmarkPingPong(b *testing.B) {
 							if means == "raw" {
 								done <- echoRaw(fileConn(there))
 							} else {
-								done <- echoLane(newSocket(b, there))
+								done <- echoConn(newSocket(b, there))
 							}
 						}()
 						defer func() {
@@ -106,7 +106,7 @@ func BenchmarkPingPong(b *testing.B) {
 					if means == "raw" {
 						pingRaw(b, fileConn(here), body)
 					} else {
-						pingLane(b, newSocket(b, here), body)
+						pingConn(b, newSocket(b, here), body)
 					}
 				})
 			}
@@ -114,7 +114,7 @@ func BenchmarkPingPong(b *testing.B) {
 	}
 }
 
-func pingLane(b *testing.B, l Conn, body []byte) {
+func pingConn(b *testing.B, l Conn, body []byte) {
 	defer l.Close()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -143,7 +143,7 @@ func pingRaw(b *testing.B, conn *net.UnixConn, body []byte) {
 }
 
 // BenchmarkStream is messages in one direction, as fast as the reader reads:
-// the sender keeps a bounded number of bytes in the lane.
+// the sender keeps a bounded number of bytes in the connection.
 func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{64, 4 << 10, 64 << 10} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
@@ -194,8 +194,8 @@ func BenchmarkStream(b *testing.B) {
 func BenchmarkPipe(b *testing.B) {
 	a, c := Pipe()
 	done := make(chan error, 1)
-	go func() { done <- echoLane(c) }()
-	pingLane(b, a, numbered(0, 64-headerSize))
+	go func() { done <- echoConn(c) }()
+	pingConn(b, a, numbered(0, 64-headerSize))
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}

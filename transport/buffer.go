@@ -7,13 +7,13 @@ import (
 
 // Sizes of buffers in bytes. All are powers of two.
 const (
-	smallBuffer = 4 << 10  // what an idle lane keeps for reading, and the first piece of a queue
+	smallBuffer = 4 << 10  // what an idle connection keeps for reading, and the first piece of a queue
 	largeBuffer = 64 << 10 // what a busy one reads and writes at a time
 	maxPooled   = 16 << 20 // larger ones are left to the garbage collector
 )
 
-// pools keep buffers of smallBuffer << i bytes. They are shared by all lanes,
-// so that many lanes that were busy once do not each keep a large buffer.
+// pools keep buffers of smallBuffer << i bytes. They are shared by all connections,
+// so that many connections that were busy once do not each keep a large buffer.
 var pools [13]sync.Pool // up to maxPooled
 
 // poolOf returns the index of the smallest class that holds n bytes.

@@ -1,8 +1,8 @@
 // Package transport carries messages and file descriptors between two
 // processes, or between two halves of one process.
 //
-// A [Lane] is one end of such a connection. There are two of them: the socket
-// lane ([NewSocket]) over a stream socket of the AF_UNIX family, and the lane
+// A [Conn] is one end of such a connection. There are two of them: the socket
+// transport ([NewSocket]) over a stream socket of the AF_UNIX family, and the pipe
 // in memory ([Pipe]). The package knows nothing of what a message means: a
 // [Framer] tells where one ends, and an option tells how many descriptors it
 // announces.
@@ -10,7 +10,7 @@
 // Two rules keep the ends of a connection from waiting for each other. A
 // reader never writes, and a writer never waits: what the kernel does not take
 // at once is kept and written in the background. Whoever sends bounds what may
-// pile up, by credit or by [Lane.Buffered].
+// pile up, by credit or by [Conn.Buffered].
 package transport
 
 import (
@@ -25,22 +25,22 @@ import (
 const MaxFiles = 64
 
 var (
-	// ErrClosed says that the lane carries nothing any more, because it was
+	// ErrClosed says that the connection carries nothing any more, because it was
 	// closed at this end or because the other end is gone. The errors of
-	// [Lane.Send] and [Lane.Receive] wrap it next to the cause, if there is
+	// [Conn.Send] and [Conn.Receive] wrap it next to the cause, if there is
 	// one.
-	ErrClosed = errors.New("lane is closed")
+	ErrClosed = errors.New("connection is closed")
 
 	// ErrRefused says that one message could not be sent as it is: it is
 	// empty, has too many descriptors, or one of them cannot be used or
-	// duplicated. Nothing of it was sent, and the lane goes on working.
+	// duplicated. Nothing of it was sent, and the connection goes on working.
 	ErrRefused = errors.New("message refused")
 )
 
 // A Message is what one end sends and the other receives: a whole one, always.
 type Message struct {
 	// Body is one complete message as the framer delimits it. From Receive
-	// it is valid until the next Receive on the same lane. To Send it is
+	// it is valid until the next Receive on the same connection. To Send it is
 	// lent: it is copied if it has to wait.
 	Body []byte
 
@@ -62,28 +62,28 @@ type Message struct {
 	Local any
 }
 
-// A Framer finds the end of each message in a stream. It is resumable: a lane
+// A Framer finds the end of each message in a stream. It is resumable: a connection
 // calls it with a message's bytes from its beginning each time some more of
 // them have come, so that it can go on where it stopped. The bytes are the
 // same, but they may have moved in memory: it may keep an offset, not a slice.
 type Framer interface {
 	// Frame returns 0 if data, which is never empty, does not yet hold a
 	// whole message. Otherwise data[:n] is one, and the next call is about
-	// the bytes behind it. An error is final for the lane. Bounding the
-	// size of a message is the framer's duty: the lane goes on reading for
+	// the bytes behind it. An error is final for the connection. Bounding the
+	// size of a message is the framer's duty: the connection goes on reading for
 	// as long as it is told to.
 	Frame(data []byte) (n int, err error)
 }
 
-// A Lane is one end of a connection that carries messages in both directions,
+// A Conn is one end of a connection that carries messages in both directions,
 // in order. Send, Buffered and Close may be called by any number of goroutines
 // at once; Receive by one at a time.
 type Conn interface {
-	// Send gives a message to the lane. It never waits for the peer and
+	// Send gives a message to the connection. It never waits for the peer and
 	// never fails because the peer is slow: what cannot be written at once
 	// is kept, with what follows, and written in the background. Messages
 	// leave in the order of the calls; for calls that overlap it is the
-	// order in which the lane took them.
+	// order in which the connection took them.
 	//
 	// An error that wraps [ErrClosed] is the end of sending, though what
 	// the peer had sent can still be received. An error that wraps
@@ -100,17 +100,17 @@ type Conn interface {
 	Receive() (Message, error)
 
 	// Buffered returns how many bytes of accepted messages still wait in
-	// this process: for the kernel on a socket lane, for the receiver on a
-	// lane in memory. After an error or Close it is 0.
+	// this process: for the kernel on a socket, for the receiver on a
+	// pipe. After an error or Close it is 0.
 	Buffered() int
 
-	// Close ends the lane and wakes up Receive. What can be written
+	// Close ends the connection and wakes up Receive. What can be written
 	// without waiting is written before. It may be called more than once,
 	// and its error is always nil.
 	Close() error
 }
 
-// A StreamError is what [Lane.Receive] returns when the framer refused the
+// A StreamError is what [Conn.Receive] returns when the framer refused the
 // peer's bytes.
 type StreamError struct {
 	Offset int64 // where the bad message begins, in bytes from the beginning of the stream
@@ -124,7 +124,7 @@ func (e *StreamError) Error() string {
 // Unwrap returns the framer's error.
 func (e *StreamError) Unwrap() error { return e.Err }
 
-// A TruncatedError is what [Lane.Receive] returns when the peer closed its end
+// A TruncatedError is what [Conn.Receive] returns when the peer closed its end
 // or died in the middle of a message. To errors.Is it is io.EOF as well as
 // io.ErrUnexpectedEOF, because it is an ordinary way to end for a process that
 // was killed.
@@ -142,7 +142,7 @@ func (e *TruncatedError) Is(target error) bool {
 	return target == io.EOF || target == io.ErrUnexpectedEOF
 }
 
-// An Option changes how a socket lane works.
+// An Option changes how a socket works.
 type Option func(*options)
 
 type options struct {
@@ -158,15 +158,15 @@ func WithFileCount(count func(body []byte) int) Option {
 	return func(o *options) { o.count = count }
 }
 
-// WithDrained sets a function to be called each time [Lane.Buffered] has come
+// WithDrained sets a function to be called each time [Conn.Buffered] has come
 // down to 0: everything accepted before is in the kernel, or was dropped
-// because the lane failed. It is called on a goroutine of the lane or of a
-// sender and must not block; it may use the lane.
+// because the connection failed. It is called on a goroutine of the connection or of a
+// sender and must not block; it may use the connection.
 func WithDrained(drained func()) Option {
 	return func(o *options) { o.drained = drained }
 }
 
-// closedError builds the error of a lane that has ended. The cause is nil if
+// closedError builds the error of a connection that has ended. The cause is nil if
 // it was closed at this end.
 func closedError(op string, cause error) error {
 	if cause == nil {
@@ -180,7 +180,7 @@ func refused(format string, args ...any) error {
 	return fmt.Errorf("transport: send: %w: %w", ErrRefused, fmt.Errorf(format, args...))
 }
 
-// check refuses what no lane can carry.
+// check refuses what no connection can carry.
 func (m *Message) check() error {
 	if len(m.Files) == 0 {
 		return nil

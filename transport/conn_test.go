@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// kinds are all lanes of this system: the tests in this file hold for each.
+// kinds are all connections of this system: the tests in this file hold for each.
 var kinds = map[string]func(t testing.TB) (a, b Conn){
 	"pipe": func(t testing.TB) (a, b Conn) {
 		a, b = Pipe()

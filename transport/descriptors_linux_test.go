@@ -381,7 +381,7 @@ func TestFilesCannotWait(t *testing.T) {
 	w.isClosed()
 }
 
-// Whatever has not found its message is closed when the lane ends, on both
+// Whatever has not found its message is closed when the connection ends, on both
 // sides and at each stage.
 func TestEndClosesFiles(t *testing.T) {
 	ends := map[string]func(t *testing.T, s *socket, conn *net.UnixConn){

@@ -109,7 +109,7 @@ func (a *assembler) filled(n int, fds []int, truncated bool) {
 
 // idle is called when there is nothing to read. It changes an empty buffer for
 // a smaller one. One above largeBuffer goes at once, because the pool has it
-// when it is wanted again; the last step waits until the lane has been quiet
+// when it is wanted again; the last step waits until the connection has been quiet
 // for a while.
 func (a *assembler) idle() {
 	const quiet = 32 // waits

@@ -230,7 +230,7 @@ func compare(p part, want expectation) string {
 }
 
 // A message that never ends cannot collect descriptors, and after the end of
-// the lane nothing collects any.
+// the connection nothing collects any.
 func TestBatchesAreBounded(t *testing.T) {
 	l := &ledger{t: t}
 	var b batches

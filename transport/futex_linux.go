@@ -4,12 +4,9 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // A goroutine that sleeps on a futex blocks its thread in the kernel: the
@@ -56,17 +53,13 @@ func lowHalf(word *uint64) *uint32 {
 	return &half[1]
 }
 
-// futexSleep blocks until one of the words is woken or differs, a signal
-// arrives, or the time is over, which it reports.
-func futexSleep(words []futexWait, most time.Duration) (timedOut bool) {
-	ts := unix.NsecToTimespec(sys.MonotonicNow() + int64(most))
+// futexSleep blocks until one of the words is woken or differs, or a signal
+// arrives. It is false if it cannot. It has no time limit: to set one for each
+// sleep would cost a quarter of what the sleep does.
+func futexSleep(words []futexWait) bool {
 	_, _, errno := unix.Syscall6(unix.SYS_FUTEX_WAITV, uintptr(unsafe.Pointer(unsafe.SliceData(words))), uintptr(len(words)), 0,
-		uintptr(unsafe.Pointer(&ts)), unix.CLOCK_MONOTONIC, 0)
-	switch errno {
-	case 0, unix.EAGAIN, unix.EINTR:
-		return false
-	}
-	return true // or it cannot be done: who sleeps then does it another way
+		0, unix.CLOCK_MONOTONIC, 0)
+	return errno == 0 || errno == unix.EAGAIN || errno == unix.EINTR
 }
 
 // futexWakePrivate wakes who sleeps on a word of this process.

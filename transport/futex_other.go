@@ -2,10 +2,7 @@
 
 package transport
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // Without futexes nobody sleeps in the kernel; see there.
 
@@ -13,9 +10,9 @@ const maxFutexes = 1
 
 type futexWait struct{ value uint64 }
 
-func waitForPrivate(*atomic.Uint32, uint32) futexWait   { return futexWait{} }
-func waitForShared(*uint64, uint64) futexWait           { return futexWait{} }
-func futexSleep([]futexWait, time.Duration) (over bool) { return true }
-func futexWakePrivate(*atomic.Uint32)                   {}
-func futexWakeShared(*uint64) bool                      { return false }
-func hasFutexes() bool                                  { return false }
+func waitForPrivate(*atomic.Uint32, uint32) futexWait { return futexWait{} }
+func waitForShared(*uint64, uint64) futexWait         { return futexWait{} }
+func futexSleep([]futexWait) bool                     { return false }
+func futexWakePrivate(*atomic.Uint32)                 {}
+func futexWakeShared(*uint64) bool                    { return false }
+func hasFutexes() bool                                { return false }

@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzSocket lets a peer write anything, with descriptors anywhere, through a
-// real socket. The lane must find the messages that a plain reading of the
+// real socket. The connection must find the messages that a plain reading of the
 // bytes finds, end as it does, and leave no descriptor open.
 func FuzzSocket(f *testing.F) {
 	f.Add([]byte{}, []byte{})
@@ -94,7 +94,7 @@ func writePieces(t *testing.T, b, w *os.File, stream []byte, s *script) {
 		}
 		n, err := unix.SendmsgN(fd, stream[:piece], rights, nil, unix.MSG_NOSIGNAL)
 		if err == unix.EPIPE || err == unix.ECONNRESET {
-			return // the lane found an error and was closed
+			return // the connection found an error and was closed
 		}
 		if err != nil {
 			t.Error(err)

@@ -68,14 +68,14 @@ func (p *process) last() string {
 
 // receiver is an actor's side: one slot.
 type receiver struct {
-	p      *process
-	peer   *conn.Conn
-	in     *mailbox.Inbox
-	queue  *mailbox.Queue
-	marks  *mailbox.Progress
-	closed chan struct{}
-	slot   sync.WaitGroup
-	begun  []uint32 // by the slot
+	p        *process
+	peer     *conn.Conn
+	in       *mailbox.Inbox
+	queue    *mailbox.Queue
+	progress *mailbox.Progress
+	closed   chan struct{}
+	slot     sync.WaitGroup
+	begun    []uint32 // by the slot
 }
 
 func (r *receiver) AcceptUpgrade() error         { return nil }
@@ -117,14 +117,14 @@ func (s *sender) Control(*conn.Incoming)       {}
 func (s *sender) Reply(_ uint32, a conn.Reply) { a.Drop() }
 func (s *sender) Closed(error)                 { close(s.closed) }
 
-// life is a link with rings between two processes.
+// life is a connection with rings between two processes.
 type life struct {
 	*receiver
 	from *sender
 	at   *process // the sender's
 }
 
-// live makes a link. The sender's steps are at's.
+// live makes a connection. The sender's steps are at's.
 func live(t *testing.T, to, at *process) *life {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -132,15 +132,15 @@ func live(t *testing.T, to, at *process) *life {
 		t.Fatal(err)
 	}
 	peer := func(fd int, h conn.Handler) *conn.Conn {
-		lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
+		socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return conn.New(lane, h, conn.Options{})
+		return conn.New(socket, h, conn.Options{})
 	}
-	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), marks: mailbox.NewProgress(), closed: make(chan struct{})},
+	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), progress: mailbox.NewProgress(), closed: make(chan struct{})},
 		from: &sender{closed: make(chan struct{})}, at: at}
-	l.queue = l.in.NewQueue(l.marks, 100, 1<<20, func(uint64) {})
+	l.queue = l.in.NewQueue(l.progress, 100, 1<<20, func(uint64) {})
 	l.peer, l.from.peer = peer(fds[0], l.receiver), peer(fds[1], l.from)
 	restore := transport.HookRings(func(ring int, step string) {
 		if ring == 0 { // who is asked joins first
@@ -196,7 +196,7 @@ func (l *life) flush(out *mailbox.Outbox, together bool) {
 		}
 		out.NextUnsent()
 		l.at.step("sent")
-		for !together && l.marks.Begun() < out.Sent() && !l.p.isDead() && !l.at.isDead() {
+		for !together && l.progress.Begun() < out.Sent() && !l.p.isDead() && !l.at.isDead() {
 			runtime.Gosched()
 		}
 	}
@@ -235,13 +235,13 @@ func TestReceiverKilledAtEachStep(t *testing.T) {
 				}
 				l.slot.Go(l.work)
 				l.flush(out, false)
-				for !to.isDead() && l.marks.Begun() < killMessages {
+				for !to.isDead() && l.progress.Begun() < killMessages {
 					runtime.Gosched()
 				}
 				survived := !to.isDead()
-				// The end of the link: the mark is read for the last time.
+				// The end of the connection: the progress page is read for the last time.
 				var first []uint32
-				out.Begun(l.marks.Begun(), func(_ uint64, m *mailbox.Message) { first = append(first, m.ID) })
+				out.Begun(l.progress.Begun(), func(_ uint64, m *mailbox.Message) { first = append(first, m.ID) })
 				out.Reset(func(m *mailbox.Message) bool { return m.Cancelled() })
 				if !survived && !slices.Equal(first, l.begun) { // the slot stands still
 					t.Fatalf("killed at step %d (%s): begun %v, of which the sender knows %v", point, to.last(), l.begun, first)
@@ -269,7 +269,7 @@ func replace(t *testing.T, out *mailbox.Outbox) []uint32 {
 	l.slot.Go(l.work)
 	n := uint64(out.Len())
 	l.flush(out, true)
-	for l.marks.Begun() < n {
+	for l.progress.Begun() < n {
 		runtime.Gosched()
 	}
 	l.bury()
@@ -318,7 +318,7 @@ func TestSenderKilledAtEachStep(t *testing.T) {
 					l.from.peer.Close() // the kernel does, for a process that is dead
 					<-l.closed
 				}
-				for survived && l.marks.Begun() < killMessages {
+				for survived && l.progress.Begun() < killMessages {
 					runtime.Gosched()
 				}
 				last := at.last()

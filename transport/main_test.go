@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 // how many descriptors the message announces.
 type prefixFramer struct {
 	limit int
-	seen  int // to check the lane's promise to show more each time
+	seen  int // to check the connection's promise to show more each time
 }
 
 var (

@@ -13,7 +13,7 @@ import (
 
 func init() { helpers["refs"] = helpRefs }
 
-// Too many descriptors on their way hold up the lane but lose nothing, and
+// Too many descriptors on their way hold up the connection but lose nothing, and
 // when that lasts only the message concerned loses its own. It takes a process
 // without privileges.
 func TestTooManyReferences(t *testing.T) {

@@ -14,8 +14,8 @@ const (
 	onSocket         // it reads a socket itself
 )
 
-// kernelPatience is how long a thread stays blocked. Then its goroutine sleeps
-// on its channel: an idle process blocks no thread.
+// kernelPatience is how long a thread stays blocked, or up to twice as long. Then
+// its goroutine sleeps on its channel: an idle process blocks no thread.
 const kernelPatience = 100 * time.Millisecond
 
 // A Sleeper is where one goroutine, the leader of a poller, sleeps until there
@@ -25,7 +25,7 @@ const kernelPatience = 100 * time.Millisecond
 // tails of the rings, the writers wake it with a system call on their own
 // memory: that is the fastest. But a thread is dear, and the Go runtime needs
 // others. So at most GOMAXPROCS-1 goroutines of a process do that at a time,
-// none for longer than 0.1 s. Beyond that, and where the kernel cannot do it, it
+// none for longer than 0.2 s. Beyond that, and where the kernel cannot do it, it
 // sleeps on a channel, and the writers send a message by the socket beside the
 // ring, whose reading goroutine takes what is in the ring.
 //
@@ -39,6 +39,13 @@ type Sleeper struct {
 
 	socket atomic.Pointer[Pollable] // that is read, onSocket
 	waits  []futexWait
+
+	sleeps  atomic.Uint32 // in the kernel
+	armed   atomic.Bool   // timer will look after it
+	tooLong atomic.Bool   // it has slept in the kernel for long enough
+	timer   *time.Timer
+	seen    uint32 // sleeps, when the timer last looked; of the timer
+
 	kernel futexes // nil: the real one
 	hook   func(step)
 }
@@ -109,6 +116,7 @@ func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
 	}
 	words := append(s.waits[:0], waitForPrivate(&s.word, s.word.Load())) // before any waker can see that it sleeps
 	s.step(stepWord)
+	s.sleeps.Add(1)
 	s.mode.Store(inKernel)
 	s.step(stepMode)
 	for _, r := range rings {
@@ -123,7 +131,8 @@ func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
 		if s.kernel != nil {
 			timedOut = s.kernel.sleep(words)
 		} else {
-			timedOut = futexSleep(words, patience())
+			s.watch()
+			timedOut = !futexSleep(words) || s.tooLong.Swap(false)
 		}
 	}
 	s.mode.Store(awake)
@@ -132,6 +141,36 @@ func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
 		r.in.unpark()
 	}
 	return !timedOut
+}
+
+// watch sees to it that no sleep in the kernel lasts for long. One timer looks now
+// and then, for many sleeps.
+func (s *Sleeper) watch() {
+	if s.armed.Load() || !s.armed.CompareAndSwap(false, true) {
+		return
+	}
+	if s.timer == nil {
+		s.timer = time.AfterFunc(time.Hour, s.lookAfter)
+	}
+	s.timer.Reset(patience())
+}
+
+// lookAfter ends a sleep that has lasted since the timer last looked.
+func (s *Sleeper) lookAfter() {
+	n := s.sleeps.Load()
+	switch {
+	case n != s.seen:
+		s.seen = n
+		s.timer.Reset(patience())
+		return
+	case s.mode.Load() == inKernel:
+		s.tooLong.Store(true)
+		s.Wake()
+	}
+	s.armed.Store(false)
+	if s.mode.Load() == inKernel {
+		s.watch() // it fell asleep meanwhile
+	}
 }
 
 // Wait sleeps on a channel until Wake is called or done is closed, unless ready

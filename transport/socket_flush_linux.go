@@ -167,7 +167,7 @@ func (s *socket) stopSending() {
 	}
 }
 
-// Buffered implements [Lane].
+// Buffered implements [Conn].
 func (s *socket) Buffered() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

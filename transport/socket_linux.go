@@ -14,25 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewSocket makes a lane of one end of a connection: a stream socket of the
+// NewSocket makes a connection of one end of a connection: a stream socket of the
 // AF_UNIX family. It takes f over, also when it fails, and makes it
-// non-blocking; the lane must have the description for itself.
+// non-blocking; the connection must have the description for itself.
 //
 // A message with descriptors is a sendmsg of its own, with the descriptors
 // attached to the first byte of the message; other messages may share a write.
 func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
 	if f == nil {
-		return nil, fmt.Errorf("transport: socket lane: %w", os.ErrInvalid)
+		return nil, fmt.Errorf("transport: socket: %w", os.ErrInvalid)
 	}
 	name := f.Name()
 	own, err := takeOver(f)
 	if err != nil {
-		return nil, fmt.Errorf("transport: socket lane on %s: %w", name, err)
+		return nil, fmt.Errorf("transport: socket on %s: %w", name, err)
 	}
 	raw, err := own.SyscallConn()
 	if err != nil {
 		own.Close()
-		return nil, fmt.Errorf("transport: socket lane on %s: %w", name, err)
+		return nil, fmt.Errorf("transport: socket on %s: %w", name, err)
 	}
 	var o options
 	for _, opt := range opts {
@@ -93,7 +93,7 @@ func checkSocket(fd int) error {
 	return nil
 }
 
-// socket is the lane over a socket. This file receives and closes; the other
+// socket is the connection over a socket. This file receives and closes; the other
 // one sends.
 type socket struct {
 	file   *os.File
@@ -114,7 +114,7 @@ type socket struct {
 	sender
 }
 
-// Receive implements [Lane].
+// Receive implements [Conn].
 func (s *socket) Receive() (Message, error) {
 	for {
 		m, ok, err := s.TryReceive()
@@ -205,7 +205,7 @@ func (s *socket) finish(err error) {
 	s.assembler.release()
 }
 
-// Close implements [Lane].
+// Close implements [Conn].
 func (s *socket) Close() error {
 	s.once.Do(func() {
 		s.closed.Store(true)

@@ -44,7 +44,7 @@ func newSockets(t testing.TB, opts ...Option) (a, b *socket) {
 	return newSocket(t, f, opts...), newSocket(t, g)
 }
 
-// newPeer returns a lane and a plain connection as its peer.
+// newPeer returns a connection and a plain connection as its peer.
 func newPeer(t testing.TB, opts ...Option) (*socket, *net.UnixConn) {
 	t.Helper()
 	f, g := socketPair(t)
@@ -292,7 +292,7 @@ func TestReadBufferShrinks(t *testing.T) {
 	}
 	<-done
 	if n := len(b.assembler.buf); n != smallBuffer {
-		t.Fatalf("the buffer of a quiet lane has %d bytes, want %d", n, smallBuffer)
+		t.Fatalf("the buffer of a quiet connection has %d bytes, want %d", n, smallBuffer)
 	}
 }
 
@@ -414,7 +414,7 @@ func helpFlood() {
 	select {}
 }
 
-// An idle lane needs no memory for a message.
+// An idle connection needs no memory for a message.
 func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -14,5 +14,5 @@ func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
 	if f != nil {
 		f.Close()
 	}
-	return nil, fmt.Errorf("transport: socket lane on this system: %w", errors.ErrUnsupported)
+	return nil, fmt.Errorf("transport: socket on this system: %w", errors.ErrUnsupported)
 }

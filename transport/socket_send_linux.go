@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sender is the sending half of a socket lane.
+// sender is the sending half of a socket.
 //
 // Whoever finds nobody writing takes the pen and writes its message itself:
-// on an idle lane Send is one system call on the caller's goroutine. Whoever
+// on an idle connection Send is one system call on the caller's goroutine. Whoever
 // finds somebody writing leaves its message in the queue, joined with the
 // others that wait, and the one with the pen writes it. If the kernel takes no
 // more, the pen goes to a goroutine that lives until the queue is empty.
@@ -52,7 +52,7 @@ func (p *piece) drop() {
 	*p = piece{}
 }
 
-// Send implements [Lane].
+// Send implements [Conn].
 func (s *socket) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err

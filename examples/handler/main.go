@@ -59,7 +59,7 @@ func play(ctx context.Context, m Manager, training time.Duration) error {
 		}
 		fmt.Printf("request %d: hired %s\n", h.Request, h.Worker.Path())
 
-		// The reference came in a message: the link is direct, not through the manager.
+		// The reference came in a message: the connection is direct, not through the manager.
 		a, err := Worker{h.Worker}.Factor(ctx, uint64(1000+i))
 		if err != nil {
 			return err

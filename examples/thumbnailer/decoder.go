@@ -68,7 +68,7 @@ func (d *decoder) endIfStuck(ctx context.Context) (done func()) {
 		select {
 		case <-finished:
 		case <-time.After(decodeGrace):
-			actor.Exit(fmt.Errorf("still decoding %v after the request had ended", decodeGrace))
+			actor.Exit(ctx, fmt.Errorf("still decoding %v after the request had ended", decodeGrace))
 		}
 	})
 	return func() { close(finished) }

@@ -24,17 +24,17 @@ import (
 )
 
 var (
-	length   = flag.Duration("chaos", 3*time.Second, "how long faults are injected, over each lane")
-	onlyLane = flag.String("chaos.lane", "", "only this lane: socket, auto or ring")
-	seed     = flag.Uint64("seed", 0, "seed of the faults' order; 0: a new one")
-	logFile  = flag.String("chaos.log", "", "file for all that the system logs")
+	length        = flag.Duration("chaos", 3*time.Second, "how long faults are injected, over each transport")
+	onlyTransport = flag.String("chaos.transport", "", "only this transport: socket, auto or ring")
+	seed          = flag.Uint64("seed", 0, "seed of the faults' order; 0: a new one")
+	logFile       = flag.String("chaos.log", "", "file for all that the system logs")
 )
 
 func TestMain(m *testing.M) { actor.TestMain(m) }
 
-// lanes are by name what messages travel by: the socket alone, rings from a
-// link's first message on, and rings that come while it is in use.
-var lanes = map[string]supervisor.Transport{"socket": "socket", "ring": "ring", "auto": "auto"}
+// transports are by name what messages travel by: the socket alone, rings from a
+// connection's first message on, and rings that come while it is in use.
+var transports = map[string]supervisor.Transport{"socket": "socket", "ring": "ring", "auto": "auto"}
 
 // TestChaos lets faults happen while everybody sends to everybody, and then
 // accounts for each message.
@@ -45,15 +45,15 @@ func TestChaos(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	for _, name := range slices.Sorted(maps.Keys(lanes)) {
-		if *onlyLane == "" || *onlyLane == name {
+	for _, name := range slices.Sorted(maps.Keys(transports)) {
+		if *onlyTransport == "" || *onlyTransport == name {
 			t.Run(name, func(t *testing.T) { chaos(t, name) })
 		}
 	}
 }
 
-func chaos(t *testing.T, lane string) {
-	t.Logf("-seed=%d -chaos=%v -chaos.lane=%s", *seed, *length, lane)
+func chaos(t *testing.T, transport string) {
+	t.Logf("-seed=%d -chaos=%v -chaos.transport=%s", *seed, *length, transport)
 	leaktest.Check(t)
 	released = make(chan struct{})
 	dir := t.TempDir()
@@ -72,7 +72,7 @@ func chaos(t *testing.T, lane string) {
 
 	log := newLog(t)
 	defer log.close()
-	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second}, supervisor.Options{Transport: lanes[lane], Logger: slog.New(log)})
+	tree, err := supervisor.Start(ctx, supervisor.Spec{Intensity: manyRestarts, Period: time.Second}, supervisor.Options{Transport: transports[transport], Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,8 @@ type evidence struct {
 	lives   map[actor.Incarnation]uint64 // incarnation -> actor
 }
 
-// lane is one order of messages: from one goroutine to one receiver.
-type lane struct {
+// transport is one order of messages: from one goroutine to one receiver.
+type transport struct {
 	process uint64
 	stream  uint32
 	to      uint16
@@ -93,10 +93,10 @@ type pair struct {
 // account is the bookkeeper's: every message, and what was found wrong.
 type account struct {
 	evidence
-	messages map[lane][]message // by sequence number - 1
-	born     map[uint64]record  // process -> its first record
-	done     map[uint64]int     // process -> index of the record: it lived that long
-	last     map[lane]uint64    // begun last
+	messages map[transport][]message // by sequence number - 1
+	born     map[uint64]record       // process -> its first record
+	done     map[uint64]int          // process -> index of the record: it lived that long
+	last     map[transport]uint64    // begun last
 	faults   []string
 	more     int
 	begun    [operations]int
@@ -115,8 +115,8 @@ func (a *account) fault(format string, args ...any) {
 
 // verify returns all that the guarantees forbid.
 func verify(ev evidence) *account {
-	a := &account{evidence: ev, messages: make(map[lane][]message), born: make(map[uint64]record), done: make(map[uint64]int),
-		last: make(map[lane]uint64)}
+	a := &account{evidence: ev, messages: make(map[transport][]message), born: make(map[uint64]record), done: make(map[uint64]int),
+		last: make(map[transport]uint64)}
 	for i, r := range ev.records {
 		a.read(i, r)
 	}
@@ -128,12 +128,12 @@ func verify(ev evidence) *account {
 	return a
 }
 
-func (a *account) name(l lane, seq uint64) string {
+func (a *account) name(l transport, seq uint64) string {
 	return fmt.Sprintf("message %d of stream %d of %s (process %x) to %s", seq, l.stream, roleName(a.born[l.process].Self), l.process>>48, roleName(l.to))
 }
 
-func (a *account) find(r record) (*message, lane) {
-	l := lane{r.Process, r.Stream, r.To}
+func (a *account) find(r record) (*message, transport) {
+	l := transport{r.Process, r.Stream, r.To}
 	m := a.messages[l]
 	if r.Seq == 0 || r.Seq > uint64(len(m)) {
 		return nil, l
@@ -151,9 +151,9 @@ func (a *account) read(i int, r record) {
 	case entryDone:
 		a.done[r.Process] = i
 	case entryBad:
-		a.fault("on the spot: %s: %s", roleName(r.Self), a.name(lane{r.Process, r.Stream, r.To}, r.Seq))
+		a.fault("on the spot: %s: %s", roleName(r.Self), a.name(transport{r.Process, r.Stream, r.To}, r.Seq))
 	case entrySend:
-		l := lane{r.Process, r.Stream, r.To}
+		l := transport{r.Process, r.Stream, r.To}
 		if want := uint64(len(a.messages[l])) + 1; r.Seq != want {
 			a.fault("the journal itself is broken: %s, want number %d", a.name(l, r.Seq), want)
 			return
@@ -204,14 +204,14 @@ func (a *account) begin(i int, r record) {
 
 // lived is true if the message was sent by a process that lived on until all
 // its sends had ended.
-func (a *account) lived(l lane, m *message) bool {
+func (a *account) lived(l transport, m *message) bool {
 	end, ok := a.done[l.process]
 	return ok && m.sendAt < end
 }
 
 // checkMessages compares what each sender was told with what happened.
 func (a *account) checkMessages() {
-	unseen := make(map[actor.Incarnation]map[uint16]int) // begun, says the mark page, and not in the journal
+	unseen := make(map[actor.Incarnation]map[uint16]int) // begun, says the progress page, and not in the journal
 	for l, ms := range a.messages {
 		for i := range ms {
 			m := &ms[i]

@@ -93,12 +93,12 @@ func (w *watcher) take(e actor.Event) {
 		w.letters = append(w.letters, d)
 	case actor.EventCastFailed:
 		w.fault("the handler of a cast to %s from %s failed: %v", e.Path, e.Sender, e.Err)
-	case actor.EventLinkLost:
-		w.counts[fmt.Sprintf("link lost: %v", e.Err)]++
+	case actor.EventConnectionLost:
+		w.counts[fmt.Sprintf("connection lost: %v", e.Err)]++
 		if errors.Is(e.Err, wire.ErrProtocol) {
-			w.fault("link from %s to %s: %v", e.Sender, e.Path, e.Err)
+			w.fault("connection from %s to %s: %v", e.Sender, e.Path, e.Err)
 		}
-	case actor.EventSocketLane:
+	case actor.EventSocketOnly:
 		w.fault("no rings from %s to %s: %v", e.Sender, e.Path, e.Err)
 	case actor.EventsDropped:
 		w.fault("the test was too slow for the events: %s", e.Detail)

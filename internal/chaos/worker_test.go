@@ -150,7 +150,7 @@ func (w *worker) act(ctx context.Context, n *note, leave func()) error {
 		time.Sleep(n.Work)
 	}
 	if n.Fault != faultNone && time.Since(w.born) > minAge && w.j.now() == storm {
-		w.fail(n.Fault, leave)
+		w.fail(ctx, n.Fault, leave)
 	}
 	if n.Nest && w.j.now() != quiet {
 		w.nest(ctx)
@@ -164,7 +164,7 @@ func (w *worker) act(ctx context.Context, n *note, leave func()) error {
 // minAge lets each incarnation do some work.
 const minAge = 150 * time.Millisecond
 
-func (w *worker) fail(f fault, leave func()) {
+func (w *worker) fail(ctx context.Context, f fault, leave func()) {
 	if w.role.inProcess && (f == faultKill || f == faultQuit) {
 		f = faultPanic
 	}
@@ -172,10 +172,10 @@ func (w *worker) fail(f fault, leave func()) {
 	case faultPanic:
 		panic(panicMarker + " handler")
 	case faultExit:
-		actor.Exit(errDeclined)
+		actor.Exit(ctx, errDeclined)
 	case faultNormal:
 		leave() // a normal end is the message's, too
-		actor.Exit(nil)
+		actor.Exit(ctx, nil)
 	case faultKill:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}

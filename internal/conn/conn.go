@@ -57,7 +57,7 @@ type Conn struct {
 	gate     sync.RWMutex             // sending by socket alone; locked where rings begin
 	ringOut  atomic.Pointer[RingPair] // our numbers have begun
 	RingIn   atomic.Pointer[RingPair] // the peer's have
-	offered  *RingPair                // both may; of the reading goroutine
+	proposed *RingPair                // both may; of the reading goroutine
 	standing func(error)              // waits for that, if it is we who asked for the upgrade; likewise
 }
 
@@ -83,38 +83,38 @@ func New(t transport.Conn, handler Handler, opts Options) *Conn {
 	if opts.Max == 0 {
 		opts.Max = wire.DefaultMaxMessage
 	}
-	p := &Conn{t: t, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
-	p.files.init()
-	p.out.init(p)
-	p.in.init()
-	p.reader.init(t)
-	return p
+	c := &Conn{t: t, handler: handler, opts: opts, pending: make(map[uint32]func(Reply))}
+	c.files.init()
+	c.out.init(c)
+	c.in.init()
+	c.reader.init(t)
+	return c
 }
 
 // SetLimits changes Inline and Max. It is called by the handler, before there
 // are user messages.
-func (p *Conn) SetLimits(inline, max int) { p.opts.Inline, p.opts.Max = inline, max }
+func (c *Conn) SetLimits(inline, max int) { c.opts.Inline, c.opts.Max = inline, max }
 
 // Start reads the connection in a goroutine of its own until it ends.
-func (p *Conn) Start() { go p.read() }
+func (c *Conn) Start() { go c.read() }
 
 // Request sends a control request; done is called once, on the reader's
 // goroutine or, if the connection is down already, at once.
-func (p *Conn) Request(method string, params []byte, done func(Reply)) uint32 {
-	p.mu.Lock()
-	if p.err != nil {
-		err := p.err
-		p.mu.Unlock()
+func (c *Conn) Request(method string, params []byte, done func(Reply)) uint32 {
+	c.mu.Lock()
+	if c.err != nil {
+		err := c.err
+		c.mu.Unlock()
 		done(Reply{Fault: err})
 		return 0
 	}
-	p.nextID++
-	id := p.nextID | controlBit
-	p.pending[id] = done
-	p.mu.Unlock()
-	p.reader.resume()
-	if err := p.sendBy(wire.AppendRequest(nil, uint64(id), method, params, nil), nil, false); err != nil {
-		if f := p.take(id); f != nil {
+	c.nextID++
+	id := c.nextID | controlBit
+	c.pending[id] = done
+	c.mu.Unlock()
+	c.reader.resume()
+	if err := c.sendBy(wire.AppendRequest(nil, uint64(id), method, params, nil), nil, false); err != nil {
+		if f := c.take(id); f != nil {
 			f(Reply{Fault: err})
 		}
 	}
@@ -123,50 +123,50 @@ func (p *Conn) Request(method string, params []byte, done func(Reply)) uint32 {
 
 // Abandon forgets a control request; its answer will be ignored. It reports
 // whether the request was still open.
-func (p *Conn) Abandon(id uint32) bool { return p.take(id) != nil }
+func (c *Conn) Abandon(id uint32) bool { return c.take(id) != nil }
 
-func (p *Conn) take(id uint32) func(Reply) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.pending[id]
-	delete(p.pending, id)
+func (c *Conn) take(id uint32) func(Reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.pending[id]
+	delete(c.pending, id)
 	return f
 }
 
 // Notify sends a control notification. What answers it, if anything does, is read
 // by the connection's own goroutine.
-func (p *Conn) Notify(method string, params []byte) error {
-	p.reader.resume()
-	return p.notify(method, params)
+func (c *Conn) Notify(method string, params []byte) error {
+	c.reader.resume()
+	return c.notify(method, params)
 }
 
 // notify is Notify for what nothing answers.
-func (p *Conn) notify(method string, params []byte) error {
-	return p.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
+func (c *Conn) notify(method string, params []byte) error {
+	return c.transmit(transport.Message{Body: wire.AppendNotify(nil, method, params, nil)}, false)
 }
 
 // Send sends an encoded user message with its segments. The segments stay the
 // caller's.
-func (p *Conn) Send(body []byte, segments []*segment.Segment) error {
-	return p.sendBy(body, segments, true)
+func (c *Conn) Send(body []byte, segments []*segment.Segment) error {
+	return c.sendBy(body, segments, true)
 }
 
 // sendBy is Send for messages that may be control, which goes by the socket.
-func (p *Conn) sendBy(body []byte, segments []*segment.Segment, byRing bool) error {
-	if len(segments) == 0 && len(body) <= p.opts.Inline {
-		return p.transmit(transport.Message{Body: body}, byRing)
+func (c *Conn) sendBy(body []byte, segments []*segment.Segment, byRing bool) error {
+	if len(segments) == 0 && len(body) <= c.opts.Inline {
+		return c.transmit(transport.Message{Body: body}, byRing)
 	}
-	return p.out.send(body, segments, byRing)
+	return c.out.send(body, segments, byRing)
 }
 
 // Respond answers request id with an error or a result, raw.
-func (p *Conn) Respond(id uint64, errRaw, result []byte, segments []*segment.Segment) error {
+func (c *Conn) Respond(id uint64, errRaw, result []byte, segments []*segment.Segment) error {
 	var meta []byte
 	if len(segments) > 0 {
 		m := wire.Meta{Segments: SegmentIDs(nil, segments)}
 		meta = m.Append(nil)
 	}
-	return p.sendBy(wire.AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
+	return c.sendBy(wire.AppendResponse(nil, id, errRaw, result, meta), segments, id&controlBit == 0)
 }
 
 // SegmentIDs appends the ids by which a message's metadata names its segments.
@@ -178,73 +178,73 @@ func SegmentIDs(ids []uint64, segments []*segment.Segment) []uint64 {
 }
 
 // Buffered is the number of bytes that the peer has not taken yet.
-func (p *Conn) Buffered() int { return p.t.Buffered() }
+func (c *Conn) Buffered() int { return c.t.Buffered() }
 
 // Close ends the connection. Handler.Closed follows.
-func (p *Conn) Close() {
-	p.t.Close()
-	p.reader.resume()
+func (c *Conn) Close() {
+	c.t.Close()
+	c.reader.resume()
 }
 
-func (p *Conn) read() {
+func (c *Conn) read() {
 	var err error
 	for err == nil {
 		var m transport.Message
-		if m, err = p.t.Receive(); err == nil {
-			waited := p.waited()
-			err = p.deliver(m, nil)
-			p.delivered(waited)
+		if m, err = c.t.Receive(); err == nil {
+			waited := c.waited()
+			err = c.deliver(m, nil)
+			c.delivered(waited)
 		} else if errors.Is(err, transport.ErrInterrupted) {
 			err = nil // it was meant for a leader
 		}
-		if err == nil && p.reader.aside.Load() {
-			err = p.reader.away()
+		if err == nil && c.reader.aside.Load() {
+			err = c.reader.away()
 		}
 	}
-	p.t.Close()
-	p.reader.end()
-	err = p.endRings(err)
-	p.mu.Lock()
-	p.err = err
-	pending := p.pending
-	p.pending = nil
-	p.mu.Unlock()
+	c.t.Close()
+	c.reader.end()
+	err = c.endRings(err)
+	c.mu.Lock()
+	c.err = err
+	pending := c.pending
+	c.pending = nil
+	c.mu.Unlock()
 	for _, done := range pending {
 		done(Reply{Fault: err})
 	}
-	if g := p.poller.Load(); g != nil {
-		g.RemoveSource(p)
+	if g := c.poller.Load(); g != nil {
+		g.RemoveSource(c)
 	}
-	p.handler.Closed(err)
-	p.files.close()
-	p.out.close()
-	p.in.close()
+	c.handler.Closed(err)
+	c.files.close()
+	c.out.close()
+	c.in.close()
 }
 
 // receive takes one whole message of the stream. mem is where it lies if that
 // will be used again: then it is not copied. by is the leader who delivers it;
 // nil: the reading goroutine does.
-func (p *Conn) receive(m transport.Message, mem *memory, by *Waiter) error {
+func (c *Conn) receive(m transport.Message, mem *memory, by *Waiter) error {
 	local, _ := m.Local.(*localSegments)
 	env, err := wire.ParseEnvelope(m.Body)
 	if err != nil {
 		mem.free()
-		return errors.Join(err, p.files.discard(m.Files))
+		return errors.Join(err, c.files.discard(m.Files))
 	}
 	if env.Type == wire.Notify && env.Method == methodFile {
 		defer mem.free()
-		return p.files.put(env.Params, m.Files, m.FilesLost)
+		return c.files.put(env.Params, m.Files, m.FilesLost)
 	}
-	if err := p.files.discard(m.Files); err != nil {
+	if err := c.files.discard(m.Files); err != nil {
 		return err
 	}
 	if env.Type == wire.Response {
-		return p.response(env, local, mem, nil)
+		return c.response(env, local, mem, nil)
 	}
-	return p.incoming(env, local, mem, nil, by)
+	return c.incoming(env, local, mem, nil, by)
 }
 
-func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
+func (c *Conn) response(env wire.Envelope, local *localSegments, mem *memory, blob func()) error {
 	r := Reply{Err: env.Err, Result: env.Result, blob: blob, mem: mem}
 	if mem == nil && blob == nil {
 		r.Err, r.Result = clone(env.Err), clone(env.Result)
@@ -259,7 +259,7 @@ func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 			r.Drop()
 			return err
 		}
-		r.Segments, r.Fault = p.in.resolve(nil, meta.Segments, local)
+		r.Segments, r.Fault = c.in.resolve(nil, meta.Segments, local)
 	}
 	id := uint32(env.ID)
 	if uint64(id) != env.ID {
@@ -267,8 +267,8 @@ func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 		return fmt.Errorf("response to request %d, which nobody sent: %w", env.ID, wire.ErrProtocol)
 	}
 	if id&controlBit == 0 {
-		p.handler.Reply(id, r)
-	} else if done := p.take(id); done != nil {
+		c.handler.Reply(id, r)
+	} else if done := c.take(id); done != nil {
 		done(r)
 	} else {
 		r.Drop() // late: the asker has given up
@@ -276,7 +276,7 @@ func (p *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	return nil
 }
 
-func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func(), by *Waiter) error {
+func (c *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, blob func(), by *Waiter) error {
 	m := incomings.Get().(*Incoming)
 	m.ID, m.Call, m.Method, m.Params = env.ID, env.Type == wire.Request, env.Method, env.Params
 	m.body, m.blob, m.mem, m.By = len(env.Params)+len(env.Meta)+len(env.Method), blob, mem, by
@@ -289,37 +289,37 @@ func (p *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 			m.Drop()
 			return err
 		}
-		m.Segments, m.Err = p.in.resolve(m.few[:0], m.Meta.Segments, local)
+		m.Segments, m.Err = c.in.resolve(m.few[:0], m.Meta.Segments, local)
 	}
 	if len(m.Method) < 2 || m.Method[:2] != "$/" {
-		p.handler.Message(m)
+		c.handler.Message(m)
 		return nil
 	}
 	defer m.Drop()
 	switch m.Method {
 	case methodSegment:
-		return p.in.announce(m.Params, p)
+		return c.in.announce(m.Params, c)
 	case methodForget:
-		return p.in.forget(m.Params)
+		return c.in.forget(m.Params)
 	case methodLost:
-		return p.out.lost(m.Params)
+		return c.out.lost(m.Params)
 	case methodBlob:
-		return p.blob(m)
+		return c.blob(m)
 	case methodRing:
-		return p.serveUpgrade(m)
+		return c.serveUpgrade(m)
 	case methodRinged:
-		return p.numbersBegin()
+		return c.numbersBegin()
 	case methodWake:
 		return nil // what is in the ring was delivered before
 	}
-	p.reader.worth.Store(0) // control is not for a single waiter, and items of a stream come in numbers
-	p.handler.Control(m)
+	c.reader.worth.Store(0) // control is not for a single waiter, and items of a stream come in numbers
+	c.handler.Control(m)
 	return nil
 }
 
 // blob takes a message that came as a segment: the same checks, then the same
 // way as any other.
-func (p *Conn) blob(m *Incoming) error {
+func (c *Conn) blob(m *Incoming) error {
 	if m.Err != nil || len(m.Segments) != 1 {
 		return fmt.Errorf("large message without its segment (%v): %w", m.Err, wire.ErrProtocol)
 	}
@@ -331,23 +331,23 @@ func (p *Conn) blob(m *Incoming) error {
 	if err != nil {
 		return fmt.Errorf("mapping a large message: %w: %w", err, wire.ErrProtocol)
 	}
-	env, err := p.openBlob(body, size, m.Segments[0].Mode())
+	env, err := c.openBlob(body, size, m.Segments[0].Mode())
 	if err != nil {
 		release()
 		return err
 	}
 	if env.Type == wire.Response {
-		return p.response(env, nil, nil, release)
+		return c.response(env, nil, nil, release)
 	}
-	return p.incoming(env, nil, nil, release, nil)
+	return c.incoming(env, nil, nil, release, nil)
 }
 
-func (p *Conn) openBlob(body []byte, size uint64, mode segment.Mode) (wire.Envelope, error) {
-	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(p.opts.Max)+wire.EnvelopeBytes {
-		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), p.opts.Max, wire.ErrProtocol)
+func (c *Conn) openBlob(body []byte, size uint64, mode segment.Mode) (wire.Envelope, error) {
+	if mode != segment.Frozen || size > uint64(len(body)) || size > uint64(c.opts.Max)+wire.EnvelopeBytes {
+		return wire.Envelope{}, fmt.Errorf("large message of %d bytes in a %v segment of %d, limit %d: %w", size, mode, len(body), c.opts.Max, wire.ErrProtocol)
 	}
 	body = body[:size]
-	sc := wire.Scanner{Limits: wire.Limits{Bytes: p.opts.Max}.Message()}
+	sc := wire.Scanner{Limits: wire.Limits{Bytes: c.opts.Max}.Message()}
 	n, err := sc.Frame(body)
 	if err == nil && uint64(n) != size {
 		err = fmt.Errorf("large message is cut or glued: %w", wire.ErrProtocol)
@@ -371,12 +371,12 @@ func clone(b []byte) []byte {
 
 // SendFile sends a descriptor ahead of the message that refers to it by the
 // returned token. The file stays the caller's.
-func (p *Conn) SendFile(f *os.File) (token uint64, err error) {
-	return p.sendFile(func(m transport.Message) error { return p.transmit(m, false) }, f)
+func (c *Conn) SendFile(f *os.File) (token uint64, err error) {
+	return c.sendFile(func(m transport.Message) error { return c.transmit(m, false) }, f)
 }
 
-func (p *Conn) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
-	token = p.files.next()
+func (c *Conn) sendFile(send func(transport.Message) error, f *os.File) (token uint64, err error) {
+	token = c.files.next()
 	err = send(transport.Message{
 		Body:  wire.AppendNotify(nil, methodFile, codec.Params(token), nil),
 		Files: []*os.File{f},
@@ -385,4 +385,4 @@ func (p *Conn) sendFile(send func(transport.Message) error, f *os.File) (token u
 }
 
 // TakeFile gives the descriptor that the peer sent under token.
-func (p *Conn) TakeFile(token uint64) (*os.File, error) { return p.files.take(token) }
+func (c *Conn) TakeFile(token uint64) (*os.File, error) { return c.files.take(token) }

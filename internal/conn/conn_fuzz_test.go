@@ -18,9 +18,9 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// streamLane is the receiving end of a connection whose peer sends data and
+// streamTransport is the receiving end of a connection whose peer sends data and
 // goes. Descriptors come with the messages that announce some.
-type streamLane struct {
+type streamTransport struct {
 	data    []byte
 	scanner wire.Scanner
 	file    func() *os.File
@@ -29,7 +29,7 @@ type streamLane struct {
 	sent    int
 }
 
-func (l *streamLane) Receive() (transport.Message, error) {
+func (l *streamTransport) Receive() (transport.Message, error) {
 	if l.closed {
 		return transport.Message{}, transport.ErrClosed
 	}
@@ -52,7 +52,7 @@ func (l *streamLane) Receive() (transport.Message, error) {
 	return m, nil
 }
 
-func (l *streamLane) Send(m transport.Message) error {
+func (l *streamTransport) Send(m transport.Message) error {
 	l.sent += len(m.Body)
 	var s wire.Scanner
 	n, err := s.Frame(m.Body)
@@ -63,8 +63,8 @@ func (l *streamLane) Send(m transport.Message) error {
 	return nil
 }
 
-func (l *streamLane) Buffered() int { return 0 }
-func (l *streamLane) Close() error  { l.closed = true; return nil }
+func (l *streamTransport) Buffered() int { return 0 }
+func (l *streamTransport) Close() error  { l.closed = true; return nil }
 
 // fuzzHandler takes everything and keeps nothing.
 type fuzzHandler struct {
@@ -122,7 +122,7 @@ func FuzzPeer(f *testing.F) {
 		cat(file(1), segment(7, 4096, 257, 1)),
 		cat(file(1), file(1)),
 		cat(file(1), segment(7, 4096, 1, 1), wire.AppendNotify(nil, methodBlob, codec.Params(20), with)),
-		cat(file(1), wire.AppendNotify(nil, "$/link", codec.Params(1, 0), nil)),
+		cat(file(1), wire.AppendNotify(nil, "$/connect", codec.Params(1, 0), nil)),
 		wire.AppendNotify(nil, methodLost, codec.Params(7), nil),
 		{0xdd, 0xff, 0xff, 0xff, 0xff},
 	} {
@@ -134,19 +134,19 @@ func FuzzPeer(f *testing.F) {
 		before, files := shm.Stats(), openFiles(t)
 		var start, end runtime.MemStats
 		runtime.ReadMemStats(&start)
-		lane := &streamLane{data: data, scanner: wire.Scanner{Limits: wire.Limits{Bytes: 1 << 20}}, file: func() *os.File { return fuzzFile(which) }}
+		socket := &streamTransport{data: data, scanner: wire.Scanner{Limits: wire.Limits{Bytes: 1 << 20}}, file: func() *os.File { return fuzzFile(which) }}
 		h := &fuzzHandler{}
-		p := New(lane, h, Options{Max: 1 << 20})
-		h.p = p
+		c := New(socket, h, Options{Max: 1 << 20})
+		h.p = c
 		asked := 0
-		p.Request("$/ping", codec.Params(), func(r Reply) { asked++; r.Drop() })
-		p.read()
+		c.Request("$/ping", codec.Params(), func(r Reply) { asked++; r.Drop() })
+		c.read()
 		runtime.ReadMemStats(&end)
 		if h.closed != 1 || asked != 1 {
 			t.Errorf("closed %d times, the request was answered %d times", h.closed, asked)
 		}
-		if lane.bad != nil {
-			t.Errorf("sent what no peer would take: %v", lane.bad)
+		if socket.bad != nil {
+			t.Errorf("sent what no peer would take: %v", socket.bad)
 		}
 		if grown := end.TotalAlloc - start.TotalAlloc; grown > uint64(4<<20+1000*len(data)) {
 			t.Errorf("%d bytes took %d bytes of memory", len(data), grown)

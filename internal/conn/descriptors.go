@@ -100,7 +100,7 @@ func (t *fileTable) close() {
 var filePrefix = wire.AppendNotifyHead(nil, methodFile)
 
 // FileCount is the number of descriptors that the message announces; it is
-// what a socket lane is told by (see transport.WithFileCount).
+// what a socket is told by (see transport.WithFileCount).
 func FileCount(body []byte) int {
 	if bytes.HasPrefix(body, filePrefix) {
 		return 1

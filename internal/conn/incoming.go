@@ -19,7 +19,7 @@ type Incoming struct {
 	Segments []*segment.Segment // retained for us, in the order of Meta.Segments
 	Err      error              // ErrLost, or a malformed part: the call cannot be served
 
-	From any     // set by the handler: the link it came by
+	From any     // set by the handler: the connection it came by
 	By   *Waiter // the leader on whose goroutine it is delivered; nil: it is another goroutine
 
 	few       [2]*segment.Segment // of few Segments

@@ -128,7 +128,7 @@ func (c *callers) take(id uint32) *wish {
 func (c *callers) call(ctx context.Context) {
 	w := newWish()
 	c.mu.Lock()
-	for c.end == nil { // between two links
+	for c.end == nil { // between two connections
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
@@ -187,9 +187,9 @@ func TestPollerNoWaiterWaitsForEver(t *testing.T) {
 			}
 			over := make(chan struct{})
 			go func() { waiting.Wait(); close(over) }()
-			for links := int64(1); ; links++ {
+			for connections := int64(1); ; connections++ {
 				end := c.connect()
-				for calls.Load() < links*100 && !isOver(over) {
+				for calls.Load() < connections*100 && !isOver(over) {
 					runtime.Gosched()
 				}
 				end()

@@ -72,16 +72,16 @@ func (rd *reader) init(t transport.Conn) {
 // waited returns the poller whose single waiter sleeps until the reading
 // goroutine delivers something, if there is one; the message that is about to be
 // delivered may be for it.
-func (p *Conn) waited() *Poller {
-	rd := &p.reader
-	if rd.socket == nil || p.RingIn.Load() != nil {
+func (c *Conn) waited() *Poller {
+	rd := &c.reader
+	if rd.socket == nil || c.RingIn.Load() != nil {
 		return nil
 	}
-	g := p.poller.Load()
+	g := c.poller.Load()
 	if g == nil {
 		return nil
 	}
-	if !g.single(p) {
+	if !g.single(c) {
 		rd.worth.Store(0)
 		return nil
 	}
@@ -93,8 +93,8 @@ func (p *Conn) waited() *Poller {
 
 // delivered follows waited and the delivery. If the message was for that waiter,
 // and so were enough before, the reading goroutine steps aside.
-func (p *Conn) delivered(g *Poller) {
-	if g == nil || g.sleep.OnChannel() || !p.reader.stepAside() {
+func (c *Conn) delivered(g *Poller) {
+	if g == nil || g.sleep.OnChannel() || !c.reader.stepAside() {
 		return
 	}
 	if g.sleep.OnChannel() {
@@ -143,13 +143,16 @@ func (rd *reader) resume() {
 
 // Resume has the connection's own goroutine read it: something will come for
 // which no waiter of its poller waits.
-func (p *Conn) Resume() { p.reader.resume() }
+func (c *Conn) Resume() { c.reader.resume() }
+
+// ReadByLeader reports whether a leader may read the connection's socket: for tests.
+func (c *Conn) ReadByLeader() bool { return c.reader.free.Load() }
 
 // readFor reads the connection on the goroutine of a leader until that has a
 // reason to leave, and delivers to the handler as the reading goroutine would. It
 // is false, and nothing was read, if the reading goroutine has not stepped aside.
-func (p *Conn) readFor(l *leaderCheck) bool {
-	rd := &p.reader
+func (c *Conn) readFor(l *leaderCheck) bool {
+	rd := &c.reader
 	if !rd.free.Load() || !rd.enter() {
 		return false
 	}
@@ -164,7 +167,7 @@ func (p *Conn) readFor(l *leaderCheck) bool {
 		m, err = rd.socket.Receive()
 		sleep.Awake()
 		for ok := err == nil; ok; {
-			if err = p.deliver(m, l.w); err != nil {
+			if err = c.deliver(m, l.w); err != nil {
 				break
 			}
 			m, ok, err = rd.socket.TryReceive() // it may be for others

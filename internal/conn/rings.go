@@ -51,15 +51,15 @@ type RingPair struct {
 func (r *RingPair) Ready() bool { return r.T.Pending() && !r.gap.Load() }
 
 // transmit sends one message, by ring if it may and can.
-func (p *Conn) transmit(m transport.Message, byRing bool) error {
-	r := p.ringOut.Load()
+func (c *Conn) transmit(m transport.Message, byRing bool) error {
+	r := c.ringOut.Load()
 	if r == nil {
-		p.gate.RLock()
-		if r = p.ringOut.Load(); r == nil {
-			defer p.gate.RUnlock()
-			return p.t.Send(m)
+		c.gate.RLock()
+		if r = c.ringOut.Load(); r == nil {
+			defer c.gate.RUnlock()
+			return c.t.Send(m)
 		}
-		p.gate.RUnlock()
+		c.gate.RUnlock()
 	}
 	r.outMu.Lock()
 	defer r.outMu.Unlock()
@@ -67,18 +67,18 @@ func (p *Conn) transmit(m transport.Message, byRing bool) error {
 		ok, notify, err := r.T.Write(r.sent+1, m.Body)
 		r.T.Leave()
 		if err != nil {
-			p.broken(r, err)
+			c.broken(r, err)
 			return fmt.Errorf("%w: %w", transport.ErrClosed, err)
 		}
 		if ok {
 			r.sent++
 			if notify {
-				p.wake(r)
+				c.wake(r)
 			}
 			return nil
 		}
 	}
-	err := p.t.Send(m)
+	err := c.t.Send(m)
 	if err == nil {
 		r.sent++
 	}
@@ -88,8 +88,8 @@ func (p *Conn) transmit(m transport.Message, byRing bool) error {
 // wake wakes the peer's reader by a message of the socket: its reading goroutine
 // takes what is in the ring. A message that has not left yet will do the same: it
 // will be read later than this. The lock of sending is held.
-func (p *Conn) wake(r *RingPair) {
-	if p.t.Buffered() == 0 && p.t.Send(transport.Message{Body: wakeMessage}) == nil {
+func (c *Conn) wake(r *RingPair) {
+	if c.t.Buffered() == 0 && c.t.Send(transport.Message{Body: wakeMessage}) == nil {
 		r.sent++
 	}
 }
@@ -98,8 +98,8 @@ var wakeMessage = wire.AppendNotify(nil, methodWake, nil, nil)
 
 // UnseenByPeer reports whether what we sent may lie in the ring while no reader
 // sleeps there who is woken by it: then it may not be looked at for a while.
-func (p *Conn) UnseenByPeer() bool {
-	r := p.ringOut.Load()
+func (c *Conn) UnseenByPeer() bool {
+	r := c.ringOut.Load()
 	if r == nil || !r.T.Enter() {
 		return false
 	}
@@ -108,9 +108,9 @@ func (p *Conn) UnseenByPeer() bool {
 }
 
 // broken ends the connection for what the peer did to its ring.
-func (p *Conn) broken(r *RingPair, err error) {
+func (c *Conn) broken(r *RingPair, err error) {
 	_ = r.fail(err)
-	p.t.Close() // the reading goroutine goes on from here
+	c.t.Close() // the reading goroutine goes on from here
 }
 
 // fail notes the first reason why the connection ends.
@@ -134,45 +134,45 @@ func (r *RingPair) stop(err error) error {
 // deliver takes a message of the socket in its place: behind what the ring has
 // of before it. It is called by the goroutine that reads the socket: by is the
 // leader whose goroutine that is, nil if it is the connection's own.
-func (p *Conn) deliver(m transport.Message, by *Waiter) error {
-	r := p.RingIn.Load()
+func (c *Conn) deliver(m transport.Message, by *Waiter) error {
+	r := c.RingIn.Load()
 	if r == nil {
-		if err := p.receive(m, nil, by); err != nil {
+		if err := c.receive(m, nil, by); err != nil {
 			return err
 		}
-		if r = p.RingIn.Load(); r == nil {
+		if r = c.RingIn.Load(); r == nil {
 			return nil
 		}
 		r.inMu.Lock()
 		defer r.inMu.Unlock()
-		_, err := p.drain(r, all, nil)
+		_, err := c.drain(r, all, nil)
 		return err
 	}
 	r.inMu.Lock()
 	defer r.inMu.Unlock()
-	if _, err := p.drain(r, all, nil); err != nil {
+	if _, err := c.drain(r, all, nil); err != nil {
 		return err
 	}
 	if r.over { // another goroutine found why, and closes the socket
-		return errors.Join(p.files.discard(m.Files), *r.fault.Load())
+		return errors.Join(c.files.discard(m.Files), *r.fault.Load())
 	}
 	// The ring holds nothing of before it, or the number that is missing there
 	// is this message's.
 	r.next++
 	r.gap.Store(false)
-	if err := p.receive(m, nil, nil); err != nil {
+	if err := c.receive(m, nil, nil); err != nil {
 		return r.stop(err)
 	}
-	_, err := p.drain(r, all, nil)
-	if err == nil && p.again(r) {
-		_, err = p.drain(r, all, nil)
+	_, err := c.drain(r, all, nil)
+	if err == nil && c.again(r) {
+		_, err = c.drain(r, all, nil)
 	}
 	return err
 }
 
 // again asks for the next wake-up by the socket, if a leader sleeps on.
-func (p *Conn) again(r *RingPair) bool {
-	g := p.poller.Load()
+func (c *Conn) again(r *RingPair) bool {
+	g := c.poller.Load()
 	if g == nil || r.over || !r.T.Enter() {
 		return false
 	}
@@ -184,7 +184,7 @@ const all = int(^uint(0) >> 1)
 
 // drain delivers records as long as they are next, at most n. by is the leader
 // who does it, if it is one. The lock of reading is held.
-func (p *Conn) drain(r *RingPair, n int, by *Waiter) (delivered int, err error) {
+func (c *Conn) drain(r *RingPair, n int, by *Waiter) (delivered int, err error) {
 	if r.over || !r.T.Enter() {
 		return 0, nil
 	}
@@ -199,7 +199,7 @@ func (p *Conn) drain(r *RingPair, n int, by *Waiter) (delivered int, err error) 
 			ok = false
 		}
 		if err == nil && ok {
-			err = p.record(r, by)
+			err = c.record(r, by)
 		}
 		if err != nil {
 			return delivered, r.stop(err)
@@ -212,7 +212,7 @@ func (p *Conn) drain(r *RingPair, n int, by *Waiter) (delivered int, err error) 
 }
 
 // record delivers the first record.
-func (p *Conn) record(r *RingPair, by *Waiter) (err error) {
+func (c *Conn) record(r *RingPair, by *Waiter) (err error) {
 	mem := getMemory()
 	if mem.b, err = r.T.Take(mem.b[:0]); err == nil {
 		var n int
@@ -221,7 +221,7 @@ func (p *Conn) record(r *RingPair, by *Waiter) (err error) {
 			err = fmt.Errorf("a record of %d bytes does not hold one message: %w", len(mem.b), wire.ErrProtocol)
 		case err == nil:
 			r.next++
-			return p.receive(transport.Message{Body: mem.b}, mem, by)
+			return c.receive(transport.Message{Body: mem.b}, mem, by)
 		}
 	}
 	mem.free()
@@ -230,36 +230,36 @@ func (p *Conn) record(r *RingPair, by *Waiter) (err error) {
 
 // pull delivers up to n messages of the ring for the leader by, and reports
 // whether there was one.
-func (p *Conn) pull(n int, by *Waiter) bool {
-	r := p.RingIn.Load()
+func (c *Conn) pull(n int, by *Waiter) bool {
+	r := c.RingIn.Load()
 	if r == nil {
 		return false
 	}
 	r.inMu.Lock()
-	got, err := p.drain(r, n, by)
+	got, err := c.drain(r, n, by)
 	r.inMu.Unlock()
 	if err != nil {
-		p.broken(r, err)
+		c.broken(r, err)
 	}
 	return got > 0
 }
 
 // endRings is the reading goroutine's last look: what a peer that is gone had
 // sent is still there. It returns what ended the connection.
-func (p *Conn) endRings(err error) error {
-	p.gate.Lock() // an upgrade under way sees the end or is seen
-	r := p.RingIn.Load()
+func (c *Conn) endRings(err error) error {
+	c.gate.Lock() // an upgrade under way sees the end or is seen
+	r := c.RingIn.Load()
 	if r == nil {
-		r = p.offered
+		r = c.proposed
 	}
-	p.gate.Unlock()
+	c.gate.Unlock()
 	if r == nil {
 		return err
 	}
-	if p.RingIn.Load() != nil {
+	if c.RingIn.Load() != nil {
 		r.inMu.Lock()
 		if errors.Is(err, io.EOF) {
-			_, _ = p.drain(r, all, nil)
+			_, _ = c.drain(r, all, nil)
 		}
 		r.over = true
 		r.gap.Store(true) // no leader looks for more
@@ -269,8 +269,8 @@ func (p *Conn) endRings(err error) error {
 		err = *fault
 	}
 	r.T.Close()
-	if p.standing != nil {
-		p.standing(err)
+	if c.standing != nil {
+		c.standing(err)
 	}
 	return err
 }

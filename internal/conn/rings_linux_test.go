@@ -47,11 +47,11 @@ func newRingEnd(t testing.TB, fd int) *ringEnd {
 	t.Helper()
 	e := &ringEnd{t: t, closed: make(chan error, 1),
 		last: make(map[uint64]uint64), kinds: make(map[string]int), all: make(chan struct{})}
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.peer = New(lane, e, Options{})
+	e.peer = New(socket, e, Options{})
 	return e
 }
 

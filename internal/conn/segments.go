@@ -21,7 +21,7 @@ import (
 // is the message's own.
 type localSegments struct{ segments []*segment.Segment }
 
-// Discard is called by the in-memory lane for a message that nobody receives.
+// Discard is called by the pipe for a message that nobody receives.
 func (l *localSegments) Discard() {
 	for _, s := range l.segments {
 		s.Release()
@@ -41,7 +41,7 @@ type outSegments struct {
 	last atomic.Pointer[segment.Segment]
 }
 
-func (o *outSegments) init(p *Conn) { o.p, o.known = p, make(map[uint64]func()) }
+func (o *outSegments) init(c *Conn) { o.p, o.known = c, make(map[uint64]func()) }
 
 func (o *outSegments) send(body []byte, segments []*segment.Segment, byRing bool) error {
 	if len(body) > o.p.opts.Max+wire.EnvelopeBytes {
@@ -90,16 +90,16 @@ func (o *outSegments) release(s *segment.Segment) { go s.Release() }
 
 // Announce makes a segment known to the peer ahead of a control message that
 // names it. The segment stays the caller's.
-func (p *Conn) Announce(s *segment.Segment) error {
-	p.out.mu.Lock()
-	defer p.out.mu.Unlock()
-	return p.out.announce(s)
+func (c *Conn) Announce(s *segment.Segment) error {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.announce(s)
 }
 
 // Announced returns segments that the peer has announced, retained for the
 // caller.
-func (p *Conn) Announced(ids []uint64) ([]*segment.Segment, error) {
-	return p.in.resolve(nil, ids, nil)
+func (c *Conn) Announced(ids []uint64) ([]*segment.Segment, error) {
+	return c.in.resolve(nil, ids, nil)
 }
 
 func (o *outSegments) announce(s *segment.Segment) error {
@@ -182,17 +182,17 @@ const maxAnnounced = 1 << 14
 
 func (t *inSegments) init() { t.known = make(map[uint64]*segment.Segment) }
 
-func (t *inSegments) announce(params []byte, p *Conn) error {
+func (t *inSegments) announce(params []byte, c *Conn) error {
 	var id, size, mode, token uint64
 	if err := codec.DecodeParams(params, &id, &size, &mode, &token); err != nil {
 		return err
 	}
-	f, err := p.files.take(token)
+	f, err := c.files.take(token)
 	if err != nil && err != ErrLost {
 		return err
 	}
 	if err == ErrLost {
-		_ = p.Notify(methodLost, codec.Params(id))
+		_ = c.Notify(methodLost, codec.Params(id))
 	}
 	var s *segment.Segment
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// told is a lane that keeps the methods of what it takes.
+// told is a transport that keeps the methods of what it takes.
 type told struct {
 	mu      sync.Mutex
 	methods []string
@@ -49,8 +49,8 @@ func (l *told) take() []string {
 // sends the same one all the time is no exception.
 func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	nothingHeld(t)
-	lane := &told{changed: make(chan struct{}, 1)}
-	p := New(lane, nil, Options{})
+	socket := &told{changed: make(chan struct{}, 1)}
+	c := New(socket, nil, Options{})
 	newSegment := func() *segment.Segment {
 		s, err := segment.SegmentOf([]byte("data"))
 		if err != nil {
@@ -61,10 +61,10 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	a, b := newSegment(), newSegment()
 	send := func(want []string, segments ...*segment.Segment) {
 		t.Helper()
-		if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {
+		if err := c.Send(wire.AppendNotify(nil, "m", nil, nil), segments); err != nil {
 			t.Fatal(err)
 		}
-		if got := lane.take(); !slices.Equal(got, want) {
+		if got := socket.take(); !slices.Equal(got, want) {
 			t.Errorf("sent %q, want %q", got, want)
 		}
 	}
@@ -76,12 +76,12 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 	send(again, b)
 	send(again, a)
 	send(again, a)
-	if err := p.out.lost(codec.Params(a.ID())); err != nil {
+	if err := c.out.lost(codec.Params(a.ID())); err != nil {
 		t.Fatal(err)
 	}
 	send(first, a)
 	send(again, a)
-	if err := p.out.lost(codec.Params(b.ID())); err != nil {
+	if err := c.out.lost(codec.Params(b.ID())); err != nil {
 		t.Fatal(err)
 	}
 	send(again, a)
@@ -89,19 +89,19 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 
 	// With the last hold the name ends.
 	b.Release()
-	for got := lane.take(); !slices.Equal(got, []string{methodForget}); got = lane.take() {
+	for got := socket.take(); !slices.Equal(got, []string{methodForget}); got = socket.take() {
 		select {
-		case <-lane.changed:
+		case <-socket.changed:
 		case <-time.After(time.Minute):
 			t.Fatalf("sent %q, want %q", got, methodForget)
 		}
 	}
-	if p.out.last.Load() != nil {
+	if c.out.last.Load() != nil {
 		t.Error("a segment that has ended is remembered")
 	}
 	send(again, a)
-	p.out.close()
-	if err := p.Send(wire.AppendNotify(nil, "m", nil, nil), []*segment.Segment{a}); !errors.Is(err, transport.ErrClosed) {
+	c.out.close()
+	if err := c.Send(wire.AppendNotify(nil, "m", nil, nil), []*segment.Segment{a}); !errors.Is(err, transport.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	a.Release()
@@ -111,7 +111,7 @@ func TestSegmentsAreAnnouncedOnce(t *testing.T) {
 func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
 	nothingHeld(t)
 	var got []transport.Message
-	p := New(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, Options{Local: true})
+	c := New(laneFunc(func(m transport.Message) error { got = append(got, m); return nil }), nil, Options{Local: true})
 	v, err := shm.New[uint8](10)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestLocalSegmentsOutliveTheMessage(t *testing.T) {
 	segments := buf.TakeSegments(nil)
 	s := segments[0]
 	codec.PutBuffer(buf)
-	if err := p.Send([]byte{0x93, 2, 0xa1, 'm', 0x90}, segments); err != nil {
+	if err := c.Send([]byte{0x93, 2, 0xa1, 'm', 0x90}, segments); err != nil {
 		t.Fatal(err)
 	}
 	s.Release()

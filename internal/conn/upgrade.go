@@ -33,21 +33,21 @@ func init() { wire.Intern(methodRing, methodRinged, methodWake) }
 
 // Upgrade asks the peer for rings. done is told, once, whether they stand.
 // Upgrade makes system calls and does not wait.
-func (p *Conn) Upgrade(done func(error)) {
+func (c *Conn) Upgrade(done func(error)) {
 	t, err := transport.NewRings()
 	if err != nil {
 		done(err)
 		return
 	}
-	params, err := p.sendRings(t)
+	params, err := c.sendRings(t)
 	if err != nil {
 		t.Close()
 		done(err)
 		return
 	}
-	p.Request(methodRing, params, func(r Reply) {
+	c.Request(methodRing, params, func(r Reply) {
 		defer r.Drop()
-		if err := p.takeUpgradeAnswer(t, r, done); err != nil {
+		if err := c.takeUpgradeAnswer(t, r, done); err != nil {
 			t.Close()
 			done(err)
 		}
@@ -57,7 +57,7 @@ func (p *Conn) Upgrade(done func(error)) {
 // takeUpgradeAnswer makes the rings stand if the peer wants them. A peer that
 // has said yes does not number before it has heard that we could take its half:
 // what it sends meanwhile we would not see.
-func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) error {
+func (c *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) error {
 	if a.Fault != nil {
 		return a.Fault
 	}
@@ -68,31 +68,31 @@ func (p *Conn) takeUpgradeAnswer(t *transport.Rings, a Reply, done func(error)) 
 		return fmt.Errorf("the peer declines rings (%s): %w", why, errors.ErrUnsupported)
 	case wire.IsNil(a.Result):
 		return fmt.Errorf("the peer is ending: %w", transport.ErrClosed)
-	case p.offered != nil:
+	case c.proposed != nil:
 		return fmt.Errorf("the peer has asked for rings itself: %w", errors.ErrUnsupported)
 	}
-	r := p.newRingPair(t)
-	mem, err := p.takeHalf(a.Result)
+	r := c.newRingPair(t)
+	mem, err := c.takeHalf(a.Result)
 	if err == nil {
 		err = t.Join(mem)
 	}
 	if err == nil {
-		err = p.number(r)
+		err = c.number(r)
 	}
 	switch {
 	case err == nil:
-		p.offered, p.standing = r, done
+		c.proposed, c.standing = r, done
 		return nil
-	case lied(err):
-		p.offered = r
-		p.broken(r, err)
+	case violates(err):
+		c.proposed = r
+		c.broken(r, err)
 	}
 	return err
 }
 
 // sendRings sends our half, and returns its token.
-func (p *Conn) sendRings(t *transport.Rings) (params []byte, err error) {
-	token, err := p.sendFile(p.t.Send, t.File())
+func (c *Conn) sendRings(t *transport.Rings) (params []byte, err error) {
+	token, err := c.sendFile(c.t.Send, t.File())
 	if err != nil {
 		return nil, err
 	}
@@ -100,30 +100,30 @@ func (p *Conn) sendRings(t *transport.Rings) (params []byte, err error) {
 }
 
 // takeHalf takes the peer's half, which it has sent: the caller's to close.
-func (p *Conn) takeHalf(params []byte) (mem *os.File, err error) {
+func (c *Conn) takeHalf(params []byte) (mem *os.File, err error) {
 	var token uint64
 	if err := codec.DecodeParams(params, &token); err != nil {
 		return nil, err
 	}
-	return p.files.take(token)
+	return c.files.take(token)
 }
 
-// lied reports whether err says that the peer's half is not what it must be.
+// violates reports whether err says that the peer's half is not what it must be.
 // Otherwise it is we who lack something, and go on without rings.
-func lied(err error) bool {
+func violates(err error) bool {
 	return errors.Is(err, transport.ErrCorruptRing) || errors.Is(err, wire.ErrProtocol)
 }
 
 // serveUpgrade answers the peer's request for rings.
-func (p *Conn) serveUpgrade(m *Incoming) error {
-	if p.offered != nil {
+func (c *Conn) serveUpgrade(m *Incoming) error {
+	if c.proposed != nil {
 		return fmt.Errorf("second pair of rings: %w", wire.ErrProtocol)
 	}
-	mem, err := p.takeHalf(m.Params)
+	mem, err := c.takeHalf(m.Params)
 	if err != nil {
-		return p.decline(m.ID, err)
+		return c.decline(m.ID, err)
 	}
-	h, ok := p.handler.(UpgradeHandler)
+	h, ok := c.handler.(UpgradeHandler)
 	err = errors.ErrUnsupported
 	if ok {
 		err = h.AcceptUpgrade()
@@ -134,9 +134,9 @@ func (p *Conn) serveUpgrade(m *Incoming) error {
 	}
 	if err != nil {
 		mem.Close()
-		return p.decline(m.ID, err)
+		return c.decline(m.ID, err)
 	}
-	params, err := p.sendRings(t) // first: Join lets our file go
+	params, err := c.sendRings(t) // first: Join lets our file go
 	if err != nil {
 		mem.Close()
 	} else {
@@ -144,38 +144,38 @@ func (p *Conn) serveUpgrade(m *Incoming) error {
 	}
 	if err != nil {
 		t.Close()
-		return p.decline(m.ID, err)
+		return c.decline(m.ID, err)
 	}
-	p.offered = p.newRingPair(t)
-	return p.t.Send(transport.Message{Body: wire.AppendResponse(nil, m.ID, nil, params, nil)})
+	c.proposed = c.newRingPair(t)
+	return c.t.Send(transport.Message{Body: wire.AppendResponse(nil, m.ID, nil, params, nil)})
 }
 
 // number says that our numbers begin, and begins.
-func (p *Conn) number(r *RingPair) error {
-	p.gate.Lock()
-	defer p.gate.Unlock()
-	if err := p.t.Send(transport.Message{Body: wire.AppendNotify(nil, methodRinged, nil, nil)}); err != nil {
+func (c *Conn) number(r *RingPair) error {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	if err := c.t.Send(transport.Message{Body: wire.AppendNotify(nil, methodRinged, nil, nil)}); err != nil {
 		return err
 	}
-	p.ringOut.Store(r)
+	c.ringOut.Store(r)
 	return nil
 }
 
 // decline does without rings, or without the peer if that is what err says. An
 // actor that is ending has nothing against rings, and answers nil.
-func (p *Conn) decline(id uint64, err error) error {
-	if lied(err) {
+func (c *Conn) decline(id uint64, err error) error {
+	if violates(err) {
 		return fmt.Errorf("%w: %w", err, wire.ErrProtocol)
 	}
 	if errors.Is(err, transport.ErrClosed) {
-		_ = p.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, nil, nil, nil)})
+		_ = c.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, nil, nil, nil)})
 		return nil
 	}
-	_ = p.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, wire.AppendString(nil, err.Error()), nil, nil)})
+	_ = c.t.Send(transport.Message{Body: wire.AppendResponse(nil, id, wire.AppendString(nil, err.Error()), nil, nil)})
 	return nil
 }
 
-func (p *Conn) newRingPair(t *transport.Rings) *RingPair {
+func (c *Conn) newRingPair(t *transport.Rings) *RingPair {
 	r := &RingPair{T: t, next: 1}
 	r.scan.Limits = wire.Limits{Bytes: transport.MaxRecord}.Message()
 	r.scan.Limits.Bytes = transport.MaxRecord
@@ -184,22 +184,22 @@ func (p *Conn) newRingPair(t *transport.Rings) *RingPair {
 
 // numbersBegin takes the peer's word that its numbers begin. Ours follow, if it
 // was the peer that asked.
-func (p *Conn) numbersBegin() error {
-	if p.offered == nil || p.RingIn.Load() != nil {
+func (c *Conn) numbersBegin() error {
+	if c.proposed == nil || c.RingIn.Load() != nil {
 		return fmt.Errorf("%s without rings: %w", methodRinged, wire.ErrProtocol)
 	}
-	if p.standing == nil {
-		if err := p.number(p.offered); err != nil {
+	if c.standing == nil {
+		if err := c.number(c.proposed); err != nil {
 			return err
 		}
-		p.RingIn.Store(p.offered)
+		c.RingIn.Store(c.proposed)
 	} else {
-		p.RingIn.Store(p.offered)
-		p.standing(nil)
-		p.standing = nil
+		c.RingIn.Store(c.proposed)
+		c.standing(nil)
+		c.standing = nil
 	}
-	p.reader.forbid()
-	if g := p.poller.Load(); g != nil {
+	c.reader.forbid()
+	if g := c.poller.Load(); g != nil {
 		g.upgraded()
 	}
 	return nil

@@ -132,7 +132,7 @@ var attacks = map[string]attack{
 				}
 			}
 		}
-		for _, method := range []string{"$/event", "$/log", "$/abandon", "$/ended", "$/item", "$/credit", "$/begin", "$/more", "$/want", "$/cancel", "$/link", "$/stop", "$/probe"} {
+		for _, method := range []string{"$/event", "$/log", "$/abandon", "$/ended", "$/item", "$/credit", "$/begin", "$/more", "$/want", "$/cancel", "$/connect", "$/stop", "$/probe"} {
 			for _, params := range [][]byte{list(), list("x"), list(map[string]any{"reason": "?", "id": -1, "type": 3})} {
 				if err := r.notify(method, params); err != nil {
 					return nil, err
@@ -155,7 +155,7 @@ var attacks = map[string]attack{
 		}
 		return "done", err
 	}},
-	"a link to the healthy": {do: attackLink},
+	"a connection to the healthy": {do: attackConnection},
 
 	// Descriptors.
 	"descriptors with anything": {do: func(r *raw, _ uint64) (any, error) {

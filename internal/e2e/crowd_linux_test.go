@@ -22,7 +22,7 @@ import (
 	"github.com/understudy-go/understudy/supervisor"
 )
 
-// Many links at a time: to one actor, from one actor, and where the descriptors
+// Many connections at a time: to one actor, from one actor, and where the descriptors
 // for them run out.
 
 // tally counts what others send it, and finds out what is out of order.
@@ -98,12 +98,12 @@ func raidTally(_ *victim, ctx context.Context, r raid) (out raided, err error) {
 
 // Twenty siblings send to one actor at once, hundreds of messages each, and one
 // of them kills it in the midst of that.
-func TestManySiblings(t *testing.T) { overLanes(t, manySiblings) }
+func TestManySiblings(t *testing.T) { overTransports(t, manySiblings) }
 
 func manySiblings(t *testing.T, w *world) {
 	const siblings, each = 20, 300
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{Name: "crowd", Intensity: 100,
-		Children: []supervisor.Child{{Name: "tally", Run: Tallies.With(actor.None{})}}}, supervisor.Options{Logger: w.sys.Logger(), Transport: w.lane})
+		Children: []supervisor.Child{{Name: "tally", Run: Tallies.With(actor.None{})}}}, supervisor.Options{Logger: w.sys.Logger(), Transport: w.transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +169,10 @@ func (v *victim) Chat(ctx context.Context, c chat) (int, error) {
 // Siblings go on talking to each other while the root, which supervises both
 // and introduced them, is stopped.
 func TestSiblingsOfAStoppedRoot(t *testing.T) {
-	for _, l := range lanes {
+	for _, l := range transports {
 		t.Run(l.name, func(t *testing.T) {
 			leaktest.Check(t)
-			t.Setenv(envLane, l.name)
+			t.Setenv(envTransport, l.name)
 			diary := filepath.Join(t.TempDir(), "diary")
 			if err := unix.Mkfifo(diary, 0o600); err != nil {
 				t.Fatal(err)
@@ -237,11 +237,11 @@ func visit(_ *victim, ctx context.Context, i itinerary) (int, error) {
 	return total, nil
 }
 
-// An actor that knows more others than it can have links to closes idle ones,
+// An actor that knows more others than it can have connections to closes idle ones,
 // rings and all, and makes them again.
-func TestIdleLinks(t *testing.T) { overLanes(t, idleLinks) }
+func TestIdleConnections(t *testing.T) { overTransports(t, idleConnections) }
 
-func idleLinks(t *testing.T, w *world) {
+func idleConnections(t *testing.T, w *world) {
 	const others, each = 300, 3
 	var all []*runtime.Instance
 	var refs []actor.Ref[victim]
@@ -259,7 +259,7 @@ func idleLinks(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	const halves, most = 2, 256
-	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.lane == "ring" {
+	if n := strings.Count(string(mem), "understudy-ring"); n > halves*(most+1) || n == 0 && w.transport == "ring" {
 		t.Errorf("%d halves of rings are mapped", n)
 	}
 	for _, i := range append(all, traveller) {
@@ -285,7 +285,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 	slow := func(path string) bool {
 		w.log.mu.Lock()
 		defer w.log.mu.Unlock()
-		return slices.ContainsFunc(w.log.events, func(e actor.Event) bool { return e.Type == actor.EventSocketLane && e.Path == path })
+		return slices.ContainsFunc(w.log.events, func(e actor.Event) bool { return e.Type == actor.EventSocketOnly && e.Path == path })
 	}
 	calls(w.ref, 20) // the healthy one has its rings
 	end := func(i *runtime.Instance) {
@@ -322,7 +322,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls(ref, 50)
-	w.await("no rings for /poor", func(e actor.Event) bool { return e.Type == actor.EventSocketLane && e.Path == "/poor" })
+	w.await("no rings for /poor", func(e actor.Event) bool { return e.Type == actor.EventSocketOnly && e.Path == "/poor" })
 	if _, err := VictimDo.Call(w.ctx, ref, "unhog"); err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func TestRingsWithoutDescriptors(t *testing.T) {
 }
 
 // One processor on both sides: nobody looks while somebody else could work.
-func TestOneProcessor(t *testing.T) { overLanes(t, oneProcessor) }
+func TestOneProcessor(t *testing.T) { overTransports(t, oneProcessor) }
 
 func oneProcessor(t *testing.T, w *world) {
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(1))

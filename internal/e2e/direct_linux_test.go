@@ -69,8 +69,8 @@ func startMap(change map[string]any) map[string]any {
 	return s
 }
 
-// link gives the actor one end of a connection of its own.
-func (a *rawActor) link(from string) *raw {
+// connection gives the actor one end of a connection of its own.
+func (a *rawActor) connection(from string) *raw {
 	a.Helper()
 	r, theirs, err := rawPair()
 	if err != nil {
@@ -80,17 +80,17 @@ func (a *rawActor) link(from string) *raw {
 	a.Cleanup(r.close)
 	a.lastID++
 	err = errors.Join(a.send(wire.AppendNotify(nil, "$/file", codec.Params(a.lastID), nil), int(theirs.Fd())),
-		a.notify("$/link", list(map[string]any{"token": a.lastID, "from": from})))
+		a.notify("$/connect", list(map[string]any{"token": a.lastID, "from": from})))
 	if err != nil {
 		a.Fatal(err)
 	}
 	return r
 }
 
-// greeted is a link that said hello.
+// greeted is a connection that said hello.
 func (a *rawActor) greeted(from string) *raw {
 	a.Helper()
-	l := a.link(from)
+	l := a.connection(from)
 	if e, err := l.call("$/hello", list(helloMap(nil)), nil); err != nil || e.Err != nil {
 		a.Fatal(text(e.Err), err)
 	}
@@ -104,16 +104,16 @@ func reference(index any, offset, length, code any, shape ...any) []any {
 
 const float64Code = 10
 
-// A violation on a direct link ends that link, is reported with its cause, and
+// A violation on a direct connection ends that connection, is reported with its cause, and
 // ends nothing else.
-func TestDirectLinkViolations(t *testing.T) {
+func TestDirectConnectionViolations(t *testing.T) {
 	leaktest.Check(t)
 	a := startRaw(t, startMap(nil))
 	good := a.greeted("/good")
 	answers := func() {
 		t.Helper()
 		if e, err := good.call("echo", list("fine"), nil); err != nil || text(e.Result) != "fine" {
-			t.Fatalf("the good link: %s, %v", text(e.Err), err)
+			t.Fatalf("the good connection: %s, %v", text(e.Err), err)
 		}
 	}
 	for name, do := range map[string]func(*raw) error{
@@ -163,13 +163,13 @@ func TestDirectLinkViolations(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := l.drain(); err != nil {
-			t.Errorf("%s: the link does not end: %v", name, err)
+			t.Errorf("%s: the connection does not end: %v", name, err)
 		}
 		a.lost(name, from)
 		answers()
 	}
 	// Before hello nothing is accepted.
-	l := a.link("/rude")
+	l := a.connection("/rude")
 	if _, err := l.request("echo", list("x"), nil); err != nil {
 		t.Error(err)
 	}
@@ -180,7 +180,7 @@ func TestDirectLinkViolations(t *testing.T) {
 	a.endsWell()
 }
 
-// lost waits for the event of a link's end. It comes over descriptor 3, with
+// lost waits for the event of a connection's end. It comes over descriptor 3, with
 // the sender and the cause.
 func (a *rawActor) lost(name, from string) {
 	a.Helper()
@@ -189,7 +189,7 @@ func (a *rawActor) lost(name, from string) {
 		if err != nil {
 			a.Fatalf("%s: no event: %v", name, err)
 		}
-		if s := text(e.Params); strings.Contains(s, "link lost") && strings.Contains(s, from) {
+		if s := text(e.Params); strings.Contains(s, "connection lost") && strings.Contains(s, from) {
 			if !strings.Contains(s, "mailbox.ErrProtocol") {
 				a.Errorf("%s: the event has no cause: %s", name, s)
 			}
@@ -214,8 +214,8 @@ func (a *rawActor) endsWell() {
 	}
 }
 
-// What a direct link says that is wrong, but concerns one message only.
-func TestDirectLinkMistakes(t *testing.T) {
+// What a direct connection says that is wrong, but concerns one message only.
+func TestDirectConnectionMistakes(t *testing.T) {
 	leaktest.Check(t)
 	a := startRaw(t, startMap(nil))
 	l := a.greeted("/clumsy")
@@ -233,8 +233,8 @@ func TestDirectLinkMistakes(t *testing.T) {
 	call("an unknown method", "nonsense", list(), nil, "actor.ErrUnknown")
 	call("an unknown control request", "$/nonsense", list(), nil, "actor.ErrUnknown")
 	call("a second hello", "$/hello", list(helloMap(nil)), nil, "mailbox.ErrProtocol")
-	call("a stop over a link", "$/stop", list(map[string]any{"timeout": 0}), nil, "actor.ErrUnknown")
-	call("a start over a link", "$/start", list(startMap(nil)), nil, "actor.ErrUnknown")
+	call("a stop over a connection", "$/stop", list(map[string]any{"timeout": 0}), nil, "actor.ErrUnknown")
+	call("a start over a connection", "$/start", list(startMap(nil)), nil, "actor.ErrUnknown")
 	call("arguments of another type", "count", list("x"), nil, "bad arguments")
 	call("too few arguments", "count", list(), nil, "bad arguments")
 	call("too many arguments", "count", list(1, 2, 3), nil, "bad arguments")
@@ -288,7 +288,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 
 	if t.Failed() {
 		for {
-			if e, err := a.await("$/event"); err != nil || strings.Contains(text(e.Params), "link lost") {
+			if e, err := a.await("$/event"); err != nil || strings.Contains(text(e.Params), "connection lost") {
 				t.Fatal(text(e.Params), err)
 			}
 		}
@@ -296,7 +296,7 @@ func TestDirectLinkMistakes(t *testing.T) {
 	// Of things that are not there, and of too many of one thing.
 	errs := []error{
 		l.notify("$/cancel", codec.Params(4711)), l.notify("$/more", codec.Params(4711, 1<<62)), l.notify("$/want", codec.Params(1<<62)),
-		l.send(wire.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/link", list("x")), l.notify("$/link", list(map[string]any{"token": 3})),
+		l.send(wire.AppendResponse(nil, 4711, nil, nil, nil)), l.notify("$/connect", list("x")), l.notify("$/connect", list(map[string]any{"token": 3})),
 		l.notify("$/start", list()), l.notify("$/lost", codec.Params(1)), l.notify("", list()),
 	}
 	stream := wire.Meta{Stream: true, Window: 1}
@@ -327,6 +327,32 @@ func TestDirectLinkMistakes(t *testing.T) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
+	}
+	a.endsWell()
+}
+
+// What a reader grants while its stream still waits to be begun is part of the
+// window with which it begins.
+func TestGrantBeforeBegin(t *testing.T) {
+	leaktest.Check(t)
+	a := startRaw(t, startMap(nil))
+	l := a.greeted("/early")
+	for _, grants := range [][]uint64{{2}, {1, 1}, {1 << 63, 1 << 63}} {
+		busy, err := l.request("do", list("wait"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := wire.Meta{Stream: true, Window: 1}
+		id, err := l.request("stream", list(3), stream.Append(nil))
+		for _, n := range grants {
+			err = errors.Join(err, l.notify("$/more", codec.Params(id, n)))
+		}
+		if err = errors.Join(err, l.notify("$/cancel", codec.Params(busy))); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := l.answerTo(id); err != nil || e.Err != nil {
+			t.Errorf("granted %d early: %s, %v", grants, text(e.Err), err)
+		}
 	}
 	a.endsWell()
 }

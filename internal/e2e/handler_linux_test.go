@@ -24,7 +24,7 @@ import (
 
 // What a handler may do to its own process: its caller is told, at once and
 // with the cause, and the next life serves.
-func TestHandlers(t *testing.T) { overLanes(t, handlers) }
+func TestHandlers(t *testing.T) { overTransports(t, handlers) }
 
 func handlers(t *testing.T, w *world) {
 	for what, c := range map[string]struct {
@@ -92,7 +92,7 @@ func (w *world) begun(ref actor.Ref[victim]) {
 	}
 }
 
-func TestStopThatHangs(t *testing.T) { overLanes(t, stopThatHangs) }
+func TestStopThatHangs(t *testing.T) { overTransports(t, stopThatHangs) }
 
 func stopThatHangs(t *testing.T, w *world) {
 	i := w.launch("/stubborn", Victims.With("hang in stop"), runtime.Settings{Mailbox: actor.Mailbox{Messages: 1}})
@@ -236,10 +236,10 @@ func TestSpawnWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// The same for a link between two others, which the root introduces.
-func TestLinkWithoutDescriptors(t *testing.T) { overLanes(t, linkWithoutDescriptors) }
+// The same for a connection between two others, which the root introduces.
+func TestConnectionWithoutDescriptors(t *testing.T) { overTransports(t, connectionWithoutDescriptors) }
 
-func linkWithoutDescriptors(t *testing.T, w *world) {
+func connectionWithoutDescriptors(t *testing.T, w *world) {
 	a := w.launch("/a", Victims.With(""))
 	for free := 0; free < 4; free++ {
 		path := fmt.Sprintf("/b%d", free)
@@ -262,7 +262,7 @@ func linkWithoutDescriptors(t *testing.T, w *world) {
 
 // Descriptors that do not arrive harm the message they belong to, and no
 // other: in an actor that is out of them, and here.
-func TestDescriptorsLost(t *testing.T) { overLanes(t, descriptorsLost) }
+func TestDescriptorsLost(t *testing.T) { overTransports(t, descriptorsLost) }
 
 func descriptorsLost(t *testing.T, w *world) {
 	i := w.launch("/v", Victims.With(""), runtime.Settings{Process: actor.Process{Files: 64}})
@@ -319,7 +319,7 @@ func descriptorsLost(t *testing.T, w *world) {
 
 // Under a supervisor the same actor comes back, and what was not begun when it
 // died is done by its successor.
-func TestSupervisedAfterFaults(t *testing.T) { overLanes(t, supervisedAfterFaults) }
+func TestSupervisedAfterFaults(t *testing.T) { overTransports(t, supervisedAfterFaults) }
 
 func supervisedAfterFaults(t *testing.T, w *world) {
 	tree, err := supervisor.Start(w.ctx, supervisor.Spec{

@@ -91,9 +91,9 @@ func blobAttack(size uint64, body []byte) func(*raw, uint64) (any, error) {
 	}
 }
 
-// attackLink gets a link to the healthy actor and misbehaves on it: the actor
-// ends the link and nothing else.
-func attackLink(r *raw, _ uint64) (any, error) {
+// attackConnection gets a connection to the healthy actor and misbehaves on it: the actor
+// ends the connection and nothing else.
+func attackConnection(r *raw, _ uint64) (any, error) {
 	e, err := r.call("$/introduce", list(map[string]any{"path": "/healthy", "kind": "victim", "from": "/liar"}), nil)
 	if err != nil || e.Err != nil || len(r.files) == 0 {
 		return nil, fmt.Errorf("no introduction: %s, %d descriptors, %v", text(e.Err), len(r.files), err)
@@ -246,8 +246,8 @@ func attackOnce(w *world, path, mode, name string) {
 			w.Errorf("%s: exit %v", what, x)
 		}
 		if a.call == nil && name != "forged last word" {
-			w.await(what+": link lost", func(e actor.Event) bool {
-				return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
+			w.await(what+": connection lost", func(e actor.Event) bool {
+				return e.Type == actor.EventConnectionLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 			})
 		}
 		return

@@ -79,7 +79,7 @@ func newVictim(ctx context.Context, mode string) (*victim, error) {
 	case "nil":
 		return nil, nil
 	case "goexit":
-		actor.Exit(errStart)
+		actor.Exit(ctx, errStart)
 	case "parent":
 		return &victim{mode: mode}, startChild(ctx)
 	case "busy":
@@ -251,12 +251,12 @@ func (v *victim) Make(_ context.Context, n int) (shm.Array[float64], error) {
 	return a, nil
 }
 
-// Ask counts on another victim, over a link of its own.
+// Ask counts on another victim, over a connection of its own.
 func (v *victim) Ask(ctx context.Context, other actor.Ref[victim]) (int, error) {
 	return VictimCount.Call(ctx, other, 1)
 }
 
-// Trust calls a program of another make, over a link of its own.
+// Trust calls a program of another make, over a connection of its own.
 func (v *victim) Trust(ctx context.Context, other actor.Ref[foreign]) (string, error) {
 	return ForeignEcho.Call(ctx, other, "hello")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
-// A sender that breaks its ring, or offers what is none, loses its link. The
+// A sender that breaks its ring, or offers what is none, loses its connection. The
 // actor goes on serving the others, and by ring.
 func TestRingViolations(t *testing.T) {
 	leaktest.Check(t)
@@ -65,18 +65,18 @@ func TestRingViolations(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := l.drain(); err != nil {
-			t.Errorf("%s: the link does not end: %v", name, err)
+			t.Errorf("%s: the connection does not end: %v", name, err)
 		}
 		a.lost(name, from)
 		if e, err := good.ask("echo", list("fine")); err != nil || text(e.Result) != "fine" {
-			t.Fatalf("%s: the good link: %s, %v", name, text(e.Err), err)
+			t.Fatalf("%s: the good connection: %s, %v", name, text(e.Err), err)
 		}
 	}
 	good.raw.close()
 	a.endsWell()
 }
 
-// ringed is a link that has rings.
+// ringed is a connection that has rings.
 func (a *rawActor) ringed(from string) *rawRing {
 	a.Helper()
 	g, err := a.greeted(from).offerRings()
@@ -158,8 +158,8 @@ func TestRingMistakes(t *testing.T) {
 }
 
 func init() {
-	// scribbler ATTACK [link]: the program breaks its ring when it is called, on
-	// its parent's connection or on a link to a sibling.
+	// scribbler ATTACK [connection]: the program breaks its ring when it is called, on
+	// its parent's connection or on a connection to a sibling.
 	roles["scribbler"] = func(args []string) {
 		if err := scribble(newRaw(3), args); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -187,7 +187,7 @@ func scribble(parent *raw, args []string) error {
 	}
 	r := parent
 	if err == nil && len(args) > 1 {
-		if _, err = parent.await("$/link"); err == nil {
+		if _, err = parent.await("$/connect"); err == nil {
 			r = newRaw(parent.files[len(parent.files)-1])
 			parent.files = nil
 			err = greet(r)
@@ -208,7 +208,7 @@ func scribble(parent *raw, args []string) error {
 	}
 	_ = r.drain()
 	if r != parent {
-		fmt.Println("the link has ended")
+		fmt.Println("the connection has ended")
 	}
 	return parent.drain()
 }
@@ -226,16 +226,16 @@ func TestScribblers(t *testing.T) {
 		if x := i.Exit(); x.Reason != actor.ReasonProtocol {
 			t.Errorf("%s: exit %v", name, x)
 		}
-		w.await(name+": link lost", func(e actor.Event) bool {
-			return e.Type == actor.EventLinkLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
+		w.await(name+": connection lost", func(e actor.Event) bool {
+			return e.Type == actor.EventConnectionLost && e.Path == path && errors.Is(e.Err, wire.ErrProtocol)
 		})
 	}
 }
 
-// One that breaks the ring to a sibling loses that link. Both live on.
+// One that breaks the ring to a sibling loses that connection. Both live on.
 func TestScribblingSibling(t *testing.T) {
 	w := newWorldOver(t, "ring")
-	i := w.launch("/scribbler", Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "link"}}))
+	i := w.launch("/scribbler", Foreigns.With(foreignArgs{Role: "scribbler", Args: []string{"a tail beyond the ring", "connection"}}))
 	a := w.launch("/a", Victims.With(""))
 	_, err := VictimTrust.Call(w.ctx, w.victim("/a"), w.foreign("/scribbler"))
 	if err == nil || !strings.Contains(err.Error(), "lives on") {
@@ -243,7 +243,7 @@ func TestScribblingSibling(t *testing.T) {
 	}
 	b := w.launch("/b", Victims.With(""))
 	if n, err := VictimAsk.Call(w.ctx, w.victim("/a"), w.victim("/b")); err != nil || n != 1 {
-		t.Errorf("another link of the same actor: %d, %v", n, err)
+		t.Errorf("another connection of the same actor: %d, %v", n, err)
 	}
 	for _, i := range []*runtime.Instance{i, a, b} {
 		select {

@@ -28,8 +28,8 @@ import (
 // after its root was killed.
 const rootTimeout = 2 * time.Second
 
-// envLane names the root's lane, if it is not to be the usual one.
-const envLane = "E2E_LANE"
+// envTransport names the root's transport, if it is not to be the usual one.
+const envTransport = "E2E_TRANSPORT"
 
 func init() {
 	// root is a service that is told what to do on its standard input, a line at
@@ -51,9 +51,9 @@ func root() error {
 	children = append(children, supervisor.Child{Name: "nested", Run: Victims.With("parent")}, supervisor.Child{Name: "foreign", Run: Foreigns.With(foreignArgs{Role: "plain"})})
 	spec := supervisor.Spec{Children: children, Intensity: 100}
 	o := supervisor.Options{Logger: slog.New(slog.DiscardHandler)}
-	for _, l := range lanes {
-		if l.name == os.Getenv(envLane) {
-			o.Transport = l.lane
+	for _, l := range transports {
+		if l.name == os.Getenv(envTransport) {
+			o.Transport = l.transport
 		}
 	}
 	if os.Getenv(envGroups) != "" {
@@ -226,14 +226,14 @@ func (s *service) endsWithin(d time.Duration) {
 const minMembers = 11
 
 func TestRootKilled(t *testing.T) {
-	for _, lane := range []string{"usual", "ring"} {
-		t.Run(lane, func(t *testing.T) { rootKilled(t, lane) })
+	for _, transport := range []string{"usual", "ring"} {
+		t.Run(transport, func(t *testing.T) { rootKilled(t, transport) })
 	}
 }
 
-func rootKilled(t *testing.T, lane string) {
+func rootKilled(t *testing.T, transport string) {
 	leaktest.Check(t)
-	t.Setenv(envLane, lane)
+	t.Setenv(envTransport, transport)
 	s := startRoot(t, self)
 	if got := s.members(); len(got) < minMembers {
 		t.Fatalf("%d processes, want at least %d", len(got), minMembers)

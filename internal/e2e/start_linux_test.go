@@ -153,27 +153,27 @@ var hellos = map[string]struct {
 	"bad types": {do: func(r *raw, id uint64) error {
 		return r.respond(id, nil, helloMap(map[string]any{"build": 7, "caps": "x"}))
 	}},
-	"no page": {do: func(r *raw, id uint64) error { return r.respond(id, nil, helloMap(map[string]any{"marks": 9})) }},
+	"no page": {do: func(r *raw, id uint64) error { return r.respond(id, nil, helloMap(map[string]any{"progress": 9})) }},
 	"lost page": {do: func(r *raw, id uint64) error {
-		return errors.Join(r.notify("$/file", codec.Params(9)), r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
+		return errors.Join(r.notify("$/file", codec.Params(9)), r.respond(id, nil, helloMap(map[string]any{"progress": 9})))
 	}},
 	"unsealed page": {do: page(4096, 0)},
 	"small page":    {do: page(8, sealSize)},
 	"pipe as a page": {do: func(r *raw, id uint64) error {
 		var p [2]int
 		return errors.Join(unix.Pipe2(p[:], unix.O_CLOEXEC), r.send(wire.AppendNotify(nil, "$/file", codec.Params(9), nil), p[0]),
-			r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
+			r.respond(id, nil, helloMap(map[string]any{"progress": 9})))
 	}},
 	"page and begin": {ok: true, do: page(4096, sealSize)},
 }
 
-// page answers with a mark page of its own making. A peer that then says
+// page answers with a progress page of its own making. A peer that then says
 // "$/begin" all the same must not make us write to what we can only read.
 func page(size int64, seals int) func(r *raw, id uint64) error {
 	return func(r *raw, id uint64) error {
 		fd, err := memfd(size, seals)
 		return errors.Join(err, r.send(wire.AppendNotify(nil, "$/file", codec.Params(9), nil), fd),
-			r.respond(id, nil, helloMap(map[string]any{"marks": 9})))
+			r.respond(id, nil, helloMap(map[string]any{"progress": 9})))
 	}
 }
 

@@ -23,11 +23,11 @@ const patience = time.Minute
 // and must never notice anything.
 type world struct {
 	testing.TB
-	ctx     context.Context
-	sys     *runtime.System
-	lane    supervisor.Transport
-	healthy *runtime.Instance
-	ref     actor.Ref[victim]
+	ctx       context.Context
+	sys       *runtime.System
+	transport supervisor.Transport
+	healthy   *runtime.Instance
+	ref       actor.Ref[victim]
 
 	log *eventLog
 }
@@ -47,17 +47,17 @@ func (l *eventLog) add(e actor.Event) {
 	l.more = make(chan struct{})
 }
 
-// lanes are what messages travel by: the socket alone, and rings from a link's
+// transports are what messages travel by: the socket alone, and rings from a connection's
 // first message on.
-var lanes = []struct {
-	name string
-	lane supervisor.Transport
+var transports = []struct {
+	name      string
+	transport supervisor.Transport
 }{{"socket", "socket"}, {"ring", "ring"}}
 
-// overLanes runs a test of links over each lane.
-func overLanes(t *testing.T, test func(t *testing.T, w *world)) {
-	for _, l := range lanes {
-		t.Run(l.name, func(t *testing.T) { test(t, newWorldOver(t, l.lane)) })
+// overTransports runs a test of connections over each transport.
+func overTransports(t *testing.T, test func(t *testing.T, w *world)) {
+	for _, l := range transports {
+		t.Run(l.name, func(t *testing.T) { test(t, newWorldOver(t, l.transport)) })
 	}
 }
 
@@ -66,17 +66,17 @@ func newWorld(t testing.TB) *world {
 	return newWorldOver(t, "auto")
 }
 
-var byName = map[supervisor.Transport]runtime.Lane{"auto": runtime.AutoLane, "socket": runtime.SocketLane, "ring": runtime.RingLane}
+var byName = map[supervisor.Transport]runtime.Transport{"auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 
-func newWorldOver(t testing.TB, lane supervisor.Transport) *world {
+func newWorldOver(t testing.TB, transport supervisor.Transport) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Lane: byName[lane]})
+	sys, err := runtime.NewSystem(runtime.SystemOptions{Logger: slog.New(slog.DiscardHandler), Transport: byName[transport]})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, ctx: ctx, sys: sys, lane: lane, log: &eventLog{more: make(chan struct{})}}
+	w := &world{TB: t, ctx: ctx, sys: sys, transport: transport, log: &eventLog{more: make(chan struct{})}}
 	events := sys.Events(context.Background())
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -136,7 +136,7 @@ func (w *world) begin(path string, r actor.Role, given ...runtime.Settings) *run
 	if len(given) > 0 {
 		s = given[0]
 	}
-	bp, err := runtime.NewBlueprint(r, s, w.sys.MaxMessage())
+	bp, err := runtime.EncodeRole(r, s, w.sys.MaxMessage())
 	if err != nil {
 		w.Fatalf("%s: %v", path, err)
 	}

@@ -7,7 +7,6 @@ import (
 
 // permanent are goroutines that start once per process and stay, by design.
 var permanent = []string{
-	"/internal/process.(*spawner).run(", // the thread that is the parent of all children
 	"os/signal.loop(",
 	"os/signal.signal_recv(",
 	"runtime.ensureSigM",

@@ -47,11 +47,22 @@ type Runtime interface {
 	// Main runs the actor, if the process was started as one, and does not
 	// return then.
 	Main()
-	// Exit ends the actor that the calling goroutine belongs to, and the
-	// goroutine. It panics outside of an actor.
-	Exit(err error)
+	// Races returns the data races that were found in the processes of this
+	// program's systems so far.
+	Races() []Race
 	// Self returns the actor whose process this is, or nil.
 	Self() Actor
+}
+
+// Race is one report of the race detector, of an actor's process.
+type Race struct {
+	Path   string
+	PID    int
+	Report string
+}
+
+func (r Race) String() string {
+	return fmt.Sprintf("data race in actor %s (pid %d):\n%s", r.Path, r.PID, r.Report)
 }
 
 var installed atomic.Pointer[Runtime]
@@ -142,6 +153,8 @@ type Actor interface {
 	// Context ends with the actor.
 	Context() context.Context
 	Logger() *slog.Logger
+	// Exit ends the actor by itself, and the calling goroutine.
+	Exit(err error)
 }
 
 // Invocation is one message in a handler's hands.

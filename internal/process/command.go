@@ -62,6 +62,10 @@ type Command struct {
 	// cut is true for all but its last. If Output does not keep up, lines are dropped and counted
 	// (Process.OutputDropped): the child never blocks on its output. Nil means only the tail is kept.
 	Output func(stream Stream, line []byte, cut bool)
+	// Race is called with each report of the race detector that the child writes to standard error, as soon as it is
+	// there and without waiting for Output; and once when this program as a child ends with the detector's exit code
+	// without one. It is called only if this program is built with -race.
+	Race func(report string)
 
 	// Detached is for the one child that must outlive us: it gets no parent-death signal, no pipes for its output, and no
 	// file for a crash text.

@@ -27,16 +27,20 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // output reads a child's stdout and stderr.
 type output struct {
-	tails   [2]Tail // of stdout and of stderr: who says much on one says what matters on the other
-	fatal   string  // stderr's last line that begins with fatalPrefix; its reader's until finish
-	sink    *sink   // nil if nobody listens
+	tails   [2]Tail      // of stdout and of stderr: who says much on one says what matters on the other
+	fatal   string       // stderr's last line that begins with fatalPrefix; its reader's until finish
+	sink    *sink        // nil if nobody listens
+	races   *raceReports // in stderr; nil if they do not matter; its reader's until finish
 	readers sync.WaitGroup
 	pipes   [2]*os.File
 }
 
 // listen starts one reader per pipe. It takes over the pipes, which must be nonblocking; nil is none.
-func listen(stdout, stderr *os.File, call func(Stream, []byte, bool)) *output {
+func listen(stdout, stderr *os.File, call func(Stream, []byte, bool), race func(string)) *output {
 	o := &output{pipes: [2]*os.File{stdout, stderr}}
+	if raceEnabled && race != nil {
+		o.races = &raceReports{call: race}
+	}
 	if call != nil {
 		o.sink = &sink{output: call}
 	}
@@ -61,6 +65,9 @@ func (o *output) finish() {
 		_ = p.SetReadDeadline(time.Unix(1, 0)) // fails only if the reader closed the pipe already
 	}
 	o.readers.Wait()
+	if o.races != nil {
+		o.races.end()
+	}
 	if o.sink != nil {
 		o.sink.close(sinkPatience)
 	}
@@ -82,6 +89,9 @@ func (o *output) read(f *os.File, stream Stream) {
 		tail.Add(line)
 		if stream == Stderr && bytes.HasPrefix(line, fatalPrefix) {
 			o.fatal = string(line[:min(len(line), tailLineSize)])
+		}
+		if stream == Stderr && o.races != nil {
+			o.races.line(line)
 		}
 		if o.sink != nil {
 			o.sink.put(stream, line, cut)

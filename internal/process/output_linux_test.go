@@ -84,7 +84,7 @@ func TestFinishDrainsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	o := listen(ends[0], ends[1], func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) })
+	o := listen(ends[0], ends[1], func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) }, nil)
 	o.finish()
 	if strings.Join(got, "\n") != text {
 		t.Errorf("%d lines", len(got))

@@ -20,6 +20,8 @@ type Process struct {
 	pidfd  *os.File      // in the netpoller: waiting for a death costs no thread
 	output *output       // nil if it has no pipe
 	group  *cgroup.Group // nil if it has none
+	own    bool          // it is this program
+	parent *spawner      // held until the child is reaped
 	crash  int           // memory file with the crash text, -1 if none
 	done   chan struct{}
 	status Status // set before done is closed
@@ -35,14 +37,16 @@ type Process struct {
 }
 
 // adopt makes a Process of a child that was just spawned and starts to watch it.
-func adopt(s *spawn, w *wiring, cmd *Command) *Process {
+func adopt(s *spawn, w *wiring, cmd *Command, sp *spawner) *Process {
 	_ = unix.SetNonblock(s.pidfd, true) // before NewFile, which puts it into the netpoller only then
 	p := &Process{
-		pid:   s.pid,
-		pidfd: os.NewFile(uintptr(s.pidfd), "pidfd"),
-		group: s.group,
-		crash: w.crash,
-		done:  make(chan struct{}),
+		pid:    s.pid,
+		pidfd:  os.NewFile(uintptr(s.pidfd), "pidfd"),
+		group:  s.group,
+		own:    cmd.Path == "",
+		parent: sp,
+		crash:  w.crash,
+		done:   make(chan struct{}),
 
 		limit: s.limits.Memory,
 		judge: memoryJudge{limit: s.limits.Memory},
@@ -50,7 +54,7 @@ func adopt(s *spawn, w *wiring, cmd *Command) *Process {
 		boundData: s.limits.Memory > 0 && !(raceEnabled && cmd.Path == ""),
 	}
 	if w.stdout >= 0 || w.stderr >= 0 {
-		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output)
+		p.output = listen(pipeEnd(w.stdout, "stdout of child"), pipeEnd(w.stderr, "stderr of child"), cmd.Output, cmd.Race)
 	}
 	if cmd.Path == "" {
 		p.judge.limit *= raceFactor
@@ -123,6 +127,7 @@ func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) 
 	st.Killed = p.killed
 	st.OutOfMemory = p.overMemory
 	p.mu.Unlock()
+	p.parent.release()
 	_ = p.pidfd.Close()
 	kills, counted := int64(0), false
 	if p.group != nil {
@@ -135,6 +140,9 @@ func (p *Process) wait(stopWatch chan<- struct{}, watchStopped <-chan struct{}) 
 		p.output.finish()
 		st.Stdout, st.Stderr = p.Tail(Stdout), p.Tail(Stderr)
 		st.OutputDropped = p.output.dropped()
+		if r := p.output.races; r != nil && r.many == 0 && p.own && st.Code == raceExitCode {
+			r.call(noRaceReport)
+		}
 	}
 	if p.crash >= 0 {
 		st.Crash = readCrashFile(p.crash)

@@ -32,19 +32,42 @@ type spawn struct {
 }
 
 // spawner owns the thread that is the parent of all children. The parent-death signal comes when the creating
-// *thread* ends (golang/go#27505), so that thread must live as long as the process: the goroutine that is locked
-// to it never returns. It is not the main thread, which the program may lock for itself.
+// *thread* ends (golang/go#27505), so that thread must live as long as any child: the goroutine that is locked to it
+// returns, and ends it, when there is none. It is not the main thread, which the program may lock for itself.
 type spawner struct {
 	requests chan *spawn
+	users    int // children that are not reaped, and forks under way
 }
 
-var theSpawner = sync.OnceValue(func() *spawner {
-	s := &spawner{requests: make(chan *spawn)}
-	locked := make(chan struct{})
-	go s.run(locked)
-	<-locked
-	return s
-})
+// theSpawner is the one that runs, nil if there are no children.
+var theSpawner struct {
+	sync.Mutex
+	*spawner
+}
+
+// useSpawner returns the spawner, which stays until release is called as often.
+func useSpawner() *spawner {
+	theSpawner.Lock()
+	defer theSpawner.Unlock()
+	if theSpawner.spawner == nil {
+		theSpawner.spawner = &spawner{requests: make(chan *spawn)}
+		locked := make(chan struct{})
+		go theSpawner.spawner.run(locked)
+		<-locked
+	}
+	theSpawner.users++
+	return theSpawner.spawner
+}
+
+// release takes back one useSpawner.
+func (sp *spawner) release() {
+	theSpawner.Lock()
+	defer theSpawner.Unlock()
+	if sp.users--; sp.users == 0 {
+		close(sp.requests)
+		theSpawner.spawner = nil
+	}
+}
 
 // nullDevice is every child's stdin, opened once.
 var nullDevice = sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_RDWR, 0) })

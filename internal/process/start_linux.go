@@ -99,13 +99,17 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 		s.mark = m.score
 	}
 
-	err = theSpawner().do(ctx, s)
+	sp := useSpawner()
+	err = sp.do(ctx, s)
 	w.closeChildEnds()
 	runtime.KeepAlive(cmd) // the numbers of its files were in use until here
 	s.group.Born()
 	if err != nil || s.err != nil || s.group != nil && !s.sys.UseCgroupFD {
 		s.group.Discard()
 		s.group = nil
+	}
+	if err != nil || s.err != nil {
+		sp.release()
 	}
 	if err != nil {
 		w.closeOwnEnds()
@@ -123,7 +127,7 @@ func Start(ctx context.Context, cmd Command) (*Process, error) {
 	if cmd.Cgroups != nil && s.group == nil {
 		cmd.Cgroups.GiveUp() // it will not be better next time
 	}
-	return adopt(s, w, &cmd), nil
+	return adopt(s, w, &cmd, sp), nil
 }
 
 // mark is what children that have an entry in their environment are marked by.

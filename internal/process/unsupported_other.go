@@ -60,5 +60,11 @@ func SetTitle(string) error { return unsupported("set the process title") }
 // SocketPair returns an error that wraps errors.ErrUnsupported.
 func SocketPair() (parent, child *os.File, err error) { return nil, nil, unsupported("socket pair") }
 
+// Usage returns nothing.
+func (*Process) Usage() (Usage, bool) { return Usage{}, false }
+
+// ReadUsage returns nothing.
+func ReadUsage(int) (Usage, bool) { return Usage{}, false }
+
 // Resident returns 0.
 func Resident(int) int64 { return 0 }

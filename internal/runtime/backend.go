@@ -23,22 +23,22 @@ type backend interface {
 	// follows.
 	accuse(err error)
 
-	// connect returns a link for a sender of this process.
-	connect(c *sender) (*link, error)
-	// offer returns the sender's end of a link for another process.
-	offer(from string) (*os.File, error)
+	// connect returns a connection for a sender of this process.
+	connect(c *sender) (*connection, error)
+	// connectFor returns the sender's end of a connection for another process.
+	connectFor(from string) (*os.File, error)
 
 	// remote reports whether paths below it are another process's concern; peer
 	// is who can be asked about them, or nil.
 	remote() bool
-	peer() *conn.Conn
+	childConn() *conn.Conn
 
 	pid() int
 	// tail returns the last lines that it printed.
 	tail() (stdout, stderr []string)
 }
 
-func newBackend(i *Instance, bp Blueprint) backend {
+func newBackend(i *Instance, bp EncodedRole) backend {
 	switch {
 	case bp.settings.InProcess:
 		return newGoroutineBackend(i, bp)

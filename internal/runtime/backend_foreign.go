@@ -24,7 +24,7 @@ type foreignBackend struct {
 	plain atomic.Bool
 }
 
-func newForeignBackend(i *Instance, bp Blueprint) *foreignBackend {
+func newForeignBackend(i *Instance, bp EncodedRole) *foreignBackend {
 	b := &foreignBackend{processBackend: newProcessBackend(i, bp)}
 	b.program = b
 	return b
@@ -33,8 +33,8 @@ func newForeignBackend(i *Instance, bp Blueprint) *foreignBackend {
 // command executes what the kind's command function says.
 func (b *foreignBackend) command() (process.Command, error) {
 	i, none := b.i, process.Command{}
-	args := b.blueprint.args
-	c, err := b.blueprint.kind.External(newSource(args.bytes, args.segments, i.sys))
+	args := b.role.args
+	c, err := b.role.kind.External(newSource(args.bytes, args.segments, i.sys))
 	if err != nil {
 		return none, err
 	}
@@ -60,36 +60,36 @@ func (b *foreignBackend) command() (process.Command, error) {
 // greet says hello. Who answers it with an error is spoken to in plain mode, and
 // has started by being there.
 func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
-	l := newLink()
-	l.peer = b.conn
-	err = b.i.sys.sayHello(ctx, l)
+	c := newConnection()
+	c.conn = b.conn
+	err = b.i.sys.sayHello(ctx, c)
 	if isRemote(err) {
 		b.plain.Store(true)
-		l.dialect = plain{l}
-		b.stand(l)
+		c.dialect = plain{c}
+		b.stand(c)
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("hello: %w", err)
 	}
-	l.same = false
-	b.stand(l)
+	c.same = false
+	b.stand(c)
 	begin()
 	return true, nil
 }
 
-func (b *foreignBackend) peer() *conn.Conn {
+func (b *foreignBackend) childConn() *conn.Conn {
 	if b.plain.Load() {
 		return nil
 	}
-	return b.processBackend.peer()
+	return b.processBackend.childConn()
 }
 
-func (b *foreignBackend) offer(from string) (*os.File, error) {
+func (b *foreignBackend) connectFor(from string) (*os.File, error) {
 	if b.plain.Load() {
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC and has one connection: only the process that supervises it can call it: %w", b.i.path, errors.ErrUnsupported)
 	}
-	return b.processBackend.offer(from)
+	return b.processBackend.connectFor(from)
 }
 
 // askStop in plain mode is the end of the connection, and SIGTERM: what every
@@ -103,16 +103,18 @@ func (b *foreignBackend) askStop(timeout time.Duration) {
 	_ = b.proc.Signal(syscall.SIGTERM)
 }
 
+func (b *foreignBackend) deaf() bool { return false }
+
 // written lets a peer without credits get more: what was written to it is gone.
 func (b *foreignBackend) written() {
 	if !b.plain.Load() {
 		return
 	}
 	b.mu.Lock()
-	c, l := b.sender, b.link
+	s, c := b.sender, b.connection
 	b.mu.Unlock()
-	if c != nil && l != nil {
-		go c.drained(l)
+	if s != nil && c != nil {
+		go s.drained(c)
 	}
 }
 

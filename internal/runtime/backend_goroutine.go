@@ -22,29 +22,29 @@ type hosted struct {
 	h *host
 }
 
-func (b hosted) accuse(error)                     {} // it is this very code
-func (b hosted) remote() bool                     { return false }
-func (b hosted) peer() *conn.Conn                 { return nil }
-func (b hosted) tail() (stdout, stderr []string)  { return nil, nil }
-func (b hosted) connect(c *sender) (*link, error) { return pipeToHost(b.h, c, b.i) }
-func (b hosted) offer(from string) (*os.File, error) {
+func (b hosted) accuse(error)                           {} // it is this very code
+func (b hosted) remote() bool                           { return false }
+func (b hosted) childConn() *conn.Conn                  { return nil }
+func (b hosted) tail() (stdout, stderr []string)        { return nil, nil }
+func (b hosted) connect(s *sender) (*connection, error) { return pipeToHost(b.h, s, b.i) }
+func (b hosted) connectFor(from string) (*os.File, error) {
 	return pairForHost(b.h, from)
 }
 
 // goroutineBackend is an incarnation in a goroutine of this process.
 type goroutineBackend struct {
 	hosted
-	blueprint Blueprint
+	role EncodedRole
 
 	once   sync.Once
 	gone   chan struct{} // abandoned
 	forced force         // before gone is closed
 }
 
-func newGoroutineBackend(i *Instance, bp Blueprint) *goroutineBackend {
-	b := &goroutineBackend{hosted: hosted{i: i}, blueprint: bp, gone: make(chan struct{})}
+func newGoroutineBackend(i *Instance, bp EncodedRole) *goroutineBackend {
+	b := &goroutineBackend{hosted: hosted{i: i}, role: bp, gone: make(chan struct{})}
 	b.h = newHost(i.sys, i.kind, i.path, i.incarnation, i.settings.Mailbox.Messages, i.settings.Mailbox.Bytes, true)
-	b.h.grace = stopTimeout(i.settings)
+	b.h.grace, b.h.series = stopTimeout(i.settings), i.settings.Series
 	return b
 }
 
@@ -61,7 +61,7 @@ func (b *goroutineBackend) kill(why force) {
 		switch why {
 		case byKill, byDeadline:
 			b.h.inbox.Close()
-			b.h.closeLinks() // before its contexts end: what it still does reaches no caller
+			b.h.closeConnections() // before its contexts end: what it still does reaches no caller
 			b.h.limit(0)
 			if why == byDeadline {
 				b.h.finish(actor.ExitStatus{Reason: actor.ReasonDeadline})
@@ -81,7 +81,7 @@ func (b *goroutineBackend) run() {
 	i, h := b.i, b.h
 	// The arguments are decoded as for a process: an actor never shares memory
 	// with the code that starts it.
-	args := b.blueprint.args
+	args := b.role.args
 	go h.run(newSource(args.bytes, args.segments, i.sys), func(err error) {
 		args.release()
 		switch p := (*actor.PanicError)(nil); {
@@ -110,7 +110,7 @@ func (b *goroutineBackend) run() {
 		f.abandoned = !isDone(h.ended)
 	}
 	h.inbox.Close()
-	h.closeLinks()
+	h.closeConnections()
 	if f.abandoned {
 		e := i.event(actor.EventAbandoned)
 		e.Detail = "a goroutine of the actor did not return in time"
@@ -142,15 +142,15 @@ func (b selfBackend) kill(why force) {
 	os.Exit(1)
 }
 
-// pairForHost makes a link to a host of this process for a sender elsewhere.
+// pairForHost makes a connection to a host of this process for a sender elsewhere.
 func pairForHost(h *host, from string) (*os.File, error) {
 	theirs, ours, err := process.SocketPair()
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err == nil {
-		err = h.accept(lane, from, nil)
+		err = h.accept(socket, from, nil)
 	}
 	if err != nil {
 		theirs.Close()
@@ -159,19 +159,19 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	return theirs, nil
 }
 
-// pipeToHost makes a link to a host of this process for one of its own clients.
-func pipeToHost(h *host, c *sender, i *Instance) (*link, error) {
+// pipeToHost makes a connection to a host of this process for one of its own senders.
+func pipeToHost(h *host, s *sender, i *Instance) (*connection, error) {
 	near, far := transport.Pipe()
-	marks := mailbox.NewProgress()
-	l := newLink()
-	l.inc, l.pid, l.marks, l.same, l.inst, l.capacity, l.capBytes = h.incarnation, i.PID(), marks, true, i, h.capacity, h.capBytes
-	opts := h.sys.peerOptions()
+	progress := mailbox.NewProgress()
+	c := newConnection()
+	c.inc, c.pid, c.progress, c.same, c.inst, c.capacity, c.capBytes = h.incarnation, i.PID(), progress, true, i, h.capacity, h.capBytes
+	opts := h.sys.connOptions()
 	opts.Local = true
-	l.peer = conn.New(near, &linkHandler{c: c, l: l}, opts)
-	if err := h.accept(far, h.sys.fromPath(), marks); err != nil {
+	c.conn = conn.New(near, &connectionHandler{sender: s, connection: c}, opts)
+	if err := h.accept(far, h.sys.fromPath(), progress); err != nil {
 		near.Close()
 		return nil, err
 	}
-	l.peer.Start()
-	return l, nil
+	c.conn.Start()
+	return c, nil
 }

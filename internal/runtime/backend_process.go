@@ -19,22 +19,22 @@ import (
 // processBackend is an incarnation in a process of its own, which executes this
 // program again.
 type processBackend struct {
-	i         *Instance
-	blueprint Blueprint
-	program   program
-	caller    atomic.Pointer[sender] // sender, for the goroutine that takes a reply
+	i       *Instance
+	role    EncodedRole
+	program program
+	caller  atomic.Pointer[sender] // sender, for the goroutine that takes a reply
 
-	mu       sync.Mutex
-	proc     *process.Process
-	conn     *conn.Conn
-	server   *controlServer
-	requests *requestQueue
-	link     *link   // the connection as a link: the first sender here uses it
-	sender   *sender // who uses it
-	marks    *mailbox.Progress
-	facts    facts         // as far as they are known
-	over     bool          // the connection has ended: no sender can have it any more
-	drained  chan struct{} // the connection has delivered its last message
+	mu         sync.Mutex
+	proc       *process.Process
+	conn       *conn.Conn
+	server     *controlServer
+	requests   *requestQueue
+	connection *connection // the connection as a connection: the first sender here uses it
+	sender     *sender     // who uses it
+	progress   *mailbox.Progress
+	facts      facts         // as far as they are known
+	over       bool          // the connection has ended: no sender can have it any more
+	drained    chan struct{} // the connection has delivered its last message
 
 	starting context.Context // ends with the start, or with the time for it
 	stop     context.CancelFunc
@@ -45,16 +45,18 @@ type program interface {
 	// command says how.
 	command() (process.Command, error)
 	// greet shakes hands. begin starts the actor, and may be called once; the
-	// connection is a link as soon as it stands.
+	// connection is a connection as soon as it stands.
 	greet(ctx context.Context, begin func()) (started bool, err error)
 	// encodeError encodes an answer to a request of the process.
 	encodeError(err error) []byte
+	// deaf reports whether it does nothing on TERM, INT and HUP.
+	deaf() bool
 	// written is called when the connection has written all that it was given.
 	written()
 }
 
-func newProcessBackend(i *Instance, bp Blueprint) *processBackend {
-	b := &processBackend{i: i, blueprint: bp, drained: make(chan struct{})}
+func newProcessBackend(i *Instance, bp EncodedRole) *processBackend {
+	b := &processBackend{i: i, role: bp, drained: make(chan struct{})}
 	b.starting, b.stop = context.WithCancel(i.sys.ctx)
 	b.facts.startTimeout = startTimeout(i.settings)
 	b.program = b
@@ -72,7 +74,7 @@ func (b *processBackend) pid() int {
 
 func (b *processBackend) remote() bool { return true }
 
-func (b *processBackend) peer() *conn.Conn {
+func (b *processBackend) childConn() *conn.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.conn
@@ -92,7 +94,7 @@ func (b *processBackend) tail() (stdout, stderr []string) {
 func (b *processBackend) run() {
 	i := b.i
 	defer b.stop()
-	defer b.blueprint.args.release()
+	defer b.role.args.release()
 	if err := b.spawn(); err != nil {
 		err = fmt.Errorf("start %s: %w", i.path, err)
 		i.failed(err)
@@ -123,11 +125,12 @@ func (b *processBackend) run() {
 		e.Detail = fmt.Sprintf("%d lines", n)
 		i.sys.Emit(e)
 	}
+	status := b.proc.Status()
+	stops := !b.stopBegan() && !b.program.deaf() && toldToEnd(status) && i.sys.stopsWithin(signalGrace)
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.late = i.lateness()
-	f.status = b.proc.Status()
+	f.status, f.asked, f.late = status, f.asked || stops, i.lateness()
 	i.finished(exitStatus(f))
 }
 
@@ -148,33 +151,33 @@ func (b *processBackend) unwanted() bool {
 	return b.facts.asked || b.facts.forced != byItself
 }
 
-func (b *processBackend) connect(c *sender) (*link, error) {
+func (b *processBackend) connect(s *sender) (*connection, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.link == nil || b.over {
+	if b.connection == nil || b.over {
 		return nil, errRetry
 	}
-	if b.sender != nil && b.sender != c {
-		return nil, fmt.Errorf("%s: a second client of another kind: %w", b.i.path, actor.ErrKindMismatch)
+	if b.sender != nil && b.sender != s {
+		return nil, fmt.Errorf("%s: a second sender of another kind: %w", b.i.path, actor.ErrKindMismatch)
 	}
-	b.sender = c
-	b.caller.Store(c)
-	return b.link, nil
+	b.sender = s
+	b.caller.Store(s)
+	return b.connection, nil
 }
 
-// offer has the process serve a fresh link, and returns the sender's end.
-func (b *processBackend) offer(from string) (*os.File, error) {
+// connectFor has the process serve a fresh connection, and returns the sender's end.
+func (b *processBackend) connectFor(from string) (*os.File, error) {
 	b.mu.Lock()
 	conn := b.conn
 	b.mu.Unlock()
 	sender, receiver, err := process.SocketPair()
 	if err != nil {
-		return nil, fmt.Errorf("link to %s: %w", b.i.path, err)
+		return nil, fmt.Errorf("connection to %s: %w", b.i.path, err)
 	}
 	defer receiver.Close()
 	token, err := conn.SendFile(receiver)
 	if err == nil {
-		err = conn.Notify(ctlLink, codec.ControlParams(linkOrder{Token: token, From: from}))
+		err = conn.Notify(ctlConnect, codec.ControlParams(connectOrder{Token: token, From: from}))
 	}
 	if err != nil {
 		sender.Close()
@@ -209,7 +212,7 @@ func (b *processBackend) kill(why force) {
 	switch {
 	case proc == nil:
 		b.stop()
-	case why == byLingerLimit: // it may have something to say yet
+	case why == byLingerLimit && !b.program.deaf(): // it may have something to say yet
 		ctx, cancel := context.WithTimeout(context.Background(), lingerTimeout)
 		defer cancel()
 		_ = proc.Terminate(ctx)
@@ -235,6 +238,13 @@ func (b *processBackend) say(x actor.ExitStatus) {
 	if b.facts.said == nil {
 		b.facts.said = &x
 	}
+}
+
+// raced reports a race that the detector found in the process.
+func (b *processBackend) raced(report string) {
+	e := b.i.event(actor.EventDataRace)
+	e.Detail = report
+	b.i.sys.Emit(e)
 }
 
 // output passes a line that the process printed to the log, under its name.

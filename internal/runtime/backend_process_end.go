@@ -15,23 +15,23 @@ type processHandler processBackend
 func (p *processHandler) Message(m *conn.Incoming) { p.requests.put(m) }
 
 func (p *processHandler) Reply(id uint32, r conn.Reply) {
-	c := p.caller.Load()
-	if c == nil {
+	s := p.caller.Load()
+	if s == nil {
 		r.Drop()
 		return
 	}
-	c.reply(p.conn, id, r)
+	s.reply(p.conn, id, r)
 }
 
 func (p *processHandler) Control(m *conn.Incoming) {
 	p.mu.Lock()
-	c, l := p.sender, p.link
+	s, c := p.sender, p.connection
 	p.mu.Unlock()
 	if h := controls[m.Method]; h.parent != nil {
 		h.parent((*processBackend)(p), m)
 		return
 	}
-	if c != nil && c.control(l, m) {
+	if s != nil && s.control(c, m) {
 		return
 	}
 	p.server.serve(m)
@@ -54,22 +54,22 @@ func (p *processHandler) Closed(err error) {
 	}
 	b.mu.Lock()
 	b.over = true
-	fault, c, l, marks := b.facts.fault, b.sender, b.link, b.marks
+	fault, s, c, progress := b.facts.fault, b.sender, b.connection, b.progress
 	b.mu.Unlock()
 	b.server.close()
 	b.requests.close()
 	if fault != nil {
-		e := b.i.event(actor.EventLinkLost)
+		e := b.i.event(actor.EventConnectionLost)
 		e.Err = fault
 		b.i.sys.Emit(e)
 		_ = b.proc.Kill() // it cannot be talked to any more
 	}
-	if c != nil {
-		c.down(l, err) // first: who sees the end finds no link
+	if s != nil {
+		s.down(c, err) // first: who sees the end finds no connection
 	}
 	close(b.drained)
-	if marks != nil {
-		marks.Close()
+	if progress != nil {
+		progress.Close()
 	}
 	if fault == nil && !b.stopBegan() {
 		// A peer that closes its end and lives on is as good as dead.

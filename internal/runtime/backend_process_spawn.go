@@ -30,6 +30,7 @@ func (b *processBackend) spawn() error {
 	}
 	given := i.settings.Process
 	cmd.Limits, cmd.Output = process.Limits{Memory: given.Memory, Files: given.Files, CPUs: given.CPUs, Nice: given.Nice}, b.output
+	cmd.Race = b.raced
 	cmd.Cgroups, cmd.Group = groups, i.incarnation.String()
 	ours, theirs, err := process.SocketPair()
 	if err != nil {
@@ -42,7 +43,7 @@ func (b *processBackend) spawn() error {
 		ours.Close()
 		return err
 	}
-	lane, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
+	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
 		transport.WithDrained(b.program.written))
 	if err != nil {
 		_ = proc.Kill()
@@ -51,7 +52,7 @@ func (b *processBackend) spawn() error {
 	}
 	b.mu.Lock()
 	b.proc = proc
-	b.conn = conn.New(lane, (*processHandler)(b), i.sys.peerOptions())
+	b.conn = conn.New(socket, (*processHandler)(b), i.sys.connOptions())
 	b.server = newControlServer(i.sys, b.conn)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()

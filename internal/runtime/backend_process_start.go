@@ -104,7 +104,7 @@ func isRemote(err error) bool {
 // handshake greets the process and has it start the actor.
 func (b *processBackend) handshake(ctx context.Context) error {
 	s, i := b.i.sys, b.i
-	args := b.blueprint.args
+	args := b.role.args
 	for _, seg := range args.segments {
 		if err := b.conn.Announce(seg); err != nil {
 			return fmt.Errorf("arguments: %w", err)
@@ -114,7 +114,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 		Args: args.bytes, Segments: conn.SegmentIDs(nil, args.segments), Capacity: i.settings.Mailbox.Messages, Bytes: i.settings.Mailbox.Bytes,
 		MaxMessage: s.opts.MaxMessage, Inline: s.opts.Inline, LogLevel: int(logLevel(s.Logger())),
 		Program: s.program, From: s.fromPath(), Strict: shm.Strict(),
-		Lane: int(s.opts.Lane), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, StopTimeout: int64(stopTimeout(i.settings))}
+		Transport: int(s.opts.Transport), Spin: int64(s.opts.Spin), Memory: i.settings.Process.Memory, Series: i.settings.Series, StopTimeout: int64(stopTimeout(i.settings))}
 	outcome := make(chan error, 1)
 	started, err := b.program.greet(ctx, func() {
 		go func() {
@@ -139,32 +139,34 @@ func (b *processBackend) handshake(ctx context.Context) error {
 // hello.
 func (b *processBackend) greet(ctx context.Context, begin func()) (started bool, err error) {
 	begin()
-	l := newLink()
-	l.peer = b.conn
-	if err := b.i.sys.sayHello(ctx, l); err != nil {
+	c := newConnection()
+	c.conn = b.conn
+	if err := b.i.sys.sayHello(ctx, c); err != nil {
 		return true, fmt.Errorf("hello: %w", err)
 	}
-	b.stand(l)
+	b.stand(c)
 	return true, nil
 }
+
+func (b *processBackend) deaf() bool { return true }
 
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 
 func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
 
-// stand makes the connection usable as a link.
-func (b *processBackend) stand(l *link) {
-	l.capacity, l.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
-	l.peer, l.inc, l.pid, l.inst, l.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
+// stand makes the connection usable as a connection.
+func (b *processBackend) stand(c *connection) {
+	c.capacity, c.capBytes = b.i.settings.Mailbox.Messages, b.i.settings.Mailbox.Bytes
+	c.conn, c.inc, c.pid, c.inst, c.kept = b.conn, b.i.incarnation, b.proc.PID(), b.i, true
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over { // it ended after its hello: this is the last place that knows the page
-		if l.marks != nil {
-			l.marks.Close()
+		if c.progress != nil {
+			c.progress.Close()
 		}
 		return
 	}
-	b.link, b.marks = l, l.marks
+	b.connection, b.progress = c, c.progress
 }
 
 // logLevel is the lowest level that l takes, among those in use.

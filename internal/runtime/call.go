@@ -14,7 +14,7 @@ import (
 // call is one request that awaits its response.
 type call struct {
 	id    uint32
-	msg   *mailbox.Message // until it is begun; guarded by the client's lock
+	msg   *mailbox.Message // until it is begun; guarded by the sender's lock
 	begun bool             // likewise
 	items *itemQueue       // of a stream
 

@@ -93,7 +93,7 @@ var (
 	benchTakes  = actor.DefineMethod(benchActors, "take", (*benchActor).Take)
 )
 
-// nowhere is a lane that takes everything and brings nothing.
+// nowhere is a transport that takes everything and brings nothing.
 type nowhere struct{}
 
 func (nowhere) Send(transport.Message) error        { return nil }
@@ -111,7 +111,7 @@ func benchSystem(b *testing.B) *System {
 	return s
 }
 
-// feed is a lane that brings one message n times, after others, and takes
+// feed is a transport that brings one message n times, after others, and takes
 // everything.
 type feed struct {
 	nowhere
@@ -168,10 +168,10 @@ func BenchmarkHandle(b *testing.B) {
 			}
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, system.peerOptions())
+			side.conn = conn.New(&feed{m: transport.Message{Body: buf.B}, n: b.N}, side, system.connOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
-			side.peer.Start()
+			side.conn.Start()
 			<-side.done
 		})
 	}
@@ -182,7 +182,7 @@ func BenchmarkHandle(b *testing.B) {
 	run("cast-own", "take", &benchOwn{1, "label"}, false, 0)
 }
 
-// kept is a lane that keeps what it takes, which may not be used again.
+// kept is a transport that keeps what it takes, which may not be used again.
 type kept struct {
 	nowhere
 	taken []transport.Message
@@ -229,8 +229,8 @@ func BenchmarkHandleArray(b *testing.B) {
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
-			var lane kept
-			from := conn.New(&lane, nil, sys.peerOptions())
+			var socket kept
+			from := conn.New(&socket, nil, sys.connOptions())
 			buf := &codec.Buffer{B: wire.AppendRequestHead(nil, 7, "look")}
 			if err := codec.EncodeArgs(buf, &block, arrays); err != nil {
 				b.Fatal(err)
@@ -240,13 +240,13 @@ func BenchmarkHandleArray(b *testing.B) {
 			if err := from.Send(buf.B, buf.Segments); err != nil {
 				b.Fatal(err)
 			}
-			n := len(lane.taken) - 1
+			n := len(socket.taken) - 1
 			side := &atOnce{&receiver{h: h, from: "bench"}, make(chan struct{})}
 			side.same.Store(true)
-			side.peer = conn.New(&feed{first: lane.taken[:n], m: lane.taken[n], n: b.N}, side, sys.peerOptions())
+			side.conn = conn.New(&feed{first: socket.taken[:n], m: socket.taken[n], n: b.N}, side, sys.connOptions())
 			b.ReportAllocs()
 			b.ResetTimer()
-			side.peer.Start()
+			side.conn.Start()
 			<-side.done
 		})
 	}
@@ -258,8 +258,8 @@ var (
 )
 
 // benchMessage makes a message as a frontend does.
-func benchMessage[T any](ctx context.Context, c *sender, method string, codec *codec.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
-	buf, id, arrays, err := c.to.Begin(ctx, method, answered)
+func benchMessage[T any](ctx context.Context, s *sender, method string, codec *codec.Codec[T], v *T, answered bool) (*mailbox.Message, *call, error) {
+	buf, id, arrays, err := s.target.Begin(ctx, method, answered)
 	if err == nil {
 		err = codec.EncodeArgs(buf, v, arrays)
 	}
@@ -268,24 +268,24 @@ func benchMessage[T any](ctx context.Context, c *sender, method string, codec *c
 	}
 	var call *call
 	if answered {
-		call = newCall(c, id)
+		call = newCall(s, id)
 	}
-	m, err := c.message(ctx, method, buf, call, uuid.Nil)
+	m, err := s.message(ctx, method, buf, call, uuid.Nil)
 	return m, call, err
 }
 
 // BenchmarkSendArray is the sender's side of the same, through the connection.
 func BenchmarkSendArray(b *testing.B) {
 	sys := benchSystem(b)
-	c := sys.target("/bench", "bench").get()
+	s := sys.target("/bench", "bench").get()
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
-		c.arrays.Store(arrays)
-		peer := conn.New(nowhere{}, nil, sys.peerOptions())
+		s.arrays.Store(arrays)
+		peer := conn.New(nowhere{}, nil, sys.connOptions())
 		b.Run(map[bool]string{true: "arrays", false: "maps"}[arrays], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				m, call, err := benchMessage(b.Context(), c, "look", &looks, &block, true)
+				m, call, err := benchMessage(b.Context(), s, "look", &looks, &block, true)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -342,15 +342,15 @@ func BenchmarkInProcess(b *testing.B) {
 // BenchmarkSend is the sender's side alone, up to the outbox.
 func BenchmarkSend(b *testing.B) {
 	sys := benchSystem(b)
-	c := sys.target("/bench", "bench").get()
-	c.arrays.Store(true)
+	s := sys.target("/bench", "bench").get()
+	s.arrays.Store(true)
 	deadline, cancel := context.WithTimeout(b.Context(), time.Hour)
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"call": b.Context(), "call-deadline": deadline} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				m, call, err := benchMessage(ctx, c, "word", &words, &benchWord{1, "label"}, true)
+				m, call, err := benchMessage(ctx, s, "word", &words, &benchWord{1, "label"}, true)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -363,7 +363,7 @@ func BenchmarkSend(b *testing.B) {
 	b.Run("cast", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			m, _, err := benchMessage(b.Context(), c, "word", &words, &benchWord{1, "label"}, false)
+			m, _, err := benchMessage(b.Context(), s, "word", &words, &benchWord{1, "label"}, false)
 			if err != nil {
 				b.Fatal(err)
 			}

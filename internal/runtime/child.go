@@ -57,12 +57,12 @@ func (thisProcess) Self() port.Actor {
 
 // child is an actor's process, seen from inside.
 type child struct {
-	sys     *System
-	peer    *conn.Conn
-	link    *receiver
-	server  *controlServer
-	scanner *wire.Scanner    // of the connection to the parent
-	early   []*conn.Incoming // requests that wait for the start; of the reader's goroutine
+	sys      *System
+	conn     *conn.Conn
+	receiver *receiver
+	server   *controlServer
+	scanner  *wire.Scanner    // of the connection to the parent
+	early    []*conn.Incoming // requests that wait for the start; of the reader's goroutine
 
 	hosted atomic.Pointer[host] // h, for each message
 
@@ -80,17 +80,17 @@ func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
 	c.scanner = newScanner(c.sys.opts.Inline)
-	lane, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
 	}
-	c.peer = conn.New(lane, c, c.sys.peerOptions())
-	c.sys.parent = c.peer
-	c.server = newControlServer(c.sys, c.peer)
-	c.link = &receiver{peer: c.peer, from: "parent"}
+	c.conn = conn.New(socket, c, c.sys.connOptions())
+	c.sys.parent = c.conn
+	c.server = newControlServer(c.sys, c.conn)
+	c.receiver = &receiver{conn: c.conn, from: "parent"}
 	c.logToParent()
-	c.peer.Start()
+	c.conn.Start()
 	select {} // it ends by os.Exit
 }
 
@@ -100,7 +100,7 @@ func (c *child) Message(m *conn.Incoming) {
 		m.Drop()
 		return
 	}
-	c.link.Message(m)
+	c.receiver.Message(m)
 }
 
 // host is the actor, once it is about to start.
@@ -111,7 +111,7 @@ func (c *child) AcceptUpgrade() error {
 	if c.host() == nil {
 		return actor.ErrNotRunning
 	}
-	return c.link.AcceptUpgrade()
+	return c.receiver.AcceptUpgrade()
 }
 
 func (c *child) Reply(_ uint32, r conn.Reply) { r.Drop() }
@@ -123,7 +123,7 @@ func (c *child) Control(m *conn.Incoming) {
 	case h.receiver == nil:
 		c.serve(m)
 	case c.host() != nil:
-		c.link.Control(m)
+		c.receiver.Control(m)
 	}
 }
 
@@ -136,11 +136,12 @@ func (c *child) stopOrdered(m *conn.Incoming) {
 	if h == nil {
 		os.Exit(0)
 	}
+	c.sys.Stopping()
 	h.askStop(time.Duration(o.Timeout), o.Drain)
 }
 
 func (c *child) ping(m *conn.Incoming) {
-	_ = c.peer.Respond(m.ID, nil, codec.EncodeControl(nil), nil)
+	_ = c.conn.Respond(m.ID, nil, codec.EncodeControl(nil), nil)
 }
 
 // serve answers what other processes ask. Before it knows its own place in the
@@ -152,7 +153,7 @@ func (c *child) serve(m *conn.Incoming) {
 	case len(c.early) < maxRequests:
 		c.early = append(c.early, m.Take())
 	case m.Call:
-		refuseControl(c.peer, m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
+		respondError(c.conn, m.ID, fmt.Errorf("control request %q: too many before the start", m.Method))
 	}
 }
 
@@ -161,31 +162,32 @@ func (c *child) Closed(err error) {
 	if c.host() == nil {
 		os.Exit(0)
 	}
-	c.link.Closed(err)
+	c.receiver.Closed(err)
+	c.sys.Stopping()
 	c.self.Stop(orphanTimeout)
 }
 
 func (c *child) hello(m *conn.Incoming) {
 	h, err := c.sys.checkHello(m.Params)
-	if err == nil && c.link.marks != nil {
+	if err == nil && c.receiver.progress != nil {
 		err = fmt.Errorf("second hello: %w", wire.ErrProtocol)
 	}
 	var mine *hello
 	if err == nil {
 		mine = c.sys.hello()
-		mine.Marks, err = c.link.sendMarks()
+		mine.Progress, err = c.receiver.sendProgress()
 	}
 	if err != nil {
-		refuseControl(c.peer, m.ID, err)
+		respondError(c.conn, m.ID, err)
 		return
 	}
-	c.link.same.Store(h.Build != "" && h.Build == sys.BuildID())
+	c.receiver.same.Store(h.Build != "" && h.Build == sys.BuildID())
 	c.mu.Lock()
-	if c.h != nil && c.link.queue == nil {
-		c.link.open()
+	if c.h != nil && c.receiver.queue == nil {
+		c.receiver.open()
 	}
 	c.mu.Unlock()
-	_ = c.peer.Respond(m.ID, nil, mapOf(mine).Map(), nil)
+	_ = c.conn.Respond(m.ID, nil, mapOf(mine).Map(), nil)
 }
 
 // start makes the actor. It runs on the reader's goroutine: the constructor
@@ -193,7 +195,7 @@ func (c *child) hello(m *conn.Incoming) {
 func (c *child) start(m *conn.Incoming) {
 	var o startOrder
 	if err := wire.ReadParams(m.Params, take(&o)); err != nil {
-		refuseControl(c.peer, m.ID, err)
+		respondError(c.conn, m.ID, err)
 		return
 	}
 	kind, err := port.KindByName(o.Kind)
@@ -206,30 +208,30 @@ func (c *child) start(m *conn.Incoming) {
 	}
 	var segments []*segment.Segment
 	if err == nil {
-		segments, err = c.peer.Announced(o.Segments)
+		segments, err = c.conn.Announced(o.Segments)
 	}
 	if err != nil {
-		refuseControl(c.peer, m.ID, err)
+		respondError(c.conn, m.ID, err)
 		return
 	}
 	c.sys.opts.MaxMessage, c.sys.opts.Inline = o.MaxMessage, o.Inline
-	c.sys.opts.Lane, c.sys.opts.Spin = Lane(o.Lane), time.Duration(o.Spin)
+	c.sys.opts.Transport, c.sys.opts.Spin = Transport(o.Transport), time.Duration(o.Spin)
 	c.scanner.Limits = newScanner(o.Inline).Limits // it is the reader's, and so are we
-	c.peer.SetLimits(o.Inline, o.MaxMessage)
+	c.conn.SetLimits(o.Inline, o.MaxMessage)
 	h := newHost(c.sys, kind, o.Path, inc, o.Capacity, o.Bytes, false)
 	c.mu.Lock()
 	if c.h != nil {
 		c.mu.Unlock()
-		refuseControl(c.peer, m.ID, fmt.Errorf("second start: %w", wire.ErrProtocol))
+		respondError(c.conn, m.ID, fmt.Errorf("second start: %w", wire.ErrProtocol))
 		return
 	}
-	c.h, c.sys.self, c.link.h = h, h, h
-	c.sys.program, c.link.from = o.Program, o.From
-	h.grace = time.Duration(o.StopTimeout)
-	if c.link.marks != nil {
-		c.link.open()
+	c.h, c.sys.self, c.receiver.h = h, h, h
+	c.sys.program, c.receiver.from = o.Program, o.From
+	h.grace, h.series = time.Duration(o.StopTimeout), o.Series
+	if c.receiver.progress != nil {
+		c.receiver.open()
 	}
-	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true,
+	c.self = &Instance{sys: c.sys, path: o.Path, kind: kind, incarnation: inc, number: o.Number, self: true, settings: Settings{Series: o.Series},
 		ready: make(chan struct{}), done: make(chan struct{})}
 	c.self.backend = selfBackend{hosted{c.self, h}, c}
 	c.hosted.Store(h)
@@ -263,11 +265,11 @@ func (c *child) life(h *host, src *codec.Source, id uint64, segments []*segment.
 			s.Release()
 		}
 		if err != nil {
-			refuseControl(c.peer, id, err)
+			respondError(c.conn, id, err)
 			return
 		}
 		c.sys.setInstance(h.path, c.self, PathRunning)
-		_ = c.peer.Respond(id, nil, codec.EncodeControl(nil), nil)
+		_ = c.conn.Respond(id, nil, codec.EncodeControl(nil), nil)
 	})
 	c.leave(h)
 }
@@ -276,9 +278,9 @@ func (c *child) life(h *host, src *codec.Source, id uint64, segments []*segment.
 func (c *child) leave(h *host) {
 	c.ending.Do(func() {
 		x := h.report()
-		_ = c.peer.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
+		_ = c.conn.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
 		c.flush(h)
-		h.closeLinks()
+		h.closeConnections()
 		os.Exit(exitCode(x))
 	})
 	select {} // another goroutine is about to exit
@@ -291,7 +293,7 @@ func (c *child) flush(h *host) {
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for c.peer.Buffered()+h.buffered() > 0 {
+	for c.conn.Buffered()+h.buffered() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -300,14 +302,14 @@ func (c *child) flush(h *host) {
 	}
 }
 
-func (c *child) serveLink(m *conn.Incoming) {
-	var o linkOrder
+func (c *child) serveConnection(m *conn.Incoming) {
+	var o connectOrder
 	if codec.DecodeControl(m.Params, &o) != nil {
 		return
 	}
-	f, err := c.peer.TakeFile(o.Token)
+	f, err := c.conn.TakeFile(o.Token)
 	if err != nil {
-		c.sys.Emit(actor.Event{Type: actor.EventLinkLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("link from %s: %w", o.From, err)})
+		c.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("connection from %s: %w", o.From, err)})
 		return
 	}
 	h := c.host()
@@ -315,8 +317,8 @@ func (c *child) serveLink(m *conn.Incoming) {
 		f.Close()
 		return
 	}
-	lane, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err == nil {
-		_ = h.accept(lane, o.From, nil) // an actor that ends refuses: the sender asks again
+		_ = h.accept(socket, o.From, nil) // an actor that ends refuses: the sender asks again
 	}
 }

@@ -17,11 +17,12 @@ const (
 	ctlStart     = "$/start"
 	ctlStop      = "$/stop"
 	ctlPing      = "$/ping"
-	ctlLink      = "$/link"
+	ctlConnect   = "$/connect"
 	ctlEnded     = "$/ended"
 	ctlIntroduce = "$/introduce"
 	ctlReport    = "$/report"
 	ctlWatch     = "$/watch"
+	ctlKill      = "$/kill"
 	ctlAbandon   = "$/abandon"
 	ctlEvent     = "$/event"
 	ctlLog       = "$/log"
@@ -33,6 +34,7 @@ const (
 	ctlMore      = "$/more"
 	ctlProbe     = "$/probe"
 	ctlLook      = "$/look"
+	ctlQuestion  = "$/question"
 )
 
 // direction is which way a control message goes.
@@ -42,7 +44,7 @@ const (
 	down    direction = iota // from the parent to the actor's process
 	up                       // from the actor's process to the parent
 	upDown                   // both
-	along                    // with the messages of a link, from the sender to the receiver
+	along                    // with the messages of a connection, from the sender to the receiver
 	against                  // from the receiver to the sender
 )
 
@@ -57,11 +59,11 @@ type control struct {
 	way     direction
 	request bool // it is answered; others are notifications
 
-	child    func(*child, *conn.Incoming)          // an actor's process, from its parent
-	receiver func(*receiver, *conn.Incoming) error // the receiver of a link
-	sender   func(*link, *sender, *conn.Incoming)  // the sender of a link
-	parent   func(*processBackend, *conn.Incoming) // the parent, from an actor's process
-	server   func(*controlServer, *conn.Incoming)  // either
+	child    func(*child, *conn.Incoming)               // an actor's process, from its parent
+	receiver func(*receiver, *conn.Incoming) error      // the receiver of a connection
+	sender   func(*connection, *sender, *conn.Incoming) // the sender of a connection
+	parent   func(*processBackend, *conn.Incoming)      // the parent, from an actor's process
+	server   func(*controlServer, *conn.Incoming)       // either
 }
 
 // controls are all control methods. (They are set by init, because handlers send
@@ -71,30 +73,32 @@ var controls map[string]control
 func init() {
 	controls = map[string]control{
 		// A process and its parent.
-		ctlHello: {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
-		ctlStart: {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
-		ctlStop:  {args: stopOrder{}, way: down, child: (*child).stopOrdered},
-		ctlPing:  {args: numbers{}, way: down, request: true, child: (*child).ping},   // a sign of life
-		ctlLink:  {args: linkOrder{}, way: down, child: (*child).serveLink},           // the end of a direct link
-		ctlEnded: {args: wireExit{}, way: up, parent: (*processBackend).selfReported}, // the actor's own reason for its end
-		ctlEvent: {args: wireEvent{}, way: up, server: (*controlServer).event},        //
-		ctlLog:   {args: wireRecord{}, way: up, server: (*controlServer).log},         //
+		ctlHello:    {args: hello{}, way: along, request: true, child: (*child).hello, receiver: (*receiver).welcome}, // the peer introduces itself
+		ctlStart:    {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
+		ctlStop:     {args: stopOrder{}, way: down, child: (*child).stopOrdered},
+		ctlPing:     {args: numbers{}, way: down, request: true, child: (*child).ping},           // a sign of life
+		ctlConnect:  {args: connectOrder{}, way: down, child: (*child).serveConnection},          // the end of a direct connection
+		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported},         // the actor's own reason for its end
+		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},                //
+		ctlLog:      {args: wireRecord{}, way: up, server: (*controlServer).log},                 //
+		ctlQuestion: {args: questionOrder{}, way: down, request: true, child: (*child).question}, // what does it do, and what is below it
 
 		// Questions about paths.
 		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},
 		ctlReport:    {args: reportOrder{}, way: upDown, request: true, server: (*controlServer).report},
 		ctlWatch:     {args: watchOrder{}, way: upDown, request: true, server: (*controlServer).watch},
-		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon}, // the asker of a request has given up
+		ctlKill:      {args: killOrder{}, way: upDown, request: true, server: (*controlServer).kill}, // answered when it is reaped
+		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon},           // the asker of a request has given up
 
-		// The messages of a link.
-		ctlWant:   {args: numbers{"position"}, way: along, receiver: (*receiver).want}, // tell me when it is begun
-		ctlCredit: {args: numbers{"position"}, way: against, sender: (*link).credit},   // it is begun
-		ctlBegin:  {args: numbers{"position"}, way: against, sender: (*link).begunTo},  // begun, from a peer without a progress page
-		ctlCancel: {args: numbers{"id"}, way: along, receiver: (*receiver).cancel},     // the caller has given up
-		ctlItem:   {args: numbers{"id", "value"}, way: against, sender: (*link).item},  // one item of a stream
-		ctlMore:   {args: numbers{"id", "n"}, way: along, receiver: (*receiver).more},  // the reader has taken n items
-		ctlProbe:  {args: probe{}, way: along, receiver: (*receiver).probe},            // who waits for whom
-		ctlLook:   {args: numbers{}, way: along, receiver: (*receiver).look},           // does what waits in the ring wait for ever?
+		// The messages of a connection.
+		ctlWant:   {args: numbers{"position"}, way: along, receiver: (*receiver).want},      // tell me when it is begun
+		ctlCredit: {args: numbers{"position"}, way: against, sender: (*connection).credit},  // it is begun
+		ctlBegin:  {args: numbers{"position"}, way: against, sender: (*connection).begunTo}, // begun, from a peer without a progress page
+		ctlCancel: {args: numbers{"id"}, way: along, receiver: (*receiver).cancel},          // the caller has given up
+		ctlItem:   {args: numbers{"id", "value"}, way: against, sender: (*connection).item}, // one item of a stream
+		ctlMore:   {args: numbers{"id", "n"}, way: along, receiver: (*receiver).more},       // the reader has taken n items
+		ctlProbe:  {args: probe{}, way: along, receiver: (*receiver).probe},                 // who waits for whom
+		ctlLook:   {args: numbers{}, way: along, receiver: (*receiver).look},                // does what waits in the ring wait for ever?
 	}
 	for method := range controls {
 		wire.Intern(method)
@@ -104,11 +108,11 @@ func init() {
 // unknownControl is the answer to a control request that no handler takes.
 func unknownControl(p *conn.Conn, m *conn.Incoming) {
 	if m.Call {
-		refuseControl(p, m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
+		respondError(p, m.ID, fmt.Errorf("control request %q: %w", m.Method, actor.ErrUnknown))
 	}
 }
 
-// refuseControl answers a control request with an error.
-func refuseControl(p *conn.Conn, id uint64, err error) {
+// respondError answers a control request with an error.
+func respondError(p *conn.Conn, id uint64, err error) {
 	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
 }

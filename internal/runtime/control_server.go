@@ -15,7 +15,7 @@ import (
 // a goroutine, and their number is bounded.
 type controlServer struct {
 	sys  *System
-	peer *conn.Conn
+	conn *conn.Conn
 
 	mu     sync.Mutex
 	open   map[uint64]context.CancelFunc
@@ -25,26 +25,26 @@ type controlServer struct {
 // maxRequests bounds the control requests of one process that wait here.
 const maxRequests = 4096
 
-func newControlServer(sys *System, peer *conn.Conn) *controlServer {
-	return &controlServer{sys: sys, peer: peer, open: make(map[uint64]context.CancelFunc)}
+func newControlServer(sys *System, c *conn.Conn) *controlServer {
+	return &controlServer{sys: sys, conn: c, open: make(map[uint64]context.CancelFunc)}
 }
 
 func (s *controlServer) serve(m *conn.Incoming) {
 	if h := controls[m.Method]; h.server != nil {
 		h.server(s, m)
 	} else {
-		unknownControl(s.peer, m)
+		unknownControl(s.conn, m)
 	}
 }
 
 func (s *controlServer) introduce(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o introduceOrder) (any, error) {
-		f, in, err := s.sys.offer(ctx, o)
+		f, in, err := s.sys.introduceFor(ctx, o)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		in.Token, err = s.peer.SendFile(f)
+		in.Token, err = s.conn.SendFile(f)
 		return in, err
 	})
 }
@@ -58,6 +58,10 @@ func (s *controlServer) report(m *conn.Incoming) {
 
 func (s *controlServer) watch(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o watchOrder) (any, error) { return s.sys.watch(ctx, o) })
+}
+
+func (s *controlServer) kill(m *conn.Incoming) {
+	answer(s, m, func(ctx context.Context, o killOrder) (any, error) { return nil, s.sys.kill(ctx, o) })
 }
 
 // abandon ends the work for a request whose asker has given up.
@@ -77,7 +81,9 @@ func (s *controlServer) abandon(m *conn.Incoming) {
 func (s *controlServer) event(m *conn.Incoming) {
 	var w wireEvent
 	if codec.DecodeControl(m.Params, &w) == nil {
-		s.sys.Emit(w.event())
+		e := w.event()
+		s.sys.told.note(e)
+		s.sys.Emit(e)
 	}
 }
 
@@ -90,7 +96,7 @@ func answer[T any](s *controlServer, m *conn.Incoming, f func(context.Context, T
 	}
 	var order T
 	if err := codec.DecodeControl(m.Params, &order); err != nil {
-		refuseControl(s.peer, m.ID, err)
+		respondError(s.conn, m.ID, err)
 		return
 	}
 	id := m.ID
@@ -99,7 +105,7 @@ func answer[T any](s *controlServer, m *conn.Incoming, f func(context.Context, T
 	if s.closed || len(s.open) >= maxRequests || s.open[id] != nil {
 		s.mu.Unlock()
 		cancel()
-		refuseControl(s.peer, id, fmt.Errorf("control request %q: too many at once", m.Method))
+		respondError(s.conn, id, fmt.Errorf("control request %q: too many at once", m.Method))
 		return
 	}
 	s.open[id] = cancel
@@ -113,10 +119,10 @@ func answer[T any](s *controlServer, m *conn.Incoming, f func(context.Context, T
 		}()
 		result, err := f(ctx, order)
 		if err != nil {
-			refuseControl(s.peer, id, err)
+			respondError(s.conn, id, err)
 			return
 		}
-		_ = s.peer.Respond(id, nil, codec.EncodeControl(result), nil)
+		_ = s.conn.Respond(id, nil, codec.EncodeControl(result), nil)
 	})
 }
 

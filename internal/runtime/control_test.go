@@ -108,7 +108,7 @@ func (n *fieldNamer) Raw(key string, _ *[]byte)       { n.add(key) }
 // What is written is what is read, whatever has a value.
 func TestFieldsTravel(t *testing.T) {
 	h := hello{1, 2, "b", "s", 3, -4, []string{"x", "y"}, 5, 6, 7}
-	o := startOrder{"k", "/p", "i", 1, []byte{0x91, 5}, 2, 3, 4, 5, 6, -7, 8, -9, -10, "prog", "/f", true, []uint64{1, 2}}
+	o := startOrder{"k", "/p", "i", 1, []byte{0x91, 5}, 2, 3, 4, 5, 6, -7, 8, -9, -10, "/s", "prog", "/f", true, []uint64{1, 2}}
 	for _, c := range []struct{ from, to visited }{{&h, new(hello)}, {&o, new(startOrder)}} {
 		if err := wire.ReadParams(mapOf(c.from).Params(), take(c.to)); err != nil || !reflect.DeepEqual(c.from, c.to) {
 			t.Errorf("%+v became %+v (%v)", c.from, c.to, err)

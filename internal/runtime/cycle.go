@@ -29,7 +29,7 @@ const (
 	maxHops    = 64
 )
 
-// probe is a question on its way: does the call with this id, on the link that
+// probe is a question on its way: does the call with this id, on the connection that
 // the probe comes by, wait for the origin?
 type probe struct {
 	Call   uint64   `msgpack:"call"`
@@ -111,20 +111,20 @@ func (inv *invocation) outgoing() []*call {
 	return slices.Clone(inv.out)
 }
 
-func (c *sender) probe(call *call, p probe) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlProbe, codec.ControlParams(p))
+func (s *sender) probe(call *call, p probe) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil && s.calls[call.id] == call {
+		s.current.tell(ctlProbe, codec.ControlParams(p))
 	}
 }
 
-// probed takes a probe about a call that came by the link.
-func (l *receiver) probed(p probe) {
-	h := l.h
-	inv := h.begun(l, p.Call)
+// probed takes a probe about a call that came by the connection.
+func (r *receiver) probed(p probe) {
+	h := r.h
+	inv := h.begun(r, p.Call)
 	if inv == nil { // it waits for the call that holds the slot
-		if h.kind.Concurrent > 1 || l.queue == nil || !l.queue.Waits(p.Call) {
+		if h.kind.Concurrent > 1 || r.queue == nil || !r.queue.Waits(p.Call) {
 			return
 		}
 		if inv = h.active[0].Load(); inv == nil {
@@ -148,17 +148,17 @@ func (h *host) resolve(inv *invocation, p probe) {
 	h.sys.Emit(actor.Event{Type: actor.EventDeadlock, Path: h.path, Kind: h.kind.Name, Incarnation: h.incarnation,
 		Method: inv.method, Err: err, Detail: trail})
 	for _, o := range inv.outgoing() {
-		o.from.refuse(o, err)
+		o.from.failCall(o, err)
 	}
 }
 
-// refuse ends a call that would wait for ever.
-func (c *sender) refuse(call *call, err error) {
+// failCall ends a call that would wait for ever.
+func (s *sender) failCall(call *call, err error) {
 	if call.pooled != nil {
 		call.pooled.refuse(err)
 		return
 	}
-	if _, ended := c.cancel(call); ended {
+	if _, ended := s.cancel(call); ended {
 		return // it has just ended by itself
 	}
 	call.end(callResult{err: err})

@@ -81,13 +81,13 @@ func exitStatus(f facts) actor.ExitStatus {
 	case f.forced == byLingerLimit && !f.asked:
 		x.Reason = actor.ReasonLost
 		x.Err = errors.New("the process closed its connection and did not end")
-	case bySignal && f.asked && (st.Signal == syscall.SIGTERM || st.Signal == syscall.SIGKILL):
+	case bySignal && f.asked && (endSignal(st.Signal) || st.Signal == syscall.SIGKILL):
 		x.Reason = actor.ReasonShutdown
 	case bySignal:
 		x.Reason = actor.ReasonSignal
 	case st.Unknown:
 		x.Reason = actor.ReasonLost
-	case st.Code == 0 && f.asked:
+	case f.asked: // whatever the exit code: it was asked to end, and did
 		x.Reason = actor.ReasonShutdown
 	case st.Code == 0:
 		x.Reason = actor.ReasonNormal
@@ -97,6 +97,23 @@ func exitStatus(f facts) actor.ExitStatus {
 	x.DoNotRestart = x.DoNotRestart || st.Code == actor.ExitCodeDoNotRestart
 	return x
 }
+
+// endSignal reports whether a signal asks a process to end.
+func endSignal(s syscall.Signal) bool {
+	return s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGHUP
+}
+
+// toldToEnd reports whether a process that we did not ask to end may have been
+// asked by a signal: it died of it, ended in order, or says so in its exit code,
+// in the way of a shell.
+func toldToEnd(st process.Status) bool {
+	return !st.Unknown && (endSignal(st.Signal) || st.Success() || st.Code > 128 && endSignal(syscall.Signal(st.Code-128)))
+}
+
+// signalGrace is how long the end of a process of another program that was told to
+// end waits for the stop of the whole system. A service manager and a ^C signal
+// both, in any order.
+const signalGrace = 100 * time.Millisecond
 
 // Class is what a supervisor decides by.
 type Class int

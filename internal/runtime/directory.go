@@ -51,7 +51,7 @@ func (s *System) entryOf(path string) *entry {
 	if e == nil {
 		e = &entry{path: path, changed: make(chan struct{})}
 		s.entries[path] = e
-		s.link(path)
+		s.enter(path)
 	}
 	return e
 }
@@ -125,13 +125,13 @@ func (s *System) forget(path string) {
 		old.notify()
 		delete(s.entries, s.gone[0])
 		delete(s.causes, s.gone[0])
-		s.unlink(s.gone[0])
+		s.leave(s.gone[0])
 	}
 	s.gone = s.gone[1:]
 }
 
-// link enters a path with an entry below the paths above it. s.mu is held.
-func (s *System) link(path string) {
+// enter adds a path with an entry below the paths above it. s.mu is held.
+func (s *System) enter(path string) {
 	for path != "/" {
 		above := parentPath(path)
 		if s.inside[above] == nil {
@@ -145,8 +145,8 @@ func (s *System) link(path string) {
 	}
 }
 
-// unlink undoes link after the path's entry is gone. s.mu is held.
-func (s *System) unlink(path string) {
+// leave undoes enter after the path's entry is gone. s.mu is held.
+func (s *System) leave(path string) {
 	for path != "/" && s.entries[path] == nil && len(s.inside[path]) == 0 {
 		above := parentPath(path)
 		delete(s.inside[above], path)
@@ -242,7 +242,7 @@ func parentPath(path string) string {
 type route struct {
 	inst *Instance
 	pool *Pool
-	peer *conn.Conn
+	conn *conn.Conn
 }
 
 // route waits until it is decided who answers for path, or that no process will.
@@ -307,10 +307,10 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 				return route{}, above.changed, nil
 			}
 			if above.state == PathRunning && above.inst != nil && above.inst.remote() {
-				if above.inst.peer() == nil {
+				if above.inst.childConn() == nil {
 					break
 				}
-				return route{peer: above.inst.peer()}, nil, nil
+				return route{conn: above.inst.childConn()}, nil, nil
 			}
 		}
 		if p == "/" {
@@ -325,7 +325,7 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 	case e != nil:
 		return route{}, nil, fmt.Errorf("%s: %w", path, s.because(path, actor.ErrNotRunning))
 	case s.parent != nil && !s.below(path):
-		return route{peer: s.parent}, nil, nil
+		return route{conn: s.parent}, nil, nil
 	}
 	return route{}, nil, fmt.Errorf("%s: %w", path, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound)))
 }
@@ -375,15 +375,18 @@ func (s *System) below(path string) bool {
 	return s.self != nil && (path == s.self.path || strings.HasPrefix(path, s.self.path+"/"))
 }
 
-// aliveTimeout is how long after the end of a link its process may take to
-// die, before it counts as alive and the link alone as lost.
+// aliveTimeout is how long after the end of a connection its process may take to
+// die, before it counts as alive and the connection alone as lost.
 const aliveTimeout = 2 * time.Second
 
-// exitOf waits for the end of one incarnation, to which a link has ended.
+// exitOf waits for the end of one incarnation, to which a connection has ended.
 func (s *System) exitOf(ctx context.Context, path, incarnation string) (actor.Down, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, aliveTimeout, fmt.Errorf("%s lives on, but the link to it was lost", path))
+	ctx, cancel := context.WithTimeoutCause(ctx, aliveTimeout, fmt.Errorf("%s lives on, but the connection to it was lost", path))
 	defer cancel()
-	for {
+	for over := false; ; {
+		if d, ok := s.told.of(incarnation); ok {
+			return d, nil
+		}
 		s.mu.Lock()
 		e := s.entries[path]
 		if e == nil {
@@ -398,10 +401,13 @@ func (s *System) exitOf(ctx context.Context, path, incarnation string) (actor.Do
 		}
 		changed := e.changed
 		s.mu.Unlock()
+		if over {
+			return actor.Down{}, context.Cause(ctx)
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
+			over = true // but for a last look: the end of the system follows that of its actors
 		}
 	}
 }

@@ -219,6 +219,18 @@ func (w wireExit) exit() actor.ExitStatus {
 	return x
 }
 
+// EncodeExit encodes an exit status for another process of the system.
+func EncodeExit(x actor.ExitStatus) []byte { return codec.EncodeControl(toWireExit(x, 0)) }
+
+// DecodeExit decodes what EncodeExit encoded.
+func DecodeExit(raw []byte) (actor.ExitStatus, error) {
+	var w wireExit
+	if err := codec.DecodeResult(raw, &w); err != nil {
+		return actor.ExitStatus{}, err
+	}
+	return w.exit(), nil
+}
+
 func toWireDown(d actor.Down, depth int) wireDown {
 	return wireDown{Path: d.Path, PID: d.PID, Incarnation: d.Incarnation.String(), Exit: toWireExit(d.ExitStatus, depth)}
 }
@@ -232,7 +244,7 @@ func (w wireDown) down() actor.Down {
 
 func toWireEvent(e actor.Event) wireEvent {
 	w := wireEvent{Time: e.Time.UnixNano(), Type: string(e.Type), Path: e.Path, Kind: e.Kind, PID: e.PID,
-		Err: toWireError(e.Err, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail}
+		Err: toWireError(e.Err, 0), Method: e.Method, Sender: e.Sender, Detail: e.Detail, Series: e.Series}
 	if e.Incarnation != uuid.Nil {
 		w.Incarnation = e.Incarnation.String()
 	}
@@ -245,7 +257,7 @@ func toWireEvent(e actor.Event) wireEvent {
 
 func (w wireEvent) event() actor.Event {
 	e := actor.Event{Time: time.Unix(0, w.Time), Type: actor.EventType(w.Type), Path: w.Path, Kind: w.Kind, PID: w.PID,
-		Method: w.Method, Sender: w.Sender, Detail: w.Detail}
+		Method: w.Method, Sender: w.Sender, Detail: w.Detail, Series: w.Series}
 	e.Incarnation, _ = uuid.Parse(w.Incarnation)
 	if w.Err != nil {
 		e.Err = w.Err.error()

@@ -39,9 +39,9 @@ func (q *requestQueue) put(m *conn.Incoming) {
 	case q.ended:
 		m.Drop()
 	case q.b.i.kind.Requests == nil:
-		q.refuse(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrUnknown))
+		q.respondError(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrUnknown))
 	case len(q.waiting) >= maxPeerRequests:
-		q.refuse(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrMailboxFull))
+		q.respondError(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrMailboxFull))
 	default:
 		q.waiting = append(q.waiting, m)
 		if !q.running {
@@ -51,7 +51,7 @@ func (q *requestQueue) put(m *conn.Incoming) {
 	}
 }
 
-func (q *requestQueue) refuse(m *conn.Incoming, err error) {
+func (q *requestQueue) respondError(m *conn.Incoming, err error) {
 	defer m.Drop()
 	if m.Call {
 		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)

@@ -35,17 +35,17 @@ var (
 	_        = actor.DefineMethod(fuzzKind, "ref", func(_ *fuzzed, _ context.Context, r actor.Ref[fuzzed]) (actor.Ref[fuzzed], error) { return r, nil })
 )
 
-// fuzzLane is the receiving end of a connection whose peer sends data and goes.
-type fuzzLane struct {
+// fuzzTransport is the receiving end of a connection whose peer sends data and goes.
+type fuzzTransport struct {
 	data    []byte
 	scanner *wire.Scanner
-	page    bool // descriptors are mark pages; otherwise something else
+	page    bool // descriptors are progress page; otherwise something else
 
 	mu     sync.Mutex
 	closed bool
 }
 
-func (l *fuzzLane) Receive() (transport.Message, error) {
+func (l *fuzzTransport) Receive() (transport.Message, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -74,10 +74,10 @@ func (l *fuzzLane) Receive() (transport.Message, error) {
 	return m, nil
 }
 
-func (l *fuzzLane) Send(transport.Message) error { return nil }
-func (l *fuzzLane) Buffered() int                { return 0 }
+func (l *fuzzTransport) Send(transport.Message) error { return nil }
+func (l *fuzzTransport) Buffered() int                { return 0 }
 
-func (l *fuzzLane) Close() error {
+func (l *fuzzTransport) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
@@ -105,7 +105,7 @@ func (w *withoutEnd) Closed(err error) {
 // FuzzHello feeds a child, and the parent of one, with whatever a peer may say
 // in its hello, its control messages, its requests and its answers.
 func FuzzHello(f *testing.F) {
-	good := hello{Min: 1, Max: 1, Build: sys.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capMarks}, Marks: 1}
+	good := hello{Min: 1, Max: 1, Build: sys.BuildID(), System: "s", PID: 1, Clock: 1, Caps: []string{capProgress}, Progress: 1}
 	file := wire.AppendNotify(nil, "$/file", codec.Params(1), nil)
 	greet := wire.AppendRequest(nil, 1<<31|9, ctlHello, mapOf(&good).Params(), nil)
 	notify := func(method string, v any) []byte {
@@ -131,7 +131,7 @@ func FuzzHello(f *testing.F) {
 		notify(ctlEnded, wireExit{ExitStatus: actor.ExitStatus{Reason: 3}, Error: &wireError{Text: "x", Is: []string{"io.EOF"}, Exit: &wireExitCase{Begun: 9}}}),
 		notify(ctlEvent, wireEvent{Type: "exited", Path: "/x", Exit: &wireExit{}}),
 		append(codec.AppendItemHead(nil, 1), 0xc0),
-		notify(ctlLink, linkOrder{Token: 1}),
+		notify(ctlConnect, connectOrder{Token: 1}),
 		notify(ctlProbe, map[string]any{}),
 		notify(ctlLog, map[string]any{"msg": "x"}),
 	} {
@@ -176,21 +176,21 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 		t.Fatal(err)
 	}
 	sys.self = h
-	c := &child{sys: sys, h: h, link: &receiver{h: h, from: "parent"}}
-	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
-	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.link.Closed(err) }}
-	c.peer = conn.New(lane, side, sys.peerOptions())
-	c.link.peer = c.peer
-	c.server = newControlServer(sys, c.peer)
-	c.peer.Start()
+	c := &child{sys: sys, h: h, receiver: &receiver{h: h, from: "parent"}}
+	socket := &fuzzTransport{data: data, scanner: newScanner(sys.opts.Inline), page: page}
+	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.receiver.Closed(err) }}
+	c.conn = conn.New(socket, side, sys.connOptions())
+	c.receiver.conn = c.conn
+	c.server = newControlServer(sys, c.conn)
+	c.conn.Start()
 	<-side.done
 	h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown})
 	<-h.ended
-	h.closeLinks()
-	if c.link.queue != nil {
-		c.link.queue.CloseProgress()
-	} else if c.link.marks != nil {
-		c.link.marks.Close()
+	h.closeConnections()
+	if c.receiver.queue != nil {
+		c.receiver.queue.CloseProgress()
+	} else if c.receiver.progress != nil {
+		c.receiver.progress.Close()
 	}
 }
 
@@ -199,33 +199,33 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 	sys, end := fuzzSystem()
 	defer end(t)
 	i := &Instance{sys: sys, path: "/fuzzed", kind: fuzzKind.With(actor.None{}).Port().Kind, incarnation: uuid.New(), ready: make(chan struct{}), done: make(chan struct{})}
-	b := newProcessBackend(i, Blueprint{})
+	b := newProcessBackend(i, EncodedRole{})
 	i.backend = b
-	lane := &fuzzLane{data: data, scanner: newScanner(sys.opts.Inline), page: page}
-	c := sys.target("/fuzzed", "fuzzed").get()
-	l := newLink()
-	l.marks, l.inc, l.inst, l.kept = mailbox.NewProgress(), i.incarnation, i, true
+	socket := &fuzzTransport{data: data, scanner: newScanner(sys.opts.Inline), page: page}
+	s := sys.target("/fuzzed", "fuzzed").get()
+	c := newConnection()
+	c.progress, c.inc, c.inst, c.kept = mailbox.NewProgress(), i.incarnation, i, true
 	p := (*processHandler)(b)
 	side := &withoutEnd{Handler: p, done: make(chan struct{}), closed: func(err error) {
 		b.server.close()
 		b.requests.close()
 		close(i.done)
-		c.down(l, err)
+		s.down(c, err)
 	}}
-	b.conn = conn.New(lane, side, sys.peerOptions())
+	b.conn = conn.New(socket, side, sys.connOptions())
 	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
-	l.peer = b.conn
-	b.link, b.sender = l, c
-	b.caller.Store(c)
-	calls := []*call{newCall(c, 1), newCall(c, 2)}
+	c.conn = b.conn
+	b.connection, b.sender = c, s
+	b.caller.Store(s)
+	calls := []*call{newCall(s, 1), newCall(s, 2)}
 	calls[1].items = newItemQueue()
-	c.mu.Lock()
-	c.up(l)
+	s.mu.Lock()
+	s.up(c)
 	for _, call := range calls {
 		call.msg = &mailbox.Message{ID: call.id, Call: true, Method: "echo", Body: wire.AppendRequest(nil, uint64(call.id), "echo", []byte{0x91, 5}, nil)}
-		c.push(call.msg, call)
+		s.push(call.msg, call)
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	// The answer to hello, of whichever peer.
 	greeted := make(chan struct{})
 	b.conn.Request(ctlHello, codec.ControlParams(sys.hello()), func(r conn.Reply) {
@@ -235,16 +235,16 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
 			return
 		}
-		other := newLink()
-		other.peer = b.conn
+		other := newConnection()
+		other.conn = b.conn
 		if sys.greet(other, r) == nil {
-			other.marks.Close()
+			other.progress.Close()
 		}
 	})
 	b.conn.Start()
 	<-side.done
 	<-greeted
-	c.close(actor.ErrStopped)
+	s.close(actor.ErrStopped)
 	for _, call := range calls {
 		r := call.result()
 		if r.err == nil {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type host struct {
 	sys         *System
 	kind        *port.Kind
 	path        string
+	series      string // of the events of what is below it
 	incarnation actor.Incarnation
 	capacity    int
 	capBytes    int
@@ -37,22 +39,22 @@ type host struct {
 	active  []atomic.Pointer[invocation] // by slot
 	sources []*codec.Source              // by slot: what it decodes from
 
-	mu       sync.Mutex
-	late     map[callKey]*invocation // calls whose handlers have returned and who answer later
-	links    map[*receiver]struct{}
-	attached map[int]func(context.Context)
-	nextID   int
-	stall    *time.Timer   // looks into calls that wait long
-	deadline time.Time     // of the stop; zero: as long as it takes
-	grace    time.Duration // bounds an end of its own; negative: no bound
-	self     selfReport    // why it ends, once that is known
-	ending   chan struct{}
-	ended    chan struct{}
+	mu        sync.Mutex
+	late      map[callKey]*invocation // calls whose handlers have returned and who answer later
+	receivers map[*receiver]struct{}
+	attached  map[int]func(context.Context)
+	nextID    int
+	stall     *time.Timer   // looks into calls that wait long
+	deadline  time.Time     // of the stop; zero: as long as it takes
+	grace     time.Duration // bounds an end of its own; negative: no bound
+	self      selfReport    // why it ends, once that is known
+	ending    chan struct{}
+	ended     chan struct{}
 }
 
 type callKey struct {
-	link *receiver
-	id   uint64
+	receiver *receiver
+	id       uint64
 }
 
 // mainHost is the actor whose process this is.
@@ -60,7 +62,7 @@ var mainHost atomic.Pointer[host]
 
 func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, capacity, capBytes int, local bool) *host {
 	h := &host{sys: sys, kind: kind, path: path, incarnation: inc, capacity: capacity, capBytes: capBytes, local: local,
-		inbox: mailbox.NewInbox(sys.opts.Spin), late: make(map[callKey]*invocation), links: make(map[*receiver]struct{}),
+		inbox: mailbox.NewInbox(sys.opts.Spin), late: make(map[callKey]*invocation), receivers: make(map[*receiver]struct{}),
 		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
 	if h.capacity == 0 {
 		h.capacity = DefaultCapacity
@@ -76,7 +78,7 @@ func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, c
 }
 
 // run is the whole life: construct, serve, end. ready is called once with the
-// outcome of the start. The report is in h.exit when run returns; the links
+// outcome of the start. The report is in h.exit when run returns; the connections
 // still stand, so that the caller of run can report over them.
 func (h *host) run(args *codec.Source, ready func(error)) {
 	defer close(h.ended)
@@ -291,25 +293,25 @@ func (h *host) askedToStop() bool {
 	return h.self.asked
 }
 
-// buffered is how many bytes wait to be written to all links.
+// buffered is how many bytes wait to be written to all connections.
 func (h *host) buffered() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := 0
-	for l := range h.links {
-		n += l.peer.Buffered()
+	for r := range h.receivers {
+		n += r.conn.Buffered()
 	}
 	return n
 }
 
-// closeLinks ends all links: what was not begun stays with its senders.
-func (h *host) closeLinks() {
+// closeConnections ends all connections: what was not begun stays with its senders.
+func (h *host) closeConnections() {
 	h.mu.Lock()
-	links := h.links
-	h.links = nil
+	receivers := h.receivers
+	h.receivers = nil
 	h.mu.Unlock()
-	for l := range links {
-		l.peer.Close()
+	for r := range receivers {
+		r.conn.Close()
 	}
 }
 
@@ -361,6 +363,14 @@ func Attach(s actor.Scope, stop func(context.Context)) (detach func()) {
 		return func() {}
 	}
 	return h.attach(stop)
+}
+
+// SeriesOf returns the series of a scope's events: see [actor.Event].
+func SeriesOf(s actor.Scope) string {
+	if h, ok := s.(*host); ok {
+		return cmp.Or(h.series, h.path)
+	}
+	return s.Path()
 }
 
 // SystemOf returns the system that a scope belongs to.

@@ -5,51 +5,51 @@ import (
 	"slices"
 )
 
-// maxLinks bounds the direct links from one process. When there are more, idle
+// maxConnections bounds the direct connections from one process. When there are more, idle
 // ones are closed, the least recently used first; the next send makes a new
 // one. It is well below the usual limit of descriptors.
-const maxLinks = 256
+const maxConnections = 256
 
-// closeIdle makes room for another direct link.
+// closeIdle makes room for another direct connection.
 func (s *System) closeIdle() {
 	s.mu.Lock()
 	senders := slices.Collect(maps.Keys(s.senders))
 	s.mu.Unlock()
 	slices.SortFunc(senders, func(a, b *sender) int { return int(a.used.Load() - b.used.Load()) })
-	links := 0
-	for _, c := range senders {
-		if c.direct() {
-			links++
+	direct := 0
+	for _, to := range senders {
+		if to.direct() {
+			direct++
 		}
 	}
-	for _, c := range senders {
-		if links < maxLinks {
+	for _, to := range senders {
+		if direct < maxConnections {
 			return
 		}
-		if c.closeIfIdle() {
-			links--
+		if to.closeIfIdle() {
+			direct--
 		}
 	}
 }
 
-// direct reports whether the client has a link of its own to another process.
-func (c *sender) direct() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.link != nil && c.link.inst == nil
+// direct reports whether the sender has a connection of its own to another process.
+func (s *sender) direct() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil && s.current.inst == nil
 }
 
-// closeIfIdle closes a link over which nothing is under way.
-func (c *sender) closeIfIdle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link == nil || c.link.inst != nil {
+// closeIfIdle closes a connection over which nothing is under way.
+func (s *sender) closeIfIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil || s.current.inst != nil {
 		return false
 	}
-	c.prune()
-	if c.out.Len() > 0 || len(c.calls) > 0 || len(c.waiters) > 0 || len(c.link.inHand()) > 0 {
+	s.prune()
+	if s.out.Len() > 0 || len(s.calls) > 0 || len(s.waiters) > 0 || len(s.current.inHand()) > 0 {
 		return false
 	}
-	c.link.close()
+	s.current.close()
 	return true
 }

@@ -16,7 +16,7 @@ type inbox struct {
 // OpenInbox implements [port.System].
 func (s *System) OpenInbox(base string, capacity int, k *port.Kind) (port.Inbox, error) {
 	none := &arguments{bytes: []byte{0x90}} // an empty argument list
-	i := s.Launch(s.uniqueName(base), Blueprint{k, Settings{InProcess: true, Mailbox: actor.Mailbox{Messages: capacity}}, none})
+	i := s.Launch(s.uniqueName(base), EncodedRole{k, Settings{InProcess: true, Mailbox: actor.Mailbox{Messages: capacity}}, none})
 	<-i.Ready()
 	if err := i.StartErr(); err != nil {
 		return nil, err

@@ -40,9 +40,9 @@ type Instance struct {
 	limits   limits
 }
 
-// Launch begins to start an incarnation of the blueprint under path, and
+// Launch begins to start an incarnation of the role under path, and
 // returns at once. Senders wait until it is ready.
-func (s *System) Launch(path string, bp Blueprint) *Instance {
+func (s *System) Launch(path string, bp EncodedRole) *Instance {
 	i := &Instance{sys: s, path: path, kind: bp.kind, settings: bp.settings, ready: make(chan struct{}), done: make(chan struct{})}
 	i.incarnation, _ = uuid.NewV7() // fails only without randomness, and then with what there is
 	s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *System) Launch(path string, bp Blueprint) *Instance {
 }
 
 func (i *Instance) event(t actor.EventType) actor.Event {
-	return actor.Event{Type: t, Path: i.path, Kind: i.kind.Name, PID: i.PID(), Incarnation: i.incarnation}
+	return actor.Event{Type: t, Path: i.path, Kind: i.kind.Name, PID: i.PID(), Incarnation: i.incarnation, Series: i.settings.Series}
 }
 
 // Ready is closed when the outcome of the start is known.
@@ -329,7 +329,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 // answer for what lies below it.
 func (i *Instance) remote() bool { return i.backend.remote() }
 
-func (i *Instance) peer() *conn.Conn { return i.backend.peer() }
+func (i *Instance) childConn() *conn.Conn { return i.backend.childConn() }
 
 // title is what people see in a process list.
 func (i *Instance) title() string {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -12,27 +13,28 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // invocation is one message in a handler's hands. Its ctx may be kept by the
 // handler for ever: so there is a new one for each message, and nothing else.
 type invocation struct {
-	h       *host
-	link    *receiver
-	m       *conn.Incoming // until it is over
-	id      uint64
-	chain   []uint64
-	few     [4]uint64 // of a short chain
-	ctx     handlerContext
-	src     *codec.Source
-	credit  chan uint64 // of a stream: items the reader takes on
-	window  int         // of a stream: items that the reader takes now
-	method  string
-	isCall  bool
-	request uint64 // the call's id on its link
-	trace   map[string]string
-	state   atomic.Uint32 // of the bits below
+	h        *host
+	receiver *receiver
+	m        *conn.Incoming // until it is over
+	id       uint64
+	chain    []uint64
+	few      [4]uint64 // of a short chain
+	ctx      handlerContext
+	src      *codec.Source
+	credit   chan uint64 // of a stream: items the reader takes on
+	window   int         // of a stream: items that the reader takes now
+	method   string
+	isCall   bool
+	request  uint64 // the call's id on its connection
+	trace    map[string]string
+	state    atomic.Uint32 // of the bits below
 
 	mu  sync.Mutex
 	out []*call // calls that the handler waits for
@@ -86,7 +88,7 @@ func (h *host) work(slot int) {
 // begin enters an invocation. The inbox is locked: what it decides is decided
 // before anything else is begun.
 func (h *host) begin(slot int, m *conn.Incoming) *invocation {
-	inv := &invocation{h: h, link: m.From.(*receiver), m: m, id: invocationIDs.Add(1),
+	inv := &invocation{h: h, receiver: m.From.(*receiver), m: m, id: invocationIDs.Add(1),
 		method: m.Method, isCall: m.Call, request: m.ID, window: m.Meta.Window, trace: m.Meta.Trace}
 	inv.chain = append(inv.few[:0], m.Meta.Chain...)
 	inv.ctx.inv, inv.ctx.deadline = inv, m.Meta.Deadline
@@ -124,34 +126,34 @@ func (h *host) lives(inv *invocation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if inv.state.Load()&invOver == 0 {
-		h.late[callKey{inv.link, inv.request}] = inv
+		h.late[callKey{inv.receiver, inv.request}] = inv
 	}
 }
 
 // begun finds a call that was begun and is not over. They are asked for
 // seldom, so the slots are their list.
-func (h *host) begun(l *receiver, id uint64) *invocation {
+func (h *host) begun(r *receiver, id uint64) *invocation {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.isCall && inv.request == id {
+		if inv := h.active[i].Load(); inv != nil && inv.receiver == r && inv.isCall && inv.request == id {
 			return inv
 		}
 	}
 	h.mu.Lock() // one that has left its slot since then is here
 	defer h.mu.Unlock()
-	return h.late[callKey{l, id}]
+	return h.late[callKey{r, id}]
 }
 
-// begunBy lists the calls of a link that begun would find.
-func (h *host) begunBy(l *receiver) (all []*invocation) {
+// begunBy lists the calls of a connection that begun would find.
+func (h *host) begunBy(r *receiver) (all []*invocation) {
 	for i := range h.active {
-		if inv := h.active[i].Load(); inv != nil && inv.link == l && inv.isCall {
+		if inv := h.active[i].Load(); inv != nil && inv.receiver == r && inv.isCall {
 			all = append(all, inv)
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for k, inv := range h.late {
-		if k.link == l {
+		if k.receiver == r {
 			all = append(all, inv)
 		}
 	}
@@ -167,7 +169,7 @@ func (inv *invocation) done() {
 	inv.ctx.end(context.Canceled)
 	if before&invLater != 0 && inv.isCall {
 		inv.h.mu.Lock()
-		delete(inv.h.late, callKey{inv.link, inv.request})
+		delete(inv.h.late, callKey{inv.receiver, inv.request})
 		inv.h.mu.Unlock()
 	}
 	inv.src.AutoRelease()
@@ -214,7 +216,7 @@ func (inv *invocation) Reply() (buf *codec.Buffer, arrays, ok bool) {
 	}
 	buf = inv.h.sys.buffer()
 	buf.B = wire.AppendResultHead(buf.B, inv.request)
-	return buf, inv.link.arrays(), true
+	return buf, inv.receiver.arrays(), true
 }
 
 // Answer implements [port.Invocation].
@@ -224,9 +226,9 @@ func (inv *invocation) Answer(buf *codec.Buffer, err error) error {
 	}
 	if buf != nil {
 		if err != nil {
-			inv.link.refuse(inv.request, encodeRemote(inv.h.kind, err))
+			inv.receiver.respondError(inv.request, encodeRemote(inv.h.kind, err))
 		} else {
-			inv.link.result(inv.request, buf)
+			inv.receiver.result(inv.request, buf)
 		}
 		buf.AutoRelease()
 		codec.PutBuffer(buf)
@@ -241,7 +243,7 @@ func (inv *invocation) Fail(err error) bool {
 		return false
 	}
 	if inv.isCall {
-		inv.link.refuse(inv.request, encodeRemote(inv.h.kind, err))
+		inv.receiver.respondError(inv.request, encodeRemote(inv.h.kind, err))
 	} else {
 		inv.h.sys.castFailed(inv, err)
 	}
@@ -275,17 +277,17 @@ func (inv *invocation) Item() (buf *codec.Buffer, arrays, ok bool) {
 	inv.window--
 	buf = inv.h.sys.buffer()
 	buf.B = codec.AppendItemHead(buf.B, inv.request)
-	return buf, inv.link.arrays(), true
+	return buf, inv.receiver.arrays(), true
 }
 
 // Emit implements [port.Invocation].
 func (inv *invocation) Emit(buf *codec.Buffer, err error) bool {
 	defer codec.PutBuffer(buf)
 	if err == nil {
-		err = inv.link.item(buf)
+		err = inv.receiver.item(buf)
 	}
 	buf.AutoRelease()
-	if err != nil && !isClosed(err) { // the end of a link ends the handler's ctx
+	if err != nil && !isClosed(err) { // the end of a connection ends the handler's ctx
 		err = fmt.Errorf("item of %s: %w", inv.method, err)
 		inv.Fail(err)
 		inv.ctx.end(err)
@@ -302,5 +304,12 @@ func isNilPointer(v any) bool {
 // castFailed logs the error of a cast: it has no caller to go to.
 func (s *System) castFailed(inv *invocation, err error) {
 	s.Emit(actor.Event{Type: actor.EventCastFailed, Path: inv.h.path, Kind: inv.h.kind.Name, Incarnation: inv.h.incarnation,
-		Method: inv.method, Err: err, Sender: inv.link.from})
+		Method: inv.method, Err: err, Sender: inv.receiver.from})
+}
+
+// errCallerGone is the cause of a handler's ctx when its caller gave up or is gone.
+var errCallerGone = errors.New("the caller has given up")
+
+func newSource(raw []byte, segments []*segment.Segment, sys *System) *codec.Source {
+	return &codec.Source{B: raw, Segments: segments, Context: sys}
 }

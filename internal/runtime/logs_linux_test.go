@@ -75,11 +75,11 @@ func TestDroppedLogs(t *testing.T) {
 }
 
 func connect(t *testing.T, s *System, f *os.File, h conn.Handler) *conn.Conn {
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.New(lane, h, s.peerOptions())
+	return conn.New(socket, h, s.connOptions())
 }
 
 func next(t *testing.T, records chan wireRecord) wireRecord {

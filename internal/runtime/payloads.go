@@ -12,16 +12,16 @@ const protocolVersion = 1
 
 // hello is what each side says of itself.
 type hello struct {
-	Min    int // protocol versions it speaks
-	Max    int
-	Build  string
-	System string
-	PID    int
-	Clock  int64 // CLOCK_MONOTONIC, ns
-	Caps   []string
-	Marks  uint64 // token of the progress page, from a receiver that can
+	Min      int // protocol versions it speaks
+	Max      int
+	Build    string
+	System   string
+	PID      int
+	Clock    int64 // CLOCK_MONOTONIC, ns
+	Caps     []string
+	Progress uint64 // token of the progress page, from a receiver that can
 
-	// What the link's sender may have waiting, from a receiver; 0: the default.
+	// What the connection's sender may have waiting, from a receiver; 0: the default.
 	Capacity int // messages
 	Bytes    int
 }
@@ -34,17 +34,17 @@ func (h *hello) fields(v visitor) {
 	v.Int("pid", &h.PID)
 	v.Int64("clock", &h.Clock)
 	v.Strings("caps", &h.Caps)
-	v.Uint("marks", &h.Marks)
+	v.Uint("progress", &h.Progress)
 	v.Int("capacity", &h.Capacity)
 	v.Int("bytes", &h.Bytes)
 }
 
 const (
-	capMarks  = "marks"
-	capBegin  = "begin" // no page: it sends "$/begin"
-	capFiles  = "files"
-	capStream = "streams"
-	capRings  = "rings"
+	capProgress = "progress"
+	capBegin    = "begin" // no page: it sends "$/begin"
+	capFiles    = "files"
+	capStream   = "streams"
+	capRings    = "rings"
 )
 
 // startOrder is all that a process needs to become an actor.
@@ -60,9 +60,10 @@ type startOrder struct {
 	Inline      int
 	Memory      int64 // limit in bytes: arrays count too
 	StopTimeout int64 // ns, negative: none; for an end of its own
-	Lane        int
+	Transport   int
 	Spin        int64 // ns
 	LogLevel    int
+	Series      string   // of its events: see actor.Event
 	Program     string   // for titles
 	From        string   // path of the parent's actor
 	Strict      bool     // shm.Strict
@@ -81,9 +82,10 @@ func (o *startOrder) fields(v visitor) {
 	v.Int("inline", &o.Inline)
 	v.Int64("memory", &o.Memory)
 	v.Int64("stop_timeout", &o.StopTimeout)
-	v.Int("lane", &o.Lane)
+	v.Int("transport", &o.Transport)
 	v.Int64("spin", &o.Spin)
 	v.Int("log_level", &o.LogLevel)
+	v.String("series", &o.Series)
 	v.String("program", &o.Program)
 	v.String("from", &o.From)
 	v.Bool("strict", &o.Strict)
@@ -95,7 +97,7 @@ type stopOrder struct {
 	Drain   bool  `msgpack:"drain,omitempty"` // serve the queue first
 }
 
-type linkOrder struct {
+type connectOrder struct {
 	Token uint64 `msgpack:"token"`
 	From  string `msgpack:"from"`
 }
@@ -115,6 +117,11 @@ type introduction struct {
 type reportOrder struct {
 	Path        string `msgpack:"path"`
 	Incarnation string `msgpack:"incarnation"`
+}
+
+type killOrder struct {
+	Path        string `msgpack:"path"`
+	Incarnation string `msgpack:"incarnation"` // "": the present one
 }
 
 type watchOrder struct {
@@ -153,4 +160,5 @@ type wireEvent struct {
 	Method      string     `msgpack:"method,omitempty"`
 	Sender      string     `msgpack:"sender,omitempty"`
 	Detail      string     `msgpack:"detail,omitempty"`
+	Series      string     `msgpack:"series,omitempty"`
 }

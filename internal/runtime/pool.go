@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -48,9 +47,9 @@ type Pool struct {
 // errPool: the path is a pool, and messages go by its dispatcher.
 var errPool = errors.New("the path is a pool")
 
-// OpenPool has the path be a pool of the blueprint's kind, which starts.
+// OpenPool has the path be a pool of the role's kind, which starts.
 // Messages go to d from now on.
-func (s *System) OpenPool(path string, bp Blueprint, d Dispatcher) *Pool {
+func (s *System) OpenPool(path string, bp EncodedRole, d Dispatcher) *Pool {
 	p := &Pool{sys: s, path: path, kind: bp.kind, dispatcher: d}
 	p.incarnation, _ = uuid.NewV7() // fails only without randomness, and then with what there is
 	s.mu.Lock()
@@ -115,15 +114,18 @@ func (w PoolWorker) Connect(ctx context.Context) error {
 	return err
 }
 
-// connectTimeout bounds Connect to a worker that is ready.
-const connectTimeout = 10 * time.Second
-
-// ConnectWorker connects to a worker that is ready. One that cannot be reached
-// is about to end.
+// ConnectWorker connects to a worker that is ready, unless it has ended.
 func (i *Instance) ConnectWorker() PoolWorker {
 	w := i.PoolWorker()
-	ctx, cancel := context.WithTimeout(i.sys.ctx, connectTimeout)
+	ctx, cancel := context.WithCancel(i.sys.ctx)
 	defer cancel()
+	go func() {
+		select {
+		case <-i.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	_ = w.Connect(ctx)
 	return w
 }

@@ -170,7 +170,10 @@ func (c *sender) deliver(msg *mailbox.Message, call *call) {
 		return
 	}
 	c.push(msg, call)
-	if c.link == nil {
+	if call.pooled.Cast && c.current != nil {
+		c.current.conn.Resume() // no caller reads for the reply
+	}
+	if c.current == nil {
 		c.connect()
 	}
 }
@@ -180,8 +183,9 @@ func (c *sender) deliver(msg *mailbox.Message, call *call) {
 func (c *sender) cancelPooled(call *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlCancel, codec.Params(uint64(call.id)))
+	if c.current != nil && c.calls[call.id] == call {
+		c.current.tell(ctlCancel, codec.Params(uint64(call.id)))
+		c.current.conn.Resume() // the caller does not read for the reply any more
 	}
 }
 

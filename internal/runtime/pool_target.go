@@ -116,7 +116,7 @@ func (m *PoolMessage) cast(ctx context.Context) error {
 // toPool takes casts that were queued before the path was known to be a pool to
 // it. The lock is held.
 func (c *sender) toPool() {
-	c.to.pooled.Store(true)
+	c.target.pooled.Store(true)
 	c.stood = false
 	c.arrays.Store(!c.foreign.Load())
 	var casts []*mailbox.Message
@@ -133,8 +133,8 @@ func (c *sender) toPool() {
 	}
 	c.sys.spawn(func() {
 		for _, m := range casts {
-			if err := c.to.castFound(c.sys.ctx, m, true); err != nil {
-				c.sys.deadLetter(c.to.path, m.Method, err)
+			if err := c.target.castFound(c.sys.ctx, m, true); err != nil {
+				c.sys.deadLetter(c.target.path, m.Method, err)
 			}
 		}
 	})

@@ -20,29 +20,29 @@ import (
 	"github.com/understudy-go/understudy/transport"
 )
 
-// Links are direct: the first send asks upwards until a process knows the
+// Connections are direct: the first send asks upwards until a process knows the
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a link for c.
-func (s *System) introduce(ctx context.Context, c *sender) (*link, error) {
+// introduce makes a connection for a sender.
+func (s *System) introduce(ctx context.Context, to *sender) (*connection, error) {
 	for {
-		r, err := s.route(ctx, c.to.path, c.to.kind)
+		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
 			return nil, err
 		}
 		if r.pool != nil {
-			c.foreign.Store(r.pool.kind.External != nil)
+			to.foreign.Store(r.pool.kind.External != nil)
 			return nil, errPool
 		}
-		var l *link
+		var c *connection
 		if r.inst != nil {
-			l, err = r.inst.backend.connect(c)
+			c, err = r.inst.backend.connect(to)
 		} else {
-			l, err = s.introduceVia(ctx, r.peer, c)
+			c, err = s.introduceVia(ctx, r.conn, to)
 		}
 		if err == nil || !errors.Is(err, errRetry) {
-			return l, err
+			return c, err
 		}
 		if err := r.waitEnd(ctx); err != nil {
 			return nil, err
@@ -84,39 +84,39 @@ func (s *System) fromPath() string {
 	return "/"
 }
 
-func (s *System) introduceVia(ctx context.Context, p *conn.Conn, c *sender) (*link, error) {
+func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*connection, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: c.to.path, Kind: c.to.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()})
 	if err != nil {
 		return nil, err
 	}
-	lane, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
 	if err != nil {
 		return nil, err
 	}
 	inc, err := uuid.Parse(in.Incarnation)
 	if err != nil {
-		lane.Close()
-		return nil, fmt.Errorf("introduction to %s: %w", c.to.path, err)
+		socket.Close()
+		return nil, fmt.Errorf("introduction to %s: %w", to.target.path, err)
 	}
-	l := newLink()
-	l.inc, l.pid = inc, in.PID
-	l.peer = conn.New(lane, &linkHandler{c: c, l: l}, s.peerOptions())
-	l.peer.Start()
-	if err := s.sayHello(ctx, l); err != nil {
-		l.peer.Close()
+	c := newConnection()
+	c.inc, c.pid = inc, in.PID
+	c.conn = conn.New(socket, &connectionHandler{sender: to, connection: c}, s.connOptions())
+	c.conn.Start()
+	if err := s.sayHello(ctx, c); err != nil {
+		c.conn.Close()
 		if errors.Is(err, transport.ErrClosed) || isEOF(err) {
 			err = errRetry // it ended before it answered; the next try learns why
 		}
 		return nil, err
 	}
-	return l, nil
+	return c, nil
 }
 
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: sys.MonotonicNow(), Caps: []string{capMarks, capFiles, capStream}}
-	if s.opts.Lane != SocketLane {
+		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream}}
+	if s.opts.Transport != SocketTransport {
 		h.Caps = append(h.Caps, capRings)
 	}
 	return h
@@ -125,10 +125,10 @@ func (s *System) hello() *hello {
 // sayHello introduces us to the receiver of l and takes its answer. It is taken
 // where it is read: with the end of the connection, which may be next, goes what
 // came with it.
-func (s *System) sayHello(ctx context.Context, l *link) error {
-	r, err := requestAnd(ctx, l.peer, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
+func (s *System) sayHello(ctx context.Context, c *connection) error {
+	r, err := requestAnd(ctx, c.conn, ctlHello, mapOf(s.hello()).Params(), func(r *conn.Reply) {
 		if r.Fault == nil && r.Err == nil {
-			r.Fault = s.greet(l, *r)
+			r.Fault = s.greet(c, *r)
 		}
 	})
 	r.Drop()
@@ -136,7 +136,7 @@ func (s *System) sayHello(ctx context.Context, l *link) error {
 }
 
 // greet takes the receiver's answer to hello.
-func (s *System) greet(l *link, r conn.Reply) error {
+func (s *System) greet(c *connection, r conn.Reply) error {
 	var h hello
 	if err := wire.ReadFields(r.Result, take(&h)); err != nil {
 		return err
@@ -144,27 +144,27 @@ func (s *System) greet(l *link, r conn.Reply) error {
 	if h.Min > protocolVersion || h.Max < protocolVersion {
 		return fmt.Errorf("peer speaks protocol %d to %d, we speak %d: %w", h.Min, h.Max, protocolVersion, wire.ErrProtocol)
 	}
-	l.same = h.Build != "" && h.Build == sys.BuildID()
-	l.capacity, l.capBytes = h.Capacity, h.Bytes
-	if s.opts.Lane != SocketLane && slices.Contains(h.Caps, capRings) {
-		l.rings = ringsAfter
-		if s.opts.Lane == RingLane {
-			l.rings = 1
+	c.same = h.Build != "" && h.Build == sys.BuildID()
+	c.capacity, c.capBytes = h.Capacity, h.Bytes
+	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
+		c.rings = ringsAfter
+		if s.opts.Transport == RingTransport {
+			c.rings = 1
 		}
 	}
-	if !l.same { // a stranger's word does not make our memory grow
-		l.capacity, l.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
+	if !c.same { // a stranger's word does not make our memory grow
+		c.capacity, c.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
 	}
-	if h.Marks == 0 {
-		l.marks = mailbox.NewProgress() // fed by "$/begin"
+	if h.Progress == 0 {
+		c.progress = mailbox.NewProgress() // fed by "$/begin"
 		return nil
 	}
-	f, err := l.peer.TakeFile(h.Marks)
+	f, err := c.conn.TakeFile(h.Progress)
 	if err != nil {
 		return err
 	}
-	l.marks, err = openMarks(f)
-	l.paged = err == nil
+	c.progress, err = openProgressPage(f)
+	c.paged = err == nil
 	return err
 }
 
@@ -225,8 +225,8 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 	return f, in, err
 }
 
-// offer answers an introduction for another process: an end of a link.
-func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+// introduceFor answers an introduction for another process: an end of a connection.
+func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
 	for {
 		r, err := s.route(ctx, o.Path, o.Kind)
 		if err != nil {
@@ -236,7 +236,7 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			return nil, introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
 		if r.inst == nil {
-			f, in, err := s.askIntroduction(ctx, r.peer, o)
+			f, in, err := s.askIntroduction(ctx, r.conn, o)
 			if err == nil || !errors.Is(err, errRetry) {
 				return f, in, err
 			}
@@ -245,7 +245,7 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 			}
 			continue
 		}
-		f, err := r.inst.backend.offer(o.From)
+		f, err := r.inst.backend.connectFor(o.From)
 		if err == nil {
 			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
 		}
@@ -258,17 +258,13 @@ func (s *System) offer(ctx context.Context, o introduceOrder) (*os.File, introdu
 	}
 }
 
-// exitReport says how the incarnation at the other end of a link ended.
-func (s *System) exitReport(ctx context.Context, l *link, path string) (actor.Down, error) {
-	if l.inst != nil {
-		select {
-		case <-l.inst.Done():
-			return l.inst.down(), nil
-		case <-ctx.Done():
-			return actor.Down{}, context.Cause(ctx)
-		}
+// exitReport says how the incarnation at the other end of a connection ended.
+func (s *System) exitReport(ctx context.Context, c *connection, path string) (actor.Down, error) {
+	if c.inst != nil {
+		<-c.inst.Done() // which Close awaits, too
+		return c.inst.down(), nil
 	}
-	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: l.inc.String()})
+	return s.lookupExit(ctx, reportOrder{Path: path, Incarnation: c.inc.String()})
 }
 
 // owner returns the process that supervises path, if it is not this one.
@@ -279,7 +275,7 @@ func (s *System) owner(path string) *conn.Conn {
 		return nil
 	}
 	if e := s.processAbove(path); e != nil {
-		return e.inst.peer()
+		return e.inst.childConn()
 	}
 	if s.parent != nil && (!s.below(path) || path == s.self.path) {
 		return s.parent
@@ -287,6 +283,8 @@ func (s *System) owner(path string) *conn.Conn {
 	return nil
 }
 
+// lookupExit asks who supervises the path. That process may have ended, too, and
+// its events have told of the end before.
 func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, error) {
 	p := s.owner(o.Path)
 	if p == nil {
@@ -294,6 +292,9 @@ func (s *System) lookupExit(ctx context.Context, o reportOrder) (actor.Down, err
 	}
 	r, err := request(ctx, p, ctlReport, codec.ControlParams(o))
 	if err != nil {
+		if d, ok := s.told.of(o.Incarnation); ok {
+			return d, nil
+		}
 		return actor.Down{}, err
 	}
 	defer r.Drop()
@@ -319,4 +320,43 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 	}
 	defer r.Drop()
 	return a, codec.DecodeResult(r.Result, &a)
+}
+
+// kill ends an incarnation by force, and returns when it is reaped.
+func (s *System) kill(ctx context.Context, o killOrder) error {
+	if p := s.owner(o.Path); p != nil {
+		r, err := request(ctx, p, ctlKill, codec.ControlParams(o))
+		r.Drop()
+		return err
+	}
+	i, err := s.alive(o.Path, o.Incarnation)
+	if err != nil {
+		return err
+	}
+	i.Kill()
+	select {
+	case <-i.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alive returns the incarnation that is supervised here under path, if it runs
+// or starts; any for "".
+func (s *System) alive(path, incarnation string) (*Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[path]
+	switch {
+	case e == nil:
+		return nil, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound))
+	case e.inst == nil, incarnation != "" && e.inst.incarnation.String() != incarnation:
+		return nil, s.because(path, actor.ErrNotRunning)
+	}
+	return e.inst, nil
+}
+
+func newScanner(inline int) *wire.Scanner {
+	return &wire.Scanner{Limits: wire.Limits{Bytes: inline}.Message()}
 }

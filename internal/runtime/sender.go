@@ -22,58 +22,58 @@ import (
 // takes them to the replacement.
 type sender struct {
 	sys     *System
-	to      *target     // whom it sends to: it has the path and the kind
+	target  *target     // whom it sends to: it has the path and the kind
 	arrays  atomic.Bool // the peer is the same build: structs may travel as arrays
 	foreign atomic.Bool // plain mode: no metadata
 	ids     atomic.Uint32
 	used    atomic.Int64 // when it was used last, by the system's count of sends
 
-	mu      sync.Mutex
-	out     mailbox.Outbox
-	calls   map[uint32]*call
-	casts   map[uint64]string // begun on this link and perhaps still in hand: position -> method
-	link    *link             // nil when down
-	attempt *attempt          // a link is being made
-	stood   bool              // a link stood, and senders may queue while the next is made
-	waiters []chan struct{}   // senders that wait for room, first come first served
-	closed  error
-	held    bool // see hold
+	mu       sync.Mutex
+	out      mailbox.Outbox
+	calls    map[uint32]*call
+	casts    map[uint64]string // begun on this connection and perhaps still in hand: position -> method
+	current  *connection       // nil when down
+	attempt  *attempt          // a connection is being made
+	stood    bool              // a connection stood, and senders may queue while the next is made
+	waiters  []chan struct{}   // senders that wait for room, first come first served
+	closed   error
+	retained bool // see retain
 
 	poller conn.Poller // callers that wait for replies
 	look   func()      // askToLook
 }
 
-// attempt is one try to get a link; it may last as long as a restart does.
+// attempt is one try to get a connection; it may last as long as a restart does.
 type attempt struct {
 	done chan struct{}
 	err  error
 }
 
-func (c *sender) newID() uint32 {
+func (s *sender) newID() uint32 {
 	for {
-		if id := c.ids.Add(1) & (firstPoolID - 1); id != 0 {
+		if id := s.ids.Add(1) & (firstPoolID - 1); id != 0 {
 			return id
 		}
 	}
 }
 
-// send puts msg in the outbox, and on the link if one stands. It waits for the
-// first link and for room until ctx ends, unless try.
-func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try bool) error {
-	c.used.Store(c.sys.sends.Add(1))
-	c.mu.Lock()
+// send puts msg in the outbox, and on the connection if one stands. It waits for the
+// first connection and for room until ctx ends, unless try.
+func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try bool) error {
+	s.used.Store(s.sys.sends.Add(1))
+	s.mu.Lock()
 	mayPass := false // we were woken: it is our turn
 	for {
-		err := c.closed
+		err := s.closed
 		if err == nil {
-			err = c.blockedBy(msg)
+			err = s.blockedBy(msg)
 		}
-		if err == nil && (c.link == nil || c.link.inst != nil && isDone(c.link.inst.Done())) {
-			err = c.sys.finally(c.to.path, c.to.kind) // if it is known here that no life will come, say so now
+		if err == nil && (s.current == nil || s.current.inst != nil && isDone(s.current.inst.Done())) {
+			err = s.sys.finally(s.target.path, s.target.kind) // if it is known here that no life will come, say so now
 		}
 		if err != nil {
-			c.passOn(mayPass)
-			c.mu.Unlock()
+			s.passOn(mayPass)
+			s.mu.Unlock()
 			msg.Drop()
 			return err
 		}
@@ -81,51 +81,51 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		var mine chan struct{}
 		var at *attempt
 		switch {
-		case c.link == nil && !c.stood && !try:
-			at = c.connect()
+		case s.current == nil && !s.stood && !try:
+			at = s.connect()
 			wait = at.done
-		case c.link == nil && c.attempt == nil:
-			c.connect()
+		case s.current == nil && s.attempt == nil:
+			s.connect()
 			continue
-		case c.out.Room(msg.Size()) && (mayPass || len(c.waiters) == 0):
-			c.push(msg, call)
-			c.passOn(true)
-			c.mu.Unlock()
+		case s.out.Room(msg.Size()) && (mayPass || len(s.waiters) == 0):
+			s.push(msg, call)
+			s.passOn(true)
+			s.mu.Unlock()
 			return nil
-		case c.prune() && !mayPass && len(c.waiters) == 0 && c.out.Room(msg.Size()):
+		case s.prune() && !mayPass && len(s.waiters) == 0 && s.out.Room(msg.Size()):
 			continue
 		case try:
-			c.mu.Unlock()
+			s.mu.Unlock()
 			msg.Drop()
 			return actor.ErrMailboxFull
 		default:
 			mine = make(chan struct{})
 			if mayPass { // still first in line
-				c.waiters = append([]chan struct{}{mine}, c.waiters...)
+				s.waiters = append([]chan struct{}{mine}, s.waiters...)
 			} else {
-				c.waiters = append(c.waiters, mine)
+				s.waiters = append(s.waiters, mine)
 			}
 			wait = mine
-			c.passOn(false)
+			s.passOn(false)
 		}
-		c.mu.Unlock()
+		s.mu.Unlock()
 		select {
 		case <-wait:
-			c.mu.Lock()
+			s.mu.Lock()
 			mayPass = mine != nil
 			if at != nil && at.err != nil {
-				c.mu.Unlock()
+				s.mu.Unlock()
 				if at.err != errPool {
 					msg.Drop() // else it goes to the pool
 				}
 				return at.err
 			}
 		case <-ctx.Done():
-			c.mu.Lock()
-			if mine != nil && !c.leave(mine) {
-				c.passOn(true) // we were woken and do not use it
+			s.mu.Lock()
+			if mine != nil && !s.leave(mine) {
+				s.passOn(true) // we were woken and do not use it
 			}
-			c.mu.Unlock()
+			s.mu.Unlock()
 			msg.Drop()
 			return port.ContextError(ctx)
 		}
@@ -133,17 +133,17 @@ func (c *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 }
 
 // blockedBy says why msg can never be begun: it is pinned to another life.
-func (c *sender) blockedBy(msg *mailbox.Message) error {
-	if msg.Pin != "" && c.link != nil && msg.Pin != c.link.inc.String() {
-		return fmt.Errorf("incarnation %s of %s: %w", msg.Pin, c.to.path, actor.ErrNotRunning)
+func (s *sender) blockedBy(msg *mailbox.Message) error {
+	if msg.Pin != "" && s.current != nil && msg.Pin != s.current.inc.String() {
+		return fmt.Errorf("incarnation %s of %s: %w", msg.Pin, s.target.path, actor.ErrNotRunning)
 	}
 	return nil
 }
 
-func (c *sender) leave(mine chan struct{}) bool {
-	for i, w := range c.waiters {
+func (s *sender) leave(mine chan struct{}) bool {
+	for i, w := range s.waiters {
 		if w == mine {
-			c.waiters = append(c.waiters[:i], c.waiters[i+1:]...)
+			s.waiters = append(s.waiters[:i], s.waiters[i+1:]...)
 			return true
 		}
 	}
@@ -152,168 +152,171 @@ func (c *sender) leave(mine chan struct{}) bool {
 
 // passOn wakes the next sender in line if there may be room and it is its
 // turn. Otherwise it sees to it that it is called again.
-func (c *sender) passOn(turn bool) {
-	for len(c.waiters) > 0 {
-		if turn && (c.closed != nil || c.out.Room(0)) {
-			close(c.waiters[0])
-			c.waiters = c.waiters[1:]
+func (s *sender) passOn(turn bool) {
+	for len(s.waiters) > 0 {
+		if turn && (s.closed != nil || s.out.Room(0)) {
+			close(s.waiters[0])
+			s.waiters = s.waiters[1:]
 			return
 		}
-		if c.link == nil || c.link.tells(c) {
+		if s.current == nil || s.current.tells(s) {
 			return
 		}
-		if !c.flush() { // all that was sent is begun
-			return // the link is broken: its end goes on from here, and needs the lock
+		if !s.flush() { // all that was sent is begun
+			return // the connection is broken: its end goes on from here, and needs the lock
 		}
 		turn = true
 	}
 }
 
-func (c *sender) push(msg *mailbox.Message, call *call) {
+func (s *sender) push(msg *mailbox.Message, call *call) {
 	if call != nil {
-		c.calls[msg.ID] = call
+		s.calls[msg.ID] = call
 	}
-	c.out.Push(msg)
-	if c.link == nil {
+	s.out.Push(msg)
+	if s.current == nil {
 		return
 	}
-	c.flush()
-	if c.link != nil && c.link.rings > 0 {
-		c.busy(c.link)
+	s.flush()
+	if s.current != nil && s.current.rings > 0 {
+		s.busy(s.current)
 	}
 }
 
-// flush sends what the link has not seen. A link that fails ends by itself:
+// flush sends what the connection has not seen. A connection that fails ends by itself:
 // its reader tells us; flush is false then.
-func (c *sender) flush() bool {
-	l := c.link
+func (s *sender) flush() bool {
+	c := s.current
 	for {
-		m := c.out.PeekUnsent()
+		m := s.out.PeekUnsent()
 		if m == nil {
 			return true
 		}
-		if !l.granted(c, m) {
-			if l.tells(c) {
+		if !c.granted(s, m) {
+			if c.tells(s) {
 				return true
 			}
 			continue
 		}
-		err := c.blockedBy(m)
+		err := s.blockedBy(m)
 		var body []byte
 		if err == nil {
-			body, err = l.body(c, m)
+			body, err = c.body(s, m)
 		}
 		if err != nil {
-			c.out.Cancel(m)
-			c.fail(m, callResult{err: err})
+			s.out.Cancel(m)
+			s.fail(m, callResult{err: err})
 			continue
 		}
-		if err := l.peer.Send(body, m.Segments); err != nil {
+		if err := c.conn.Send(body, m.Segments); err != nil {
 			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
-				c.out.Cancel(m)
-				c.fail(m, callResult{err: err})
+				s.out.Cancel(m)
+				s.fail(m, callResult{err: err})
 				continue
 			}
 			return false
 		}
-		c.out.NextUnsent()
-		l.wrote(c, m)
+		s.out.NextUnsent()
+		c.wrote(s, m)
 	}
 }
 
 // fail ends a message that will not be begun.
-func (c *sender) fail(m *mailbox.Message, r callResult) {
+func (s *sender) fail(m *mailbox.Message, r callResult) {
 	if m.Call {
-		if call := c.calls[m.ID]; call != nil {
-			delete(c.calls, m.ID)
+		if call := s.calls[m.ID]; call != nil {
+			delete(s.calls, m.ID)
 			call.end(r)
 		}
 	} else {
-		c.sys.deadLetter(c.to.path, m.Method, r.err)
+		s.sys.deadLetter(s.target.path, m.Method, r.err)
 	}
 	m.Drop()
 }
 
-// prune takes the receiver's mark; true if it made room.
-func (c *sender) prune() bool {
-	if c.link == nil {
+// prune takes the receiver's begun position; true if it made room.
+func (s *sender) prune() bool {
+	if s.current == nil {
 		return false
 	}
-	before := c.out.Len()
-	c.begunUpTo(c.link.begun(c))
-	return c.out.Len() < before
+	before := s.out.Len()
+	s.begunUpTo(s.current.begun(s))
+	return s.out.Len() < before
 }
 
-func (c *sender) begunUpTo(mark uint64) {
-	ok := c.out.Begun(mark, func(position uint64, m *mailbox.Message) {
+func (s *sender) begunUpTo(position uint64) {
+	ok := s.out.Begun(position, func(position uint64, m *mailbox.Message) {
 		if m.Call {
-			if call := c.calls[m.ID]; call != nil {
+			if call := s.calls[m.ID]; call != nil {
 				call.begun, call.msg = true, nil
 			}
-		} else if c.link.busy(position) {
-			c.casts[position] = m.Method
+		} else if s.current.busy(position) {
+			s.casts[position] = m.Method
 		}
 		m.Recycle()
 	})
-	if len(c.casts) > mailbox.MaxSlots {
-		busy := c.link.inHand()
-		for p := range c.casts {
+	if len(s.casts) > mailbox.MaxSlots {
+		busy := s.current.inHand()
+		for p := range s.casts {
 			if !busy[p] {
-				delete(c.casts, p)
+				delete(s.casts, p)
 			}
 		}
 	}
 	if !ok {
-		c.link.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", c.to.path, mark, c.out.Sent(), wire.ErrProtocol))
+		s.current.violated(fmt.Errorf("%s claims to have begun message %d of %d: %w", s.target.path, position, s.out.Sent(), wire.ErrProtocol))
 	}
 }
 
 // credit is the receiver's word that room was made.
-func (c *sender) credit(l *link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link == l {
-		c.prune()
-		c.flush()
-		c.passOn(true)
+func (s *sender) credit(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == c {
+		s.prune()
+		s.flush()
+		s.passOn(true)
 	}
 }
 
 // drained goes on sending to a peer without credits.
-func (c *sender) drained(l *link) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link == l {
-		c.flush()
-		c.passOn(true)
+func (s *sender) drained(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == c {
+		s.flush()
+		s.passOn(true)
 	}
 }
 
 // reply takes the answer to a call, on the goroutine that reads the connection.
-func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
-	c.mu.Lock()
-	call := c.calls[id]
-	delete(c.calls, id)
+func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
+	s.mu.Lock()
+	call := s.calls[id]
+	delete(s.calls, id)
 	var begun uint64 // up to here, the answer says, all was begun
 	if call != nil && call.msg != nil {
-		if c.out.Cancel(call.msg) { // refused before its turn: not to be sent again
+		if s.out.Cancel(call.msg) { // refused before its turn: not to be sent again
 			call.msg.Drop() // nor was it sent: the peer guessed
 		} else if r.Err == nil && r.Fault == nil {
 			begun = call.msg.Position()
 		}
 		call.msg = nil
 	}
-	if c.out.Len() > 0 {
-		if begun > 0 && c.link != nil && c.link.peer == peer {
-			c.begunUpTo(begun) // which spares us the look at the receiver's page
+	if s.out.Len() > 0 {
+		if begun > 0 && s.current != nil && s.current.conn == from {
+			s.begunUpTo(begun) // which spares us the look at the receiver's page
 		} else {
-			c.prune()
+			s.prune()
 		}
-		if len(c.waiters) > 0 {
-			c.passOn(true)
+		if len(s.waiters) > 0 {
+			s.passOn(true)
 		}
 	}
-	c.mu.Unlock()
+	if len(s.waiters) > 0 {
+		from.Resume() // they wait for credit, which no caller reads for them
+	}
+	s.mu.Unlock()
 	if call == nil {
 		r.Drop() // its caller has given up
 		return
@@ -326,12 +329,12 @@ func (c *sender) reply(peer *conn.Conn, id uint32, r conn.Reply) {
 }
 
 // await waits for the end of a call.
-func (c *sender) await(ctx context.Context, call *call) (conn.Reply, error) {
-	c.poller.Wait(ctx, &call.wait, c.stuck(ctx))
+func (s *sender) await(ctx context.Context, call *call) (conn.Reply, error) {
+	s.poller.Wait(ctx, &call.wait, s.stuck(ctx))
 	if call.Over() {
 		return call.res.reply, call.res.err
 	}
-	if res, ended := c.cancel(call); ended {
+	if res, ended := s.cancel(call); ended {
 		return res.reply, res.err
 	}
 	return conn.Reply{}, port.ContextError(ctx)
@@ -339,39 +342,39 @@ func (c *sender) await(ctx context.Context, call *call) (conn.Reply, error) {
 
 // cancel gives a call up. If it has ended in this very moment, cancel returns
 // its end.
-func (c *sender) cancel(call *call) (callResult, bool) {
-	c.mu.Lock()
-	if c.calls[call.id] != call {
-		c.mu.Unlock()
+func (s *sender) cancel(call *call) (callResult, bool) {
+	s.mu.Lock()
+	if s.calls[call.id] != call {
+		s.mu.Unlock()
 		return call.result(), true // another goroutine took it out and is about to end it, or has
 	}
-	delete(c.calls, call.id)
-	if call.msg != nil && c.out.Cancel(call.msg) {
+	delete(s.calls, call.id)
+	if call.msg != nil && s.out.Cancel(call.msg) {
 		call.msg.Drop()
-		if len(c.waiters) > 0 {
-			c.passOn(true)
+		if len(s.waiters) > 0 {
+			s.passOn(true)
 		}
-	} else if c.link != nil {
-		c.link.tell(ctlCancel, codec.Params(uint64(call.id)))
+	} else if s.current != nil {
+		s.current.tell(ctlCancel, codec.Params(uint64(call.id)))
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	return callResult{}, false
 }
 
-// incarnation waits for a link and says whom it leads to.
-func (c *sender) incarnation(ctx context.Context) (actor.Incarnation, error) {
+// incarnation waits for a connection and says whom it leads to.
+func (s *sender) incarnation(ctx context.Context) (actor.Incarnation, error) {
 	for {
-		c.mu.Lock()
-		if c.closed != nil {
-			defer c.mu.Unlock()
-			return uuid.Nil, c.closed
+		s.mu.Lock()
+		if s.closed != nil {
+			defer s.mu.Unlock()
+			return uuid.Nil, s.closed
 		}
-		if c.link != nil {
-			defer c.mu.Unlock()
-			return c.link.inc, nil
+		if s.current != nil {
+			defer s.mu.Unlock()
+			return s.current.inc, nil
 		}
-		at := c.connect()
-		c.mu.Unlock()
+		at := s.connect()
+		s.mu.Unlock()
 		select {
 		case <-at.done:
 			if at.err != nil {

@@ -16,24 +16,24 @@ func (noHandler) Control(*conn.Incoming)       {}
 func (noHandler) Reply(_ uint32, r conn.Reply) { r.Drop() }
 func (noHandler) Closed(error)                 {}
 
-// A link that breaks while messages and senders wait must not be tried for
-// ever under the client's lock: its end needs the lock.
-func TestClientGivesUpABrokenLink(t *testing.T) {
+// A connection that breaks while messages and senders wait must not be tried for
+// ever under the sender's lock: its end needs the lock.
+func TestSenderGivesUpABrokenConnection(t *testing.T) {
 	sys := newSystem("test", SystemOptions{})
 	defer sys.cancel(actor.ErrStopped)
-	c := sys.target("/x", "x").get()
+	s := sys.target("/x", "x").get()
 	near, far := transport.Pipe()
-	l := newLink()
-	l.marks, l.kept, l.capacity = mailbox.NewProgress(), true, 1
-	l.peer = conn.New(near, noHandler{}, conn.Options{})
+	c := newConnection()
+	c.progress, c.kept, c.capacity = mailbox.NewProgress(), true, 1
+	c.conn = conn.New(near, noHandler{}, conn.Options{})
 	_ = far.Close()
-	l.peer.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.out.Push(&mailbox.Message{Method: "m", Body: []byte{0x93, 2, 0xa1, 'm', 0x90}})
-	c.waiters = append(c.waiters, make(chan struct{}))
-	c.up(l) // it returned never
-	if c.out.Len() != 1 || len(c.waiters) != 1 {
-		t.Errorf("%d messages and %d senders wait; they should, for the next link", c.out.Len(), len(c.waiters))
+	c.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.Push(&mailbox.Message{Method: "m", Body: []byte{0x93, 2, 0xa1, 'm', 0x90}})
+	s.waiters = append(s.waiters, make(chan struct{}))
+	s.up(c) // it returned never
+	if s.out.Len() != 1 || len(s.waiters) != 1 {
+		t.Errorf("%d messages and %d senders wait; they should, for the next connection", s.out.Len(), len(s.waiters))
 	}
 }

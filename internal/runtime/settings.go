@@ -13,8 +13,8 @@ const forever time.Duration = -1
 const (
 	DefaultStopTimeout   = 5 * time.Second  // OTP's worker default
 	DefaultStartTimeout  = 30 * time.Second // must exist: a hung constructor would hang the tree
-	DefaultCapacity      = 1024             // messages per link
-	DefaultCapacityBytes = 8 << 20          // bytes per link
+	DefaultCapacity      = 1024             // messages per connection
+	DefaultCapacityBytes = 8 << 20          // bytes per connection
 )
 
 // Settings is what the launch of an actor is told. The zero value is the
@@ -24,22 +24,23 @@ type Settings struct {
 	StartTimeout time.Duration  // 0: 30 s
 	InProcess    bool           // in a goroutine of this process
 	Drain        bool           // an orderly stop serves what is in the mailbox first
+	Series       string         // see actor.Event
 	Watchdog     time.Duration  // asked for a sign of life in this interval, killed if none comes within another; 0: not
 	Mailbox      actor.Mailbox
 	Process      actor.Process
 }
 
-// Lane is a way for messages to travel between two processes.
-type Lane int
+// Transport is a way for messages to travel between two processes.
+type Transport int
 
 const (
-	// AutoLane is shared memory (rings) for small messages of links that are
+	// AutoTransport is shared memory (rings) for small messages of connections that are
 	// used, and the socket for all else. Where the kernel cannot make rings it
-	// is the socket alone, and an event of type socket lane says so.
-	AutoLane Lane = iota
-	// SocketLane is the socket alone.
-	SocketLane
-	// RingLane is AutoLane for links that are known to be used: they get their
+	// is the socket alone, and an event of type socket only says so.
+	AutoTransport Transport = iota
+	// SocketTransport is the socket alone.
+	SocketTransport
+	// RingTransport is AutoTransport for connections that are known to be used: they get their
 	// rings before the first message, and not after a few.
-	RingLane
+	RingTransport
 )

@@ -57,18 +57,18 @@ func (s *stream) Close() {
 	s.call.items.drop()
 }
 
-// item takes one item off a link.
-func (c *sender) item(m *conn.Incoming) {
+// item takes one item off a connection.
+func (s *sender) item(m *conn.Incoming) {
 	id, _, err := codec.ParseItem(m.Params)
 	if err != nil {
 		return
 	}
-	c.mu.Lock()
-	call := c.calls[uint32(id)]
-	c.mu.Unlock()
+	s.mu.Lock()
+	call := s.calls[uint32(id)]
+	s.mu.Unlock()
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())
-		c.poller.Done(&call.items.wait)
+		s.poller.Done(&call.items.wait)
 		if call.pooled != nil {
 			call.pooled.received()
 		}
@@ -76,11 +76,11 @@ func (c *sender) item(m *conn.Incoming) {
 }
 
 // more lets the writer send n further items.
-func (c *sender) more(call *call, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil && c.calls[call.id] == call {
-		c.link.tell(ctlMore, codec.Params(uint64(call.id), uint64(n)))
+func (s *sender) more(call *call, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil && s.calls[call.id] == call {
+		s.current.tell(ctlMore, codec.Params(uint64(call.id), uint64(n)))
 	}
 }
 
@@ -94,7 +94,7 @@ type itemQueue struct {
 	wait    conn.Waiter
 }
 
-// errMoved: the items will come by another link.
+// errMoved: the items will come by another connection.
 var errMoved = errors.New("moved to another worker")
 
 // Over reports whether there is something to take.
@@ -127,7 +127,7 @@ func (q *itemQueue) end() {
 }
 
 // next returns the next item; nil at the end.
-func (q *itemQueue) next(ctx context.Context, c *sender) (*conn.Incoming, error) {
+func (q *itemQueue) next(ctx context.Context, s *sender) (*conn.Incoming, error) {
 	for {
 		q.mu.Lock()
 		if len(q.items) > 0 {
@@ -148,7 +148,7 @@ func (q *itemQueue) next(ctx context.Context, c *sender) (*conn.Incoming, error)
 		if ctx.Err() != nil {
 			return nil, port.ContextError(ctx)
 		}
-		c.poller.Wait(ctx, &q.wait, c.stuck(ctx))
+		s.poller.Wait(ctx, &q.wait, s.stuck(ctx))
 	}
 }
 

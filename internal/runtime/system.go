@@ -23,23 +23,28 @@ import (
 )
 
 // System is the part of a system that lives in this process: who is supervised
-// here, the links from here to other actors, and the events. The root process
+// here, the connections from here to other actors, and the events. The root process
 // makes it; each actor's process has its own part, below its parent's.
 type System struct {
-	id      string
-	opts    SystemOptions
-	parent  *conn.Conn // nil in the root
-	program string     // for titles
-	self    *host      // the actor of this process; nil in the root
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	work    sync.WaitGroup
-	events  broker
-	cleanup cleanup
-	sends   atomic.Int64
-	names   atomic.Uint64 // of generated names
-	poolIDs atomic.Uint32
-	targets targets
+	id       string
+	opts     SystemOptions
+	parent   *conn.Conn // nil in the root
+	program  string     // for titles
+	self     *host      // the actor of this process; nil in the root
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	work     sync.WaitGroup
+	events   broker
+	counters counters // the root's
+	cleanup  cleanup
+	sends    atomic.Int64
+	names    atomic.Uint64 // of generated names
+	poolIDs  atomic.Uint32 // of messages to pools
+	targets  targets
+	told     toldExits
+
+	stopping     chan struct{} // closed when the whole of it begins to stop
+	stoppingOnce sync.Once
 
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
@@ -48,7 +53,7 @@ type System struct {
 	causes  map[string]error               // why the supervisor at a path has ended
 	inside  map[string]map[string]struct{} // paths one element below a path that have an entry, or have some below
 	gone    []string                       // paths whose entry is kept for a while after their end
-	senders map[*sender]struct{}           // those that have a connection, or something to send: see hold
+	senders map[*sender]struct{}           // those that have a connection, or something to send: see retain
 	closed  bool
 	done    chan struct{}
 }
@@ -63,8 +68,8 @@ type SystemOptions struct {
 	// Inline is the size in bytes up to which a message travels in the stream;
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
-	// Lane says by what messages travel between processes.
-	Lane Lane
+	// Transport says by what messages travel between processes.
+	Transport Transport
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
@@ -104,7 +109,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		opts.Inline = wire.DefaultInline
 	}
 	s := &System{id: id, opts: opts, entries: make(map[string]*entry), causes: make(map[string]error),
-		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{})}
+		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{}), stopping: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -145,6 +150,9 @@ func (s *System) spawn(f func()) {
 	}()
 }
 
+// follow is spawn for what continues work that Close already awaits.
+func (s *System) follow(f func()) { s.work.Go(f) }
+
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
 	b := codec.GetBuffer()
@@ -152,17 +160,18 @@ func (s *System) buffer() *codec.Buffer {
 	return b
 }
 
-func (s *System) peerOptions() conn.Options {
+func (s *System) connOptions() conn.Options {
 	return conn.Options{Inline: s.opts.Inline, Max: s.opts.MaxMessage}
 }
 
 // Close ends the system: everything launched in it is killed and awaited, if
-// its supervisors have not done so, and its links are closed. It is
+// its supervisors have not done so, and its connections are closed. It is
 // idempotent, and returns early with ctx's error.
 func (s *System) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
+	s.Stopping()
 	var instances []*Instance
 	for _, e := range s.entries {
 		if e.inst != nil && !e.inst.self {
@@ -186,12 +195,12 @@ func (s *System) Close(ctx context.Context) error {
 			s.mu.Lock()
 			senders := slices.Collect(maps.Keys(s.senders))
 			causes := make([]error, len(senders))
-			for i, c := range senders {
-				causes[i] = fmt.Errorf("system closed: %w", s.because(c.to.path, actor.ErrStopped))
+			for i, to := range senders {
+				causes[i] = fmt.Errorf("system closed: %w", s.because(to.target.path, actor.ErrStopped))
 			}
 			s.mu.Unlock()
-			for i, c := range senders {
-				c.close(causes[i])
+			for i, to := range senders {
+				to.close(causes[i])
 			}
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
@@ -207,6 +216,22 @@ func (s *System) Close(ctx context.Context) error {
 	}
 }
 
+// Stopping says that the whole system, or what of it is below this process, begins
+// to stop: the end of a process by a signal to end was meant for all.
+func (s *System) Stopping() { s.stoppingOnce.Do(func() { close(s.stopping) }) }
+
+// stopsWithin waits for Stopping, for at most d.
+func (s *System) stopsWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.stopping:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 // deadLetter reports a message that will not be handled, or whose handling was
 // cut off.
 func (s *System) deadLetter(path, method string, err error) {
@@ -219,9 +244,15 @@ func (s *System) Emit(e actor.Event) {
 		e.Time = time.Now()
 	}
 	s.events.publish(e)
+	if s.parent == nil {
+		s.counters.count(e)
+	}
 	if s.parent != nil {
 		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
+	}
+	if e.Type == actor.EventDataRace {
+		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
 	}
 	s.log(e)
 }
@@ -233,9 +264,9 @@ func (s *System) log(e actor.Event) {
 		if e.Exit != nil && ClassOf(e.Exit.Reason) == Abnormal {
 			level = slog.LevelWarn
 		}
-	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventLinkLost, actor.EventSocketLane:
+	case actor.EventStartFailed, actor.EventNotRestarted, actor.EventDeadLetter, actor.EventCastFailed, actor.EventDeadlock, actor.EventAbandoned, actor.EventOutputDropped, actor.EventConnectionLost, actor.EventSocketOnly:
 		level = slog.LevelWarn
-	case actor.EventGaveUp:
+	case actor.EventGaveUp, actor.EventDataRace:
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
@@ -261,7 +292,7 @@ func (s *System) log(e actor.Event) {
 // Stats counts what this process's part of the system holds.
 type Stats struct {
 	Instances   int    // actors that run or start here
-	Links       int    // links to other actors
+	Connections int    // connections to other actors
 	Unbegun     int    // messages in our hands
 	DeadLetters uint64 // of this process and those below
 }
@@ -277,13 +308,13 @@ func (s *System) Stats() Stats {
 	}
 	senders := slices.Collect(maps.Keys(s.senders))
 	s.mu.Unlock()
-	for _, c := range senders { // a client's lock comes before ours
-		c.mu.Lock()
-		if c.link != nil {
-			st.Links++
+	for _, to := range senders { // a sender's lock comes before ours
+		to.mu.Lock()
+		if to.current != nil {
+			st.Connections++
 		}
-		st.Unbegun += c.out.Len()
-		c.mu.Unlock()
+		st.Unbegun += to.out.Len()
+		to.mu.Unlock()
 	}
 	return st
 }

@@ -67,41 +67,41 @@ func (t *targets) forget(key targetKey) {
 
 // get returns what sends to the target.
 func (t *target) get() *sender {
-	if c := t.sender.Load(); c != nil {
-		return c
+	if s := t.sender.Load(); s != nil {
+		return s
 	}
 	t.sender.CompareAndSwap(nil, newSender(t)) // else another was quicker
 	return t.sender.Load()
 }
 
 func newSender(t *target) *sender {
-	c := &sender{sys: t.sys, to: t, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
-	c.look, c.poller.Spin = c.askToLook, t.sys.opts.Spin
-	c.out.Capacity, c.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
-	return c
+	s := &sender{sys: t.sys, target: t, calls: make(map[uint32]*call), casts: make(map[uint64]string)}
+	s.look, s.poller.Spin = s.askToLook, t.sys.opts.Spin
+	s.out.Capacity, s.out.CapacityBytes = DefaultCapacity, DefaultCapacityBytes
+	return s
 }
 
-// hold keeps a sender that has something under way, whether anything refers to
+// retain keeps a sender that has something under way, whether anything refers to
 // its target or not. Its lock is held.
-func (c *sender) hold() {
-	if c.held {
+func (s *sender) retain() {
+	if s.retained {
 		return
 	}
-	c.held = true
-	c.sys.mu.Lock()
-	defer c.sys.mu.Unlock()
-	c.sys.senders[c] = struct{}{}
+	s.retained = true
+	s.sys.mu.Lock()
+	defer s.sys.mu.Unlock()
+	s.sys.senders[s] = struct{}{}
 }
 
 // settle lets go of a sender that has nothing under way. Its lock is held.
-func (c *sender) settle() {
-	if !c.held || c.link != nil || c.attempt != nil || c.out.Len()+len(c.calls)+len(c.waiters) > 0 {
+func (s *sender) settle() {
+	if !s.retained || s.current != nil || s.attempt != nil || s.out.Len()+len(s.calls)+len(s.waiters) > 0 {
 		return
 	}
-	c.held = false
-	c.sys.mu.Lock()
-	defer c.sys.mu.Unlock()
-	delete(c.sys.senders, c)
+	s.retained = false
+	s.sys.mu.Lock()
+	defer s.sys.mu.Unlock()
+	delete(s.sys.senders, s)
 }
 
 // Path implements [port.Target].
@@ -118,19 +118,19 @@ func (t *target) Begin(ctx context.Context, method string, answered bool) (*code
 	if ctx.Err() != nil {
 		return nil, 0, false, port.ContextError(ctx)
 	}
-	c := t.get()
+	s := t.get()
 	buf := t.sys.buffer()
 	var id uint32
 	if t.pooled.Load() {
 		id = t.sys.newPoolID()
 		buf.B = wire.AppendRequestHead(buf.B, uint64(id), method)
 	} else if answered {
-		id = c.newID()
+		id = s.newID()
 		buf.B = wire.AppendRequestHead(buf.B, uint64(id), method)
 	} else {
 		buf.B = wire.AppendNotifyHead(buf.B, method)
 	}
-	return buf, id, c.arrays.Load(), nil
+	return buf, id, s.arrays.Load(), nil
 }
 
 // Call implements [port.Target].
@@ -191,12 +191,12 @@ func (t *target) Cast(ctx context.Context, method string, buf *codec.Buffer, pin
 	if id := poolIDOf(buf.B); id != 0 {
 		return t.castPool(ctx, method, id, buf, pin, try)
 	}
-	c := t.get()
-	msg, err := c.message(ctx, method, buf, nil, pin)
+	s := t.get()
+	msg, err := s.message(ctx, method, buf, nil, pin)
 	if err != nil {
 		return err
 	}
-	if err = c.send(ctx, msg, nil, try); err == errPool {
+	if err = s.send(ctx, msg, nil, try); err == errPool {
 		return t.castFound(ctx, msg, try)
 	}
 	return err
@@ -219,16 +219,25 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 	return a.Cursor, downs, a.Final, err
 }
 
+// Kill ends one incarnation of the target: see [actor.Ref.Kill].
+func (t *target) Kill(ctx context.Context, pin uuid.UUID) error {
+	o := killOrder{Path: t.path}
+	if pin != uuid.Nil {
+		o.Incarnation = pin.String()
+	}
+	return t.sys.kill(ctx, o)
+}
+
 // request sends a request whose head and arguments are in buf.
-func (c *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
-	call := newCall(c, id)
+func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
+	call := newCall(s, id)
 	call.items = items
-	msg, err := c.message(ctx, method, buf, call, pin)
+	msg, err := s.message(ctx, method, buf, call, pin)
 	if err != nil {
 		return nil, err
 	}
 	call.msg = msg
-	if err := c.send(ctx, msg, call, false); err == errPool {
+	if err := s.send(ctx, msg, call, false); err == errPool {
 		return call, err
 	} else if err != nil {
 		return nil, err
@@ -241,8 +250,8 @@ func (c *sender) request(ctx context.Context, method string, id uint32, buf *cod
 const maxTrace = 128
 
 // message makes the message of what is in buf, which it takes over: the same
-// bytes whichever link carries it.
-func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
+// bytes whichever connection carries it.
+func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, call *call, pin uuid.UUID) (*mailbox.Message, error) {
 	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
@@ -271,12 +280,12 @@ func (c *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 	if len(msg.Segments) > 0 {
 		meta.Segments = conn.SegmentIDs(ids[:0], msg.Segments)
 	}
-	if !c.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
+	if !s.foreign.Load() && (meta.Deadline != 0 || len(meta.Chain) > 0 || meta.Segments != nil || meta.Trace != nil || meta.Stream) {
 		bare := len(buf.B)
 		buf.B = wire.AppendMetaTo(buf.B, 0, &meta)
 		msg.Meta = len(buf.B) - bare
 	}
-	if most := (wire.Limits{Bytes: c.sys.opts.MaxMessage}).Message().Bytes; len(buf.B) > most { // the trace is the user's
+	if most := (wire.Limits{Bytes: s.sys.opts.MaxMessage}).Message().Bytes; len(buf.B) > most { // the trace is the user's
 		msg.Drop()
 		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, actor.ErrTooLarge)
 	}

@@ -121,7 +121,7 @@ func TestNewPathsDoNotLeak(t *testing.T) {
 	}
 }
 
-// A sender that has a link is kept, and so is its target: the next reference
+// A sender that has a connection is kept, and so is its target: the next reference
 // finds both, and the order of messages is that of one sender.
 func TestSenderOutlivesReferences(t *testing.T) {
 	s := testSystem(t)
@@ -133,15 +133,15 @@ func TestSenderOutlivesReferences(t *testing.T) {
 		runtime.GC()
 		runtime.GC()
 	}
-	if links := s.Stats().Links; links != 1 {
-		t.Errorf("%d links", links)
+	if n := s.Stats().Connections; n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }
 
 // launch starts an actor in this process.
 func launch(t testing.TB, s *System, path string, r actor.Role) *Instance {
 	t.Helper()
-	bp, err := NewBlueprint(r, Settings{InProcess: true}, 0)
+	bp, err := EncodeRole(r, Settings{InProcess: true}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,15 +18,15 @@ import (
 // What could go wrong where messages lie in memory that two processes share,
 // and the reader is whoever waits. The promises are those of all modes.
 
-// The lane that a system asks for is the one that its first message takes:
+// The transport that a system asks for is the one that its first message takes:
 // otherwise the suite would run twice over the same.
-func TestLanes(t *testing.T) {
+func TestTransports(t *testing.T) {
 	inProcesses(t, func(b *bed) {
 		p := b.puppet()
 		check[int](b, 1)(PuppetAdd.Call(b.ctx, p, 1))
 		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", b.pid("p")))
 		b.must(err)
-		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.lane == "ring") {
+		if rings := strings.Contains(string(maps), "understudy-ring"); rings != (b.transport == "ring") {
 			b.Errorf("rings: %v", rings)
 		}
 	})
@@ -63,7 +63,7 @@ type look struct {
 	stage
 }
 
-// Flood casts to a puppet: the first when there is a link, the others without
+// Flood casts to a puppet: the first when there is a connection, the others without
 // waiting for room.
 var Flood = actor.DefineMethod(Mirrors, "flood", func(_ *mirror, ctx context.Context, f flood) (int, error) {
 	err := PuppetAct.Cast(ctx, f.At, act{Note: "0"})
@@ -212,7 +212,7 @@ func TestBusyHandlerIsReached(t *testing.T) {
 // socket it may still be on its way, and then it stays with its sender.
 func TestDrainOfHundreds(t *testing.T) {
 	inProcesses(t, func(b *bed) {
-		if b.lane != "ring" {
+		if b.transport != "ring" {
 			b.Skip("not promised")
 		}
 		b.start(supervisor.Child{Name: "p", Run: Puppets.With(b.stage()), Drain: true}, supervisor.Child{Name: "m", Run: Mirrors.With(actor.None{})})

@@ -17,20 +17,20 @@ import (
 
 // liar is a peer that has rings and keeps to no rule.
 type liar struct {
-	t     *testing.T
-	lane  transport.Conn
-	rings *transport.Rings
-	token uint64
-	files map[uint64]*os.File
+	t      *testing.T
+	socket transport.Conn
+	rings  *transport.Rings
+	token  uint64
+	files  map[uint64]*os.File
 }
 
 func newLiar(t *testing.T, fd int) *liar {
 	t.Helper()
-	lane, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &liar{t: t, lane: lane, files: make(map[uint64]*os.File)}
+	l := &liar{t: t, socket: socket, files: make(map[uint64]*os.File)}
 	if l.rings, err = transport.NewRings(); err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func newLiar(t *testing.T, fd int) *liar {
 
 // close ends the liar, who has heard that it was found out.
 func (l *liar) close() {
-	l.lane.Close()
+	l.socket.Close()
 	l.rings.Close()
 	for _, f := range l.files {
 		f.Close()
@@ -47,7 +47,7 @@ func (l *liar) close() {
 }
 
 func (l *liar) say(body []byte, files ...*os.File) {
-	_ = l.lane.Send(transport.Message{Body: body, Files: files}) // it may have been found out
+	_ = l.socket.Send(transport.Message{Body: body, Files: files}) // it may have been found out
 }
 
 func (l *liar) sendFile(f *os.File) uint64 {
@@ -60,7 +60,7 @@ func (l *liar) sendFile(f *os.File) uint64 {
 func (l *liar) hear() wire.Envelope {
 	l.t.Helper()
 	for {
-		m, err := l.lane.Receive()
+		m, err := l.socket.Receive()
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestRingsOfALiar(t *testing.T) {
 			l.record(1, []byte{0xc1})
 			l.say(noteOf(1))
 		}, nil, wire.ErrProtocol},
-		{"garbage, found at the end", func(l *liar) { l.stand(); l.record(1, []byte{0xc1}); l.lane.Close() }, nil, wire.ErrProtocol},
+		{"garbage, found at the end", func(l *liar) { l.stand(); l.record(1, []byte{0xc1}); l.socket.Close() }, nil, wire.ErrProtocol},
 		{"a socket's message that is none", func(l *liar) { l.stand(); l.say([]byte{0x92, 7, 1}); l.record(2, noteOf(1)) }, nil, wire.ErrProtocol},
 		{"rings by ring", func(l *liar) {
 			l.stand()
@@ -264,7 +264,7 @@ func TestRingsOfAnEndingAnswer(t *testing.T) {
 		t.Errorf("offered: %v", err)
 	}
 	l.say(noteOf(1)) // what it has to say still is heard
-	l.lane.Close()
+	l.socket.Close()
 	<-e.closed
 	if e.last[0] != 1 {
 		t.Errorf("heard %d messages", e.last[0])
@@ -296,7 +296,7 @@ func TestRingsOfASilentAnswer(t *testing.T) {
 	}
 	l.say(noteOf(1))
 	l.say(noteOf(2))
-	l.lane.Close()
+	l.socket.Close()
 	<-e.closed
 	if e.last[0] != 2 {
 		t.Errorf("heard %d messages by the socket", e.last[0])

@@ -13,22 +13,22 @@ import (
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
-// Blueprint is a role with encoded arguments and its settings: all that is
+// EncodedRole is a role with encoded arguments and its settings: all that is
 // needed to launch one incarnation after the other. Supervisors work with it.
-type Blueprint struct {
+type EncodedRole struct {
 	kind     *port.Kind
 	settings Settings
 	args     *arguments
 }
 
-// NewBlueprint checks the role and encodes its arguments, which may have
+// EncodeRole checks the role and encodes its arguments, which may have
 // maxMessage bytes (0: the default). It reports every fault that is known
-// without starting. The caller releases the blueprint when nothing will be
+// without starting. The caller releases the role when nothing will be
 // launched from it any more.
-func NewBlueprint(role actor.Role, s Settings, maxMessage int) (Blueprint, error) {
+func EncodeRole(role actor.Role, s Settings, maxMessage int) (EncodedRole, error) {
 	r := role.Port()
 	if r.Kind == nil {
-		return Blueprint{}, errors.New("a Role without a kind: make it with Kind.With")
+		return EncodedRole{}, errors.New("a Role without a kind: make it with Kind.With")
 	}
 	var errs []error
 	here, external := r.Kind.Backend != nil, r.Kind.External != nil
@@ -44,20 +44,20 @@ func NewBlueprint(role actor.Role, s Settings, maxMessage int) (Blueprint, error
 	args, err := encodeArguments(r, maxMessage)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		args.release()
-		return Blueprint{}, err
+		return EncodedRole{}, err
 	}
-	return Blueprint{kind: r.Kind, settings: s, args: args}, nil
+	return EncodedRole{kind: r.Kind, settings: s, args: args}, nil
 }
 
 // Kind returns the name of the kind.
-func (b Blueprint) Kind() string { return b.kind.Name }
+func (b EncodedRole) Kind() string { return b.kind.Name }
 
 // Settings returns what incarnations are launched with.
-func (b Blueprint) Settings() Settings { return b.settings }
+func (b EncodedRole) Settings() Settings { return b.settings }
 
 // Release lets go of the arrays among the arguments. Incarnations launched
 // before hold them for themselves.
-func (b Blueprint) Release() { b.args.release() }
+func (b EncodedRole) Release() { b.args.release() }
 
 // arguments are a constructor's encoded arguments. They are never changed; the
 // segments are held until release.
