@@ -35,7 +35,7 @@ type body interface {
 func bodyOf(r Runnable) body {
 	switch r := r.(type) {
 	case actor.Role:
-		return actorBody{r}
+		return actorBody{runtime.RoleOf(r)}
 	case Spec:
 		return nestedBody{r}
 	case Pool:

@@ -84,7 +84,7 @@ type Pool struct {
 }
 
 // Runnable makes a Pool the Run of a [Child].
-func (Pool) Runnable(seal.Seal) {}
+func (p Pool) Runnable(seal.Seal) any { return p }
 
 // Queue bounds the messages that wait in a pool for a free worker. A sender
 // whose message does not fit waits, until its ctx ends, for its turn; a

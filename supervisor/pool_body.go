@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
 )
@@ -14,21 +13,19 @@ import (
 type poolBody struct{ pool Pool }
 
 func (b poolBody) kind() string {
-	if r, ok := b.pool.Run.(actor.Role); ok {
-		return r.Kind()
-	}
-	return ""
+	worker, _ := bodyOf(b.pool.Run).(actorBody)
+	return kindName(worker.role)
 }
 
 // prepare: the fields of the child that concern an actor are those of each
 // worker.
 func (b poolBody) prepare(path string, p *plan, c Child) (launcher, Child, error) {
-	role, ok := b.pool.Run.(actor.Role)
+	worker, ok := bodyOf(b.pool.Run).(actorBody)
 	if !ok && b.pool.Run != nil {
 		return nil, c, fmt.Errorf("the Run of a pool is %T, want an actor kind's With(args)", b.pool.Run)
 	}
 	c = c.or(p.defaults)
-	slots, kind := 1, role.Port().Kind
+	slots, kind := 1, worker.role.Kind
 	if kind != nil {
 		slots = kind.Concurrent
 	}
@@ -37,7 +34,7 @@ func (b poolBody) prepare(path string, p *plan, c Child) (launcher, Child, error
 		return nil, c, errors.Join(err, c.check())
 	}
 	c.series = join(c.series, "*")
-	l, err := newActorLauncher(role, c, c.stopTimeout(defaultStopTimeout), p.max)
+	l, err := newActorLauncher(worker.role, c, c.stopTimeout(defaultStopTimeout), p.max)
 	if err != nil {
 		return nil, c, err
 	}

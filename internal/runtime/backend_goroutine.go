@@ -26,6 +26,7 @@ func (b hosted) accuse(error)                           {} // it is this very co
 func (b hosted) remote() bool                           { return false }
 func (b hosted) childConn() *conn.Conn                  { return nil }
 func (b hosted) tail() (stdout, stderr []string)        { return nil, nil }
+func (b hosted) selfEnded() bool                        { return b.h.stopping() }
 func (b hosted) connect(s *sender) (*connection, error) { return pipeToHost(b.h, s, b.i) }
 func (b hosted) connectFor(from string) (*os.File, error) {
 	return pairForHost(b.h, from)
@@ -148,7 +149,7 @@ func pairForHost(h *host, from string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		err = h.accept(socket, from, nil)
 	}

@@ -247,6 +247,12 @@ func (b *processBackend) raced(report string) {
 	b.i.sys.Emit(e)
 }
 
+func (b *processBackend) selfEnded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.facts.said != nil
+}
+
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	s, ctx := b.i.sys, context.Background()

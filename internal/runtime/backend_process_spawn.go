@@ -43,8 +43,7 @@ func (b *processBackend) spawn() error {
 		ours.Close()
 		return err
 	}
-	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
-		transport.WithDrained(b.program.written))
+	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount, Drained: b.program.written})
 	if err != nil {
 		_ = proc.Kill()
 		<-proc.Done()

@@ -115,6 +115,17 @@ func toldToEnd(st process.Status) bool {
 // both, in any order.
 const signalGrace = 100 * time.Millisecond
 
+// endOfSupervisor is how the end of an actor that is a supervisor is reported.
+// That its tree gave up, or shut down by itself, it has said with the error, or
+// without one, that Run returned; nothing else in it can say so, and an exit code
+// is another reason.
+func endOfSupervisor(x actor.ExitStatus) actor.ExitStatus {
+	if x.Reason == actor.ReasonError || x.Reason == actor.ReasonNormal {
+		x.Reason = actor.ReasonShutdown
+	}
+	return x
+}
+
 // Class is what a supervisor decides by.
 type Class int
 

@@ -264,6 +264,8 @@ func (i *Instance) stopAsked() bool {
 	return i.asked
 }
 
+func (i *Instance) selfEnded() bool { return i.backend.selfEnded() }
+
 // succeeded says that the actor is ready.
 func (i *Instance) succeeded() {
 	i.mu.Lock()
@@ -305,6 +307,10 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		i.mu.Unlock()
 		return
 	}
+	d := actor.Down{Path: i.path, PID: i.PID(), Incarnation: i.incarnation, ExitStatus: x} // what senders go by
+	if i.settings.Supervisor {
+		x = endOfSupervisor(x)
+	}
 	i.ended, i.exit = true, x
 	why := i.why
 	i.limits.stop()
@@ -320,7 +326,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		}
 	}
 	e.Exit, e.Detail = &x, why
-	i.sys.recordExit(i.path, i, i.down())
+	i.sys.recordExit(i.path, i, d)
 	i.sys.Emit(e)
 	close(i.done)
 }

@@ -75,7 +75,7 @@ func TestDroppedLogs(t *testing.T) {
 }
 
 func connect(t *testing.T, s *System, f *os.File, h conn.Handler) *conn.Conn {
-	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		t.Fatal(err)
 	}

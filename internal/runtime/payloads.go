@@ -106,6 +106,9 @@ type introduceOrder struct {
 	Path string `msgpack:"path"`
 	Kind string `msgpack:"kind"`
 	From string `msgpack:"from"`
+
+	Leaving bool `msgpack:"leaving,omitempty"` // the asker's process is about to end
+	Stopped bool `msgpack:"stopped,omitempty"` // and was asked to
 }
 
 type introduction struct {

@@ -103,7 +103,7 @@ func (m *PoolMessage) adopt(ctx context.Context, old *mailbox.Message) error {
 	if old.Call {
 		head = wire.AppendRequestHead(nil, uint64(old.ID), old.Method)
 	}
-	plain := old.Plain()
+	plain := bare(old)
 	meta, err := wire.ParseMeta(old.Body[len(old.Body)-old.Meta:])
 	if err != nil {
 		old.Drop()
@@ -112,9 +112,9 @@ func (m *PoolMessage) adopt(ctx context.Context, old *mailbox.Message) error {
 	meta.Chain = append(meta.Chain, m.Token)
 	id := m.to.sys.newPoolID()
 	body := append(wire.AppendRequestHead(nil, uint64(id), old.Method), plain[len(head):]...)
-	bare := len(body)
+	end := len(body)
 	body = wire.AppendMetaTo(body, 0, &meta)
-	m.msg = &mailbox.Message{ID: id, Call: true, Method: old.Method, Body: body, Meta: len(body) - bare, Segments: old.Segments}
+	m.msg = &mailbox.Message{ID: id, Call: true, Method: old.Method, Body: body, Meta: len(body) - end, Segments: old.Segments}
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (m *PoolMessage) submit(ctx context.Context) error {
 		m.msg.Drop()
 		return err
 	}
-	m.msg.Call, m.Size, m.dispatcher = true, m.msg.Size(), d
+	m.msg.Call, m.Size, m.dispatcher = true, len(m.msg.Body), d
 	d.Submit(m)
 	d.Run()
 	return nil
@@ -141,7 +141,7 @@ func (m *PoolMessage) Send(w PoolWorker) {
 	c := w.to.get()
 	call := newCall(c, m.msg.ID)
 	call.items, call.pooled = m.items, m
-	msg := m.msg.Clone()
+	msg := copyOf(m.msg)
 	call.msg = msg
 	m.mu.Lock()
 	m.call = call
@@ -157,6 +157,23 @@ func (m *PoolMessage) Send(w PoolWorker) {
 	if gone {
 		c.cancelPooled(call)
 	}
+}
+
+// copyOf returns a message with the same content, which shares a large body and
+// holds the segments for itself.
+func copyOf(m *mailbox.Message) *mailbox.Message {
+	c := mailbox.GetMessage()
+	c.ID, c.Call, c.Method, c.Meta = m.ID, m.Call, m.Method, m.Meta
+	if len(m.Body) <= cap(c.Body) {
+		c.Body = append(c.Body, m.Body...)
+	} else {
+		c.Body = m.Body
+	}
+	for _, s := range m.Segments {
+		s.Retain()
+		c.Segments = append(c.Segments, s)
+	}
+	return c
 }
 
 // deliver takes a message for which the receiver has a free slot.

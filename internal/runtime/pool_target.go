@@ -120,7 +120,7 @@ func (c *sender) toPool() {
 	c.stood = false
 	c.arrays.Store(!c.foreign.Load())
 	var casts []*mailbox.Message
-	c.out.Reset(func(m *mailbox.Message) bool {
+	c.out.Reset(func(m *mailbox.Message, _ bool) bool {
 		casts = append(casts, m)
 		return true
 	})

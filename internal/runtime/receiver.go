@@ -52,7 +52,6 @@ func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Prog
 
 // open gives the connection its part of the inbox.
 func (r *receiver) open() {
-	r.progress.SetSlots(r.h.kind.Concurrent)
 	r.queue = r.h.inbox.NewQueue(r.progress, r.h.capacity, r.h.capBytes, func(begun uint64) {
 		_ = r.conn.Notify(ctlCredit, codec.Params(begun))
 	})
@@ -87,14 +86,14 @@ func (r *receiver) AcceptUpgrade() error {
 	if r.queue == nil || r.h.sys.opts.Transport == SocketTransport {
 		return errors.ErrUnsupported
 	}
-	if r.h.inbox.Closed() {
+	if r.h.stopping() {
 		return transport.ErrClosed
 	}
 	return nil
 }
 
 func (r *receiver) sendProgress() (token uint64, err error) {
-	progress, f, err := newProgressPage()
+	progress, f, err := mailbox.CreateProgress()
 	if err != nil {
 		return 0, err
 	}
@@ -188,7 +187,7 @@ func (h *host) holdsLastSlot(chain []uint64) bool {
 func (r *receiver) violation(err error) {
 	r.h.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: r.h.path, Kind: r.h.kind.Name, Incarnation: r.h.incarnation, Sender: r.from, Err: err})
 	if r.queue != nil {
-		r.queue.Close()
+		r.queue.Close(false)
 	}
 	r.conn.Close()
 }
@@ -274,12 +273,9 @@ func (r *receiver) Closed(err error) {
 	delete(h.receivers, r)
 	h.mu.Unlock()
 	if r.queue != nil {
-		r.queue.Close() // first: what is begun after this look would never be told
+		r.queue.Close(r.owned) // first: what is begun after this look would never be told
 	}
 	for _, inv := range h.begunBy(r) {
 		inv.ctx.end(errCallerGone)
-	}
-	if r.queue != nil && r.owned {
-		r.queue.CloseProgress()
 	}
 }

@@ -24,8 +24,16 @@ import (
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a connection for a sender.
-func (s *System) introduce(ctx context.Context, to *sender) (*connection, error) {
+// introduce makes a connection for a sender. What it waits for is another matter when this
+// process leaves: then it asks again.
+func (s *System) introduce(to *sender) (*connection, error) {
+	if l, err := s.introduceIn(s.staying, to); err == nil || !s.leaving.Load() {
+		return l, err
+	}
+	return s.introduceIn(s.ctx, to)
+}
+
+func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, error) {
 	for {
 		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
@@ -86,11 +94,11 @@ func (s *System) fromPath() string {
 
 func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*connection, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, s.order(to))
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +119,21 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*c
 		return nil, err
 	}
 	return c, nil
+}
+
+func (s *System) order(to *sender) introduceOrder {
+	o := introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()}
+	if s.leaving.Load() {
+		o.Leaving, o.Stopped = true, s.self.askedToStop()
+	}
+	return o
+}
+
+// hopeless reports whether the asker leaves and should not wait for the
+// instance: one that was asked to stop may be waiting for the asker's end in turn;
+// and if the asker was asked to stop, too, so may the restart of any other.
+func (o introduceOrder) hopeless(i *Instance) bool {
+	return o.Leaving && (i.stopAsked() || o.Stopped && i.selfEnded())
 }
 
 func (s *System) hello() *hello {
@@ -163,7 +186,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	if err != nil {
 		return err
 	}
-	c.progress, err = openProgressPage(f)
+	c.progress, err = mailbox.OpenProgress(f)
 	c.paged = err == nil
 	return err
 }
@@ -228,7 +251,10 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 // introduceFor answers an introduction for another process: an end of a connection.
 func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
 	for {
-		r, err := s.route(ctx, o.Path, o.Kind)
+		r, err := s.routeFor(ctx, o)
+		if err == nil && r.inst != nil && o.hopeless(r.inst) {
+			err = fmt.Errorf("%s: %w", o.Path, actor.ErrStopped)
+		}
 		if err != nil {
 			return nil, introduction{}, err
 		}
@@ -256,6 +282,20 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, 
 			return nil, introduction{}, err
 		}
 	}
+}
+
+// routeFor is route, which an asker that was asked to stop does not wait for.
+func (s *System) routeFor(ctx context.Context, o introduceOrder) (route, error) {
+	if !o.Stopped {
+		return s.route(ctx, o.Path, o.Kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, wait, err := s.routeNow(o.Path, o.Kind)
+	if wait != nil {
+		err = fmt.Errorf("%s: %w", o.Path, actor.ErrNotRunning)
+	}
+	return r, err
 }
 
 // exitReport says how the incarnation at the other end of a connection ended.

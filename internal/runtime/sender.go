@@ -65,6 +65,9 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 	mayPass := false // we were woken: it is our turn
 	for {
 		err := s.closed
+		if err == nil && s.sys.leaving.Load() {
+			err = actor.ErrStopping
+		}
 		if err == nil {
 			err = s.blockedBy(msg)
 		}
@@ -87,12 +90,12 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		case s.current == nil && s.attempt == nil:
 			s.connect()
 			continue
-		case s.out.Room(msg.Size()) && (mayPass || len(s.waiters) == 0):
+		case s.out.Room(len(msg.Body)) && (mayPass || len(s.waiters) == 0):
 			s.push(msg, call)
 			s.passOn(true)
 			s.mu.Unlock()
 			return nil
-		case s.prune() && !mayPass && len(s.waiters) == 0 && s.out.Room(msg.Size()):
+		case s.prune() && !mayPass && len(s.waiters) == 0 && s.out.Room(len(msg.Body)):
 			continue
 		case try:
 			s.mu.Unlock()
@@ -188,11 +191,11 @@ func (s *sender) push(msg *mailbox.Message, call *call) {
 func (s *sender) flush() bool {
 	c := s.current
 	for {
-		m := s.out.PeekUnsent()
+		m, credit := s.out.PeekUnsent()
 		if m == nil {
 			return true
 		}
-		if !c.granted(s, m) {
+		if !c.granted(credit) {
 			if c.tells(s) {
 				return true
 			}
@@ -253,9 +256,8 @@ func (s *sender) begunUpTo(position uint64) {
 		} else if s.current.busy(position) {
 			s.casts[position] = m.Method
 		}
-		m.Recycle()
 	})
-	if len(s.casts) > mailbox.MaxSlots {
+	if len(s.casts) > wire.MaxSlots {
 		busy := s.current.inHand()
 		for p := range s.casts {
 			if !busy[p] {
@@ -299,7 +301,7 @@ func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 		if s.out.Cancel(call.msg) { // refused before its turn: not to be sent again
 			call.msg.Drop() // nor was it sent: the peer guessed
 		} else if r.Err == nil && r.Fault == nil {
-			begun = call.msg.Position()
+			begun = call.msg.Position
 		}
 		call.msg = nil
 	}

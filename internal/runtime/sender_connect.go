@@ -30,7 +30,7 @@ func (s *sender) connect() *attempt {
 }
 
 func (s *sender) introduce(at *attempt) {
-	c, err := s.sys.introduce(s.sys.ctx, s)
+	c, err := s.sys.introduce(s)
 	if err == nil && c.rings == 1 {
 		c.rings = 0
 		s.upgrade(c)
@@ -67,8 +67,8 @@ func (s *sender) introduce(at *attempt) {
 // abandon fails what waits: the actor will not come back, as far as one knows.
 func (s *sender) abandon(err error) {
 	s.stood = false
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		if cancelled {
 			m.Drop()
 		} else {
 			s.fail(m, callResult{err: err, lost: lostUnbegun})
@@ -178,17 +178,15 @@ func (s *sender) down(c *connection, cause error) {
 	}
 	clear(s.casts)
 	s.current = nil
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
-			m.Drop()
-		}
-		return m.Cancelled()
-	})
 	waiting := make(map[uint32]bool)
-	s.out.Each(func(m *mailbox.Message) {
-		if m.Call {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		switch {
+		case cancelled:
+			m.Drop()
+		case m.Call:
 			waiting[m.ID] = true
 		}
+		return cancelled
 	})
 	var cut []*call
 	for id, call := range s.calls {

@@ -46,6 +46,10 @@ type System struct {
 	stopping     chan struct{} // closed when the whole of it begins to stop
 	stoppingOnce sync.Once
 
+	staying context.Context // ends when this process begins to leave, or the system ends
+	unstay  context.CancelFunc
+	leaving atomic.Bool // see seeOff
+
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
 	mu      sync.Mutex
@@ -112,6 +116,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{}), stopping: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.staying, s.unstay = context.WithCancel(s.ctx)
 	return s
 }
 
@@ -152,6 +157,9 @@ func (s *System) spawn(f func()) {
 
 // follow is spawn for what continues work that Close already awaits.
 func (s *System) follow(f func()) { s.work.Go(f) }
+
+// Spawn runs f in a goroutine that ends when the system does.
+func (s *System) Spawn(f func(ctx context.Context)) { s.spawn(func() { f(s.ctx) }) }
 
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {

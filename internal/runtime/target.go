@@ -255,7 +255,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
-	msg.TakeSegments(buf)
+	msg.Segments = buf.TakeSegments(msg.Segments)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
@@ -290,7 +290,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, actor.ErrTooLarge)
 	}
 	if len(buf.B) <= 16<<10 {
-		msg.SetBody(buf.B) // and the buffer serves the next
+		msg.Body = append(msg.Body, buf.B...) // and the buffer serves the next
 	} else {
 		msg.Body, buf.B = buf.B, nil
 	}
