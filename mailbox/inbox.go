@@ -301,6 +301,13 @@ func (q *Queue) Grant(id, n uint64, most int) bool {
 	return m != nil
 }
 
+// Empty reports whether nothing waits.
+func (q *Queue) Empty() bool {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	return len(q.items) == q.head
+}
+
 // Close ends the connection's part. What it held is dropped: a sender that is
 // gone expects no answer, and one that lives keeps what was not begun. With
 // progress the page is given back, too: what slots still have in hand stays in

@@ -34,6 +34,7 @@ type processBackend struct {
 	progress   *mailbox.Progress
 	facts      facts         // as far as they are known
 	over       bool          // the connection has ended: no sender can have it any more
+	refusals   refusals      // of direct connections
 	drained    chan struct{} // the connection has delivered its last message
 
 	starting context.Context // ends with the start, or with the time for it
@@ -170,7 +171,13 @@ func (b *processBackend) connectFor(from string) (*os.File, error) {
 	b.mu.Lock()
 	conn := b.conn
 	b.mu.Unlock()
-	sender, receiver, err := process.SocketPair()
+	switch {
+	case b.refusals.take(from):
+		return nil, fmt.Errorf("connection to %s: it is out of descriptors: %w", b.i.path, actor.ErrLost)
+	case conn.Buffered() > maxUnreadDescriptors:
+		return nil, fmt.Errorf("connection to %s: %w", b.i.path, errBusy)
+	}
+	sender, receiver, err := process.SparePair()
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", b.i.path, err)
 	}

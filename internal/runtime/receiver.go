@@ -24,6 +24,7 @@ type receiver struct {
 	progress *mailbox.Progress
 	from     string
 	same     atomic.Bool // the sender is the same build
+	number   uint64      // counts the connections to the actor: the lowest is the oldest
 	owned    bool        // the connection is ours alone: its progress are given back with it
 }
 
@@ -41,8 +42,18 @@ func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Prog
 		socket.Close()
 		return errRetry
 	}
+	h.accepted++
+	r.number = h.accepted
+	var idle *receiver
+	if progress == nil && len(h.receivers) >= maxReceivers() {
+		idle = h.mostlyIdle()
+		delete(h.receivers, idle)
+	}
 	h.receivers[r] = struct{}{}
 	h.mu.Unlock()
+	if idle != nil {
+		idle.leave()
+	}
 	if progress != nil {
 		r.open()
 	}
