@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -222,12 +221,10 @@ func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte,
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote("", method, r.Err)
 	}
 	return r, nil
 }
-
-var noKind port.Kind
 
 func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
