@@ -224,7 +224,7 @@ func toWireExit(x actor.ExitStatus, depth int) wireExit {
 
 func (w wireExit) exit() actor.ExitStatus {
 	x := w.ExitStatus
-	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
+	if x.Reason < 0 || x.Reason > actor.ReasonDeadline {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {

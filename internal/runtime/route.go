@@ -38,6 +38,10 @@ func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, erro
 		if err != nil {
 			return nil, err
 		}
+		if r.pool != nil {
+			to.foreign.Store(r.pool.kind.External != nil)
+			return nil, errPool
+		}
 		var c *connection
 		if r.inst != nil {
 			c, err = r.inst.backend.connect(to)
@@ -252,6 +256,9 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd fun
 		}
 		if err != nil {
 			return introduction{}, err
+		}
+		if r.pool != nil {
+			return introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
 		var in introduction
 		if r.inst != nil {
