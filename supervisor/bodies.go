@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // instance is one incarnation of a child, as the runner sees it:
@@ -28,7 +30,10 @@ type instance interface {
 var _ instance = (*runtime.Instance)(nil)
 
 // actorBody is a child that is an actor.
-type actorBody struct{ role actor.Role }
+type actorBody struct{ role port.Role }
+
+// Runnable makes an actorBody the Run of a [Child].
+func (actorBody) Runnable(seal.Seal) any { return nil }
 
 func (b actorBody) kind() string { return kindName(b.role) }
 
@@ -44,8 +49,8 @@ func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) 
 // actorLauncher starts an actor from its encoded arguments.
 type actorLauncher struct{ role runtime.EncodedRole }
 
-func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
-	bp, err := runtime.EncodeRole(r, c.settings(stopTimeout), max)
+func newActorLauncher(r port.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
+	bp, err := runtime.EncodePort(r, c.settings(stopTimeout), max)
 	if faults := c.check(); faults != nil {
 		if err == nil {
 			bp.Release()
@@ -125,8 +130,8 @@ type added struct {
 func (a *added) release() { a.once.Do(a.launcher.release) }
 
 // kindName is the name of the role's kind, empty for the zero Role.
-func kindName(r actor.Role) string {
-	if k := runtime.RoleOf(r).Kind; k != nil {
+func kindName(r port.Role) string {
+	if k := r.Kind; k != nil {
 		return k.Name
 	}
 	return ""

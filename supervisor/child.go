@@ -49,7 +49,8 @@ type Child struct {
 	Mailbox actor.Mailbox
 	Process actor.Process
 
-	series string // of its events: see actor.Event
+	series     string // of its events: see actor.Event
+	supervisor bool   // it is one, in a process of its own
 }
 
 // Runnable is what a [Child] runs: what an [actor.Kind]'s With returns, a
@@ -214,5 +215,6 @@ func (c Child) settings(stopTimeout time.Duration) runtime.Settings {
 		Mailbox:      c.Mailbox,
 		Process:      c.Process,
 		Series:       c.series,
+		Supervisor:   c.supervisor,
 	}
 }

@@ -65,3 +65,6 @@ func (*Process) Usage() (Usage, bool) { return Usage{}, false }
 
 // ReadUsage returns nothing.
 func ReadUsage(int) (Usage, bool) { return Usage{}, false }
+
+// Resident returns 0.
+func Resident(int) int64 { return 0 }

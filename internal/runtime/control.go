@@ -23,6 +23,7 @@ const (
 	ctlReport    = "$/report"
 	ctlWatch     = "$/watch"
 	ctlKill      = "$/kill"
+	ctlAdmin     = "$/admin"
 	ctlAbandon   = "$/abandon"
 	ctlEvent     = "$/event"
 	ctlLog       = "$/log"
@@ -87,8 +88,9 @@ func init() {
 		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},
 		ctlReport:    {args: reportOrder{}, way: upDown, request: true, server: (*controlServer).report},
 		ctlWatch:     {args: watchOrder{}, way: upDown, request: true, server: (*controlServer).watch},
-		ctlKill:      {args: killOrder{}, way: upDown, request: true, server: (*controlServer).kill}, // answered when it is reaped
-		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon},           // the asker of a request has given up
+		ctlKill:      {args: killOrder{}, way: upDown, request: true, server: (*controlServer).kill},   // answered when it is reaped
+		ctlAdmin:     {args: adminOrder{}, way: upDown, request: true, server: (*controlServer).admin}, // a call of a supervisor
+		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon},             // the asker of a request has given up
 
 		// The messages of a connection.
 		ctlWant:   {args: numbers{"position"}, way: along, receiver: (*receiver).want},      // tell me when it is begun

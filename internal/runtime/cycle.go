@@ -154,6 +154,10 @@ func (h *host) resolve(inv *invocation, p probe) {
 
 // failCall ends a call that would wait for ever.
 func (s *sender) failCall(call *call, err error) {
+	if call.pooled != nil {
+		call.pooled.refuse(err)
+		return
+	}
 	if _, ended := s.cancel(call); ended {
 		return // it has just ended by itself
 	}

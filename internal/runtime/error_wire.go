@@ -31,6 +31,10 @@ type wireError struct {
 	Exit  *wireExitCase `msgpack:"exit,omitempty"`
 
 	Remote *wireRemote `msgpack:"remote,omitempty"`
+
+	// Of an exception in another language.
+	Type      string `msgpack:"type,omitempty"`
+	Traceback string `msgpack:"traceback,omitempty"`
 }
 
 // wireRemote is what another actor had answered.
@@ -108,6 +112,9 @@ func toWireError(err error, depth int) *wireError {
 	if errors.As(err, &errno) {
 		w.Errno = int(errno)
 	}
+	if r, ok := err.(*actor.RemoteError); ok {
+		w.Type, w.Traceback = cut(r.Type, maxErrorText), cut(r.Traceback, maxStack)
+	}
 	if p, ok := err.(*actor.PanicError); ok {
 		w.Stack = cut(p.Stack, maxStack)
 	}
@@ -117,9 +124,14 @@ func toWireError(err error, depth int) *wireError {
 			ExitStatus: x.ExitStatus}, depth+1)}
 	}
 	if r := remoteIn(err); depth < maxErrorDepth && r != nil {
-		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(&actor.RemoteError{Text: r.Text, Causes: r.Causes}, depth+1)}
+		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(anonymous(r), depth+1)}
 	}
 	return w
+}
+
+// anonymous is what an actor answered, without who it was.
+func anonymous(r *actor.RemoteError) *actor.RemoteError {
+	return &actor.RemoteError{Text: r.Text, Causes: r.Causes, Type: r.Type, Traceback: r.Traceback}
 }
 
 // remoteIn finds what another actor had answered.
@@ -153,7 +165,9 @@ func own(err error, path string) error {
 
 func word(err error) error {
 	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
-		return &actor.RemoteError{Text: r.Text, Value: r.Value, Causes: r.Causes}
+		b := anonymous(r)
+		b.Value = r.Value
+		return b
 	}
 	return err
 }
@@ -170,7 +184,7 @@ func (w *wireError) error() *actor.RemoteError {
 	if w == nil {
 		return nil
 	}
-	e := &actor.RemoteError{Text: w.Text}
+	e := &actor.RemoteError{Text: w.Text, Type: w.Type, Traceback: w.Traceback}
 	sentinels := port.Sentinels()
 	for _, name := range w.Is {
 		if s, ok := wellKnown[name]; ok {
@@ -210,7 +224,7 @@ func toWireExit(x actor.ExitStatus, depth int) wireExit {
 
 func (w wireExit) exit() actor.ExitStatus {
 	x := w.ExitStatus
-	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
+	if x.Reason < 0 || x.Reason > actor.ReasonDeadline {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {

@@ -87,8 +87,11 @@ func (w wireAttr) attr() slog.Attr {
 		}
 		a.Value = slog.GroupValue(members...)
 	case wireDuration:
-		if a.Value.Kind() == slog.KindInt64 {
+		switch a.Value.Kind() {
+		case slog.KindInt64:
 			a.Value = slog.DurationValue(time.Duration(a.Value.Int64()))
+		case slog.KindUint64: // other encoders choose the shortest form
+			a.Value = slog.DurationValue(time.Duration(a.Value.Uint64()))
 		}
 	case wireTime:
 		text, _ := w.Value.(string)

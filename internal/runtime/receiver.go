@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -219,6 +220,8 @@ func (r *receiver) cancel(m *conn.Incoming) error {
 		return err
 	}
 	if r.queue != nil && r.queue.Cancel(id) {
+		// The caller may be a pool, which learns so that the slot is free.
+		r.respondError(id, encodeRemote(&noKind, context.Canceled))
 		return nil
 	}
 	if inv := r.h.begun(r, id); inv != nil {

@@ -30,7 +30,11 @@ func RoleOf(role actor.Role) port.Role { return role.Runnable(seal.Seal{}).(port
 // without starting. The caller releases the role when nothing will be
 // launched from it any more.
 func EncodeRole(role actor.Role, s Settings, maxMessage int) (EncodedRole, error) {
-	r := RoleOf(role)
+	return EncodePort(RoleOf(role), s, maxMessage)
+}
+
+// EncodePort is EncodeRole for a role that was none of the user's.
+func EncodePort(r port.Role, s Settings, maxMessage int) (EncodedRole, error) {
 	if r.Kind == nil {
 		return EncodedRole{}, errors.New("a Role without a kind: make it with Kind.With")
 	}

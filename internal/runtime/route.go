@@ -39,6 +39,10 @@ func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, erro
 		if err != nil {
 			return nil, err
 		}
+		if r.pool != nil {
+			to.foreign.Store(r.pool.kind.External != nil)
+			return nil, errPool
+		}
 		var c *connection
 		if r.inst != nil {
 			c, err = r.inst.backend.connect(to)
@@ -253,6 +257,9 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, 
 		}
 		if err != nil {
 			return nil, introduction{}, err
+		}
+		if r.pool != nil {
+			return nil, introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
 		if r.inst == nil {
 			f, in, err := s.askIntroduction(ctx, r.conn, o)

@@ -39,6 +39,7 @@ type System struct {
 	cleanup  cleanup
 	sends    atomic.Int64
 	names    atomic.Uint64 // of generated names
+	poolIDs  atomic.Uint32 // of messages to pools
 	targets  targets
 	told     toldExits
 
@@ -156,6 +157,9 @@ func (s *System) spawn(f func()) {
 
 // follow is spawn for what continues work that Close already awaits.
 func (s *System) follow(f func()) { s.work.Go(f) }
+
+// Spawn runs f in a goroutine that ends when the system does.
+func (s *System) Spawn(f func(ctx context.Context)) { s.spawn(func() { f(s.ctx) }) }
 
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
