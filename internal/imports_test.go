@@ -45,6 +45,7 @@ var table = []row{
 	// What sits on supervision.
 	{"supervisor/observe", "actor internal/runtime supervisor", ""},
 	{"actor/actortest", "actor internal/leaktest internal/port supervisor", "port: it asks the runtime for data races"},
+	{"actor/isolate", "actor internal/port supervisor", "port: a worker starts in the initializer of its function"},
 
 	// Who lives.
 	{"supervisor", "actor internal/codec internal/orphans internal/port internal/process internal/runtime internal/seal",
