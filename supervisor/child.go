@@ -35,7 +35,9 @@ type Child struct {
 	Drain bool
 	// Watchdog, if not 0, has the actor's process asked for a sign of life in
 	// this interval, and killed as unresponsive if none comes within another one.
-	// It notices a stopped or starved process, not a busy handler.
+	// It notices a stopped or starved process, not a busy handler. A process of
+	// another program must say that it answers while a handler is busy (the
+	// capability "pings"): for others the watchdog is off, which is logged.
 	Watchdog time.Duration
 	// InProcess runs the actor in a goroutine of the process that supervises it,
 	// with the same codec, limits of messages, deadlines, ordering and errors.

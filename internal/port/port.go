@@ -126,7 +126,7 @@ type Target interface {
 	Cast(ctx context.Context, method string, buf *codec.Buffer, pin uuid.UUID, try bool) error
 
 	// RemoteError decodes a handler's error.
-	RemoteError(k *Kind, method string, raw []byte) error
+	RemoteError(method string, raw []byte) error
 	// Incarnation waits for a connection to the actor and returns whom it leads to.
 	Incarnation(ctx context.Context) (uuid.UUID, error)
 }

@@ -66,5 +66,11 @@ func (*Process) Usage() (Usage, bool) { return Usage{}, false }
 // ReadUsage returns nothing.
 func ReadUsage(int) (Usage, bool) { return Usage{}, false }
 
-// Resident returns 0.
-func Resident(int) int64 { return 0 }
+// MaxFiles returns a large number.
+func MaxFiles() int { return 1 << 30 }
+
+// Spare returns nil: there is nothing to keep descriptors for.
+func Spare(*os.File) error { return nil }
+
+// SparePair returns an error that wraps errors.ErrUnsupported.
+func SparePair() (parent, child *os.File, err error) { return nil, nil, unsupported("socket pair") }

@@ -145,9 +145,9 @@ func (b selfBackend) kill(why force) {
 
 // pairForHost makes a connection to a host of this process for a sender elsewhere.
 func pairForHost(h *host, from string) (*os.File, error) {
-	theirs, ours, err := process.SocketPair()
+	theirs, ours, err := process.SparePair()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connection to %s: %w", h.path, err)
 	}
 	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {

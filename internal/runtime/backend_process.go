@@ -34,6 +34,7 @@ type processBackend struct {
 	progress   *mailbox.Progress
 	facts      facts         // as far as they are known
 	over       bool          // the connection has ended: no sender can have it any more
+	refusals   refusals      // of direct connections
 	drained    chan struct{} // the connection has delivered its last message
 
 	starting context.Context // ends with the start, or with the time for it
@@ -170,7 +171,13 @@ func (b *processBackend) connectFor(from string) (*os.File, error) {
 	b.mu.Lock()
 	conn := b.conn
 	b.mu.Unlock()
-	sender, receiver, err := process.SocketPair()
+	switch {
+	case b.refusals.take(from):
+		return nil, fmt.Errorf("connection to %s: it is out of descriptors: %w", b.i.path, actor.ErrLost)
+	case conn.Buffered() > maxUnreadDescriptors:
+		return nil, fmt.Errorf("connection to %s: %w", b.i.path, errBusy)
+	}
+	sender, receiver, err := process.SparePair()
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", b.i.path, err)
 	}
@@ -255,8 +262,7 @@ func (b *processBackend) selfEnded() bool {
 
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
-	s, ctx := b.i.sys, context.Background()
-	if !s.logs(ctx, slog.LevelInfo) {
+	if s := b.i.sys; s.parent != nil && !s.logs(context.Background(), slog.LevelInfo) {
 		return
 	}
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, string(line), 0)
@@ -264,5 +270,5 @@ func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	if cut {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
-	_ = s.deliver(ctx, b.i.path, b.pid(), r)
+	b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)
 }

@@ -52,7 +52,7 @@ func (b *processBackend) spawn() error {
 	b.mu.Lock()
 	b.proc = proc
 	b.conn = conn.New(socket, (*processHandler)(b), i.sys.connOptions())
-	b.server = newControlServer(i.sys, b.conn)
+	b.server = newControlServer(i.sys, b.conn, i.path)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()
 	b.conn.Start()

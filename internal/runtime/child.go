@@ -115,7 +115,7 @@ func runChild(id string) {
 	}
 	c.conn = conn.New(socket, c, c.sys.connOptions())
 	c.sys.parent = c.conn
-	c.server = newControlServer(c.sys, c.conn)
+	c.server = newControlServer(c.sys, c.conn, "")
 	c.receiver = &receiver{conn: c.conn, from: "parent"}
 	c.logToParent()
 	c.conn.Start()
@@ -309,7 +309,13 @@ func (c *child) serveConnection(m *conn.Incoming) {
 		return
 	}
 	f, err := c.conn.TakeFile(o.Token)
+	if err == nil {
+		if err = process.Spare(f); err != nil {
+			f.Close()
+		}
+	}
 	if err != nil {
+		_ = c.conn.Notify(ctlRefused, codec.ControlParams(connectOrder{From: o.From}))
 		c.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("connection from %s: %w", o.From, err)})
 		return
 	}

@@ -25,6 +25,7 @@ type connection struct {
 	dead     bool      // it ended before it stood; guarded by the sender's lock
 	unused   bool      // it came too late: its end is all that is awaited; likewise
 	rings    int       // messages until the peer is asked for rings; 0: never, or it was
+	pings    bool      // it answers pings also while a handler is busy
 	paged    bool      // progress is the receiver's page, which we can only read
 	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 
@@ -161,7 +162,7 @@ func (plain) metadata() bool { return false }
 // body refuses what plain MessagePack-RPC has no words for.
 func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	call := s.calls[m.ID]
-	switch body := bare(m); {
+	switch body := withoutMeta(m); {
 	case len(m.Segments) > 0:
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", s.target.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
@@ -173,9 +174,9 @@ func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	}
 }
 
-// bare is the message without its metadata, which a strict peer does not
+// withoutMeta is the message without its metadata, which a strict peer does not
 // understand. It may have been encoded before it was known who would get it.
-func bare(m *mailbox.Message) []byte {
+func withoutMeta(m *mailbox.Message) []byte {
 	if m.Meta == 0 {
 		return m.Body
 	}

@@ -17,6 +17,7 @@ const (
 	ctlStart     = "$/start"
 	ctlStop      = "$/stop"
 	ctlPing      = "$/ping"
+	ctlRefused   = "$/refused"
 	ctlConnect   = "$/connect"
 	ctlEnded     = "$/ended"
 	ctlIntroduce = "$/introduce"
@@ -78,6 +79,7 @@ func init() {
 		ctlStart:    {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
 		ctlStop:     {args: stopOrder{}, way: down, child: (*child).stopOrdered},
 		ctlPing:     {args: numbers{}, way: down, request: true, child: (*child).ping},           // a sign of life
+		ctlRefused:  {args: connectOrder{}, way: up, parent: (*processBackend).refused},          // it could not take a direct connection
 		ctlConnect:  {args: connectOrder{}, way: down, child: (*child).serveConnection},          // the end of a direct connection
 		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported},         // the actor's own reason for its end
 		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},                //
@@ -116,5 +118,5 @@ func unknownControl(p *conn.Conn, m *conn.Incoming) {
 
 // respondError answers a control request with an error.
 func respondError(p *conn.Conn, id uint64, err error) {
-	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
+	_ = p.Respond(id, encodeRemote(err), nil, nil)
 }

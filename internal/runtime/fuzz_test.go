@@ -181,7 +181,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.receiver.Closed(err) }}
 	c.conn = conn.New(socket, side, sys.connOptions())
 	c.receiver.conn = c.conn
-	c.server = newControlServer(sys, c.conn)
+	c.server = newControlServer(sys, c.conn, "")
 	c.conn.Start()
 	<-side.done
 	h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown})
@@ -213,7 +213,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		s.down(c, err)
 	}}
 	b.conn = conn.New(socket, side, sys.connOptions())
-	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
+	b.server, b.requests = newControlServer(sys, b.conn, "/fuzz"), newRequestQueue(b)
 	c.conn = b.conn
 	b.connection, b.sender = c, s
 	b.caller.Store(s)
@@ -232,7 +232,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		defer close(greeted)
 		defer r.Drop()
 		if r.Fault != nil || r.Err != nil {
-			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
+			_ = decodeRemote("/fuzzed", ctlHello, r.Err)
 			return
 		}
 		other := newConnection()
@@ -252,7 +252,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 			if r.reply.Err == nil {
 				_ = codec.DecodeResult(r.reply.Result, &v)
 			} else {
-				_ = decodeRemote(&noKind, "/fuzzed", "echo", r.reply.Err)
+				_ = decodeRemote("/fuzzed", "echo", r.reply.Err)
 			}
 			r.reply.Drop()
 		}

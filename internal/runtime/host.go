@@ -42,6 +42,7 @@ type host struct {
 	mu        sync.Mutex
 	late      map[callKey]*invocation // calls whose handlers have returned and who answer later
 	receivers map[*receiver]struct{}
+	accepted  uint64 // receivers, ever
 	attached  map[int]func(context.Context)
 	nextID    int
 	stall     *time.Timer   // looks into calls that wait long

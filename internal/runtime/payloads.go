@@ -45,6 +45,7 @@ const (
 	capFiles    = "files"
 	capStream   = "streams"
 	capRings    = "rings"
+	capPings    = "pings" // a busy handler does not keep it from answering "$/ping"
 )
 
 // startOrder is all that a process needs to become an actor.

@@ -103,7 +103,7 @@ func (m *PoolMessage) adopt(ctx context.Context, old *mailbox.Message) error {
 	if old.Call {
 		head = wire.AppendRequestHead(nil, uint64(old.ID), old.Method)
 	}
-	plain := bare(old)
+	plain := withoutMeta(old)
 	meta, err := wire.ParseMeta(old.Body[len(old.Body)-old.Meta:])
 	if err != nil {
 		old.Drop()

@@ -24,6 +24,7 @@ type receiver struct {
 	progress *mailbox.Progress
 	from     string
 	same     atomic.Bool // the sender is the same build
+	number   uint64      // counts the connections to the actor: the lowest is the oldest
 	owned    bool        // the connection is ours alone: its progress are given back with it
 }
 
@@ -41,8 +42,18 @@ func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Prog
 		socket.Close()
 		return errRetry
 	}
+	h.accepted++
+	r.number = h.accepted
+	var idle *receiver
+	if progress == nil && len(h.receivers) >= maxReceivers() {
+		idle = h.mostlyIdle()
+		delete(h.receivers, idle)
+	}
 	h.receivers[r] = struct{}{}
 	h.mu.Unlock()
+	if idle != nil {
+		idle.leave()
+	}
 	if progress != nil {
 		r.open()
 	}
@@ -126,7 +137,7 @@ func (r *receiver) result(id uint64, buf *codec.Buffer) {
 // unsent tells the caller that the response could not be sent, if the connection stands.
 func (r *receiver) unsent(id uint64, err error) {
 	if err != nil && !isClosed(err) {
-		_ = r.conn.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+		_ = r.conn.Respond(id, encodeRemote(fmt.Errorf("sending the response: %w", err)), nil, nil)
 	}
 }
 
@@ -148,7 +159,7 @@ func (r *receiver) Message(m *conn.Incoming) {
 	m.From = r
 	if m.Call && len(m.Meta.Chain) > 0 && r.h.holdsLastSlot(m.Meta.Chain) {
 		m.Skip() // its turn would never come
-		_ = r.conn.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
+		_ = r.conn.Respond(m.ID, encodeRemote(fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
 	}
 	// A slot that found the call in the ring has just been idle.
 	mayStall := m.Call && m.By == nil

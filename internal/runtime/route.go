@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -138,7 +137,7 @@ func (o introduceOrder) hopeless(i *Instance) bool {
 
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream}}
+		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream, capPings}}
 	if s.opts.Transport != SocketTransport {
 		h.Caps = append(h.Caps, capRings)
 	}
@@ -169,6 +168,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	}
 	c.same = h.Build != "" && h.Build == sys.BuildID()
 	c.capacity, c.capBytes = h.Capacity, h.Bytes
+	c.pings = slices.Contains(h.Caps, capPings)
 	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
 		c.rings = ringsAfter
 		if s.opts.Transport == RingTransport {
@@ -221,12 +221,10 @@ func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte,
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote("", method, r.Err)
 	}
 	return r, nil
 }
-
-var noKind port.Kind
 
 func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
@@ -248,38 +246,36 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 	return f, in, err
 }
 
-// introduceFor answers an introduction for another process: an end of a connection.
-func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+// introduceFor answers an introduction for another process. sendEnd sends it the
+// end of a connection that it has made.
+func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd func(make func() (*os.File, error)) (token uint64, err error)) (introduction, error) {
 	for {
 		r, err := s.routeFor(ctx, o)
 		if err == nil && r.inst != nil && o.hopeless(r.inst) {
 			err = fmt.Errorf("%s: %w", o.Path, actor.ErrStopped)
 		}
 		if err != nil {
-			return nil, introduction{}, err
+			return introduction{}, err
 		}
 		if r.pool != nil {
-			return nil, introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
+			return introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
-		if r.inst == nil {
-			f, in, err := s.askIntroduction(ctx, r.conn, o)
-			if err == nil || !errors.Is(err, errRetry) {
-				return f, in, err
+		var in introduction
+		if r.inst != nil {
+			in = introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}
+			in.Token, err = sendEnd(func() (*os.File, error) { return r.inst.backend.connectFor(o.From) })
+		} else {
+			var f *os.File
+			if f, in, err = s.askIntroduction(ctx, r.conn, o); err == nil {
+				in.Token, err = sendEnd(func() (*os.File, error) { return f, nil })
+				f.Close() // sendEnd has, unless it was too early
 			}
-			if err := r.waitEnd(ctx); err != nil {
-				return nil, introduction{}, err
-			}
-			continue
 		}
-		f, err := r.inst.backend.connectFor(o.From)
-		if err == nil {
-			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
-		}
-		if !errors.Is(err, errRetry) {
-			return nil, introduction{}, err
+		if err == nil || !errors.Is(err, errRetry) {
+			return in, err
 		}
 		if err := r.waitEnd(ctx); err != nil {
-			return nil, introduction{}, err
+			return introduction{}, err
 		}
 	}
 }

@@ -203,8 +203,8 @@ func (t *target) Cast(ctx context.Context, method string, buf *codec.Buffer, pin
 }
 
 // RemoteError implements [port.Target].
-func (t *target) RemoteError(k *port.Kind, method string, raw []byte) error {
-	return decodeRemote(k, t.path, method, raw)
+func (t *target) RemoteError(method string, raw []byte) error {
+	return decodeRemote(t.path, method, raw)
 }
 
 // Incarnation implements [port.Target].
