@@ -49,6 +49,7 @@ type System struct {
 	unstay  context.CancelFunc
 	leaving atomic.Bool // see seeOff
 
+	repeats     repeats
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
 	mu      sync.Mutex
@@ -212,6 +213,7 @@ func (s *System) Close(ctx context.Context) error {
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
 			s.work.Wait()
+			s.repeats.flush(s.logRepeats)
 			s.events.close()
 		}()
 	}
@@ -264,6 +266,11 @@ func (s *System) Emit(e actor.Event) {
 	s.log(e)
 }
 
+// logRepeats says how many records of one type of event were left out.
+func (s *System) logRepeats(t actor.EventType, n int) {
+	s.Logger().LogAttrs(context.Background(), slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
+}
+
 func (s *System) log(e actor.Event) {
 	level := slog.LevelDebug
 	switch e.Type {
@@ -277,6 +284,9 @@ func (s *System) log(e actor.Event) {
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	if (e.Type == actor.EventDeadLetter || e.Type == actor.EventCastFailed) && !s.repeats.allow(e.Type, s.logRepeats) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("path", e.Path)}
