@@ -43,7 +43,7 @@ func (b *processBackend) start() {
 	i.unbound(byStartTimeout) // unless it passed, which says more
 	switch {
 	case isRemote(err): // the constructor's own word
-		err = own(err, i.path)
+		err = withPath(err, i.path)
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)})
 		i.bound(time.Second, byLingerLimit) // it ends by itself once it has said so; a foreign one may not
 		<-b.proc.Done()
@@ -137,7 +137,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 		if c != nil && c.pings {
 			go b.watch(i.settings.Watchdog)
 		} else {
-			s.Logger().Warn("the watchdog is off: while it works, the peer may not answer pings, and would be taken for dead", "path", i.path)
+			s.say(slog.LevelWarn, "the watchdog is off: while it works, the peer may not answer pings, and would be taken for dead", slog.String("path", i.path))
 		}
 	}
 	return err

@@ -152,18 +152,18 @@ func carried(err error, path string) error {
 	if err == nil {
 		return nil
 	}
-	return own(toWireError(word(err), 0).error(), path)
+	return withPath(toWireError(withoutPath(err), 0).error(), path)
 }
 
-// own puts the actor's path on what it said of its own end; word takes it off.
-func own(err error, path string) error {
+// withPath puts the actor's path on what it said of its own end; withoutPath takes it off.
+func withPath(err error, path string) error {
 	if r, ok := err.(*actor.RemoteError); ok {
 		r.Path, r.Method = path, ""
 	}
 	return err
 }
 
-func word(err error) error {
+func withoutPath(err error) error {
 	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
 		b := anonymous(r)
 		b.Value = r.Value
@@ -219,7 +219,7 @@ func (w *wireError) error() *actor.RemoteError {
 }
 
 func toWireExit(x actor.ExitStatus, depth int) wireExit {
-	return wireExit{x, toWireError(word(x.Err), depth+1)}
+	return wireExit{x, toWireError(withoutPath(x.Err), depth+1)}
 }
 
 func (w wireExit) exit() actor.ExitStatus {
@@ -252,7 +252,7 @@ func toWireDown(d actor.Down, depth int) wireDown {
 func (w wireDown) down() actor.Down {
 	inc, _ := uuid.Parse(w.Incarnation) // a nil id for what is none
 	x := w.Exit.exit()
-	x.Err = own(x.Err, w.Path)
+	x.Err = withPath(x.Err, w.Path)
 	return actor.Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: x}
 }
 
@@ -278,7 +278,7 @@ func (w wireEvent) event() actor.Event {
 	}
 	if w.Exit != nil {
 		x := w.Exit.exit()
-		x.Err = own(x.Err, w.Path)
+		x.Err = withPath(x.Err, w.Path)
 		e.Exit = &x
 	}
 	return e

@@ -49,8 +49,9 @@ type System struct {
 	unstay  context.CancelFunc
 	leaving atomic.Bool // see seeOff
 
-	repeats     repeats
-	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
+	sink    sink   // of the root
+	upward  upward // of all others
+	repeats repeats
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -213,7 +214,9 @@ func (s *System) Close(ctx context.Context) error {
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
 			s.work.Wait()
+			s.sink.flush()
 			s.repeats.flush(s.logRepeats)
+			s.sink.flush()
 			s.events.close()
 		}()
 	}
@@ -257,18 +260,18 @@ func (s *System) Emit(e actor.Event) {
 		s.counters.count(e)
 	}
 	if s.parent != nil {
-		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
+		s.sendUpward(&s.upward.events, ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
 	if e.Type == actor.EventDataRace {
 		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
 	}
-	s.log(e)
+	s.toSink(eventSize(e), func() { s.log(e) })
 }
 
 // logRepeats says how many records of one type of event were left out.
 func (s *System) logRepeats(t actor.EventType, n int) {
-	s.Logger().LogAttrs(context.Background(), slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
+	s.say(slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
 }
 
 func (s *System) log(e actor.Event) {
