@@ -254,7 +254,7 @@ func (m *PoolMessage) ended(c *call, r callResult) {
 func (m *PoolMessage) castFailed(raw []byte) {
 	s := m.to.sys
 	s.Emit(actor.Event{Type: actor.EventCastFailed, Path: m.to.path, Kind: m.to.kind, Method: m.Method,
-		Err: decodeRemote(&noKind, m.to.path, m.Method, raw), Sender: s.fromPath()})
+		Err: decodeRemote(m.to.path, m.Method, raw), Sender: s.fromPath()})
 }
 
 // notify wakes who waits for the message.

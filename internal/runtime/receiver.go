@@ -232,7 +232,7 @@ func (r *receiver) cancel(m *conn.Incoming) error {
 	}
 	if r.queue != nil && r.queue.Cancel(id) {
 		// The caller may be a pool, which learns so that the slot is free.
-		r.respondError(id, encodeRemote(&noKind, context.Canceled))
+		r.respondError(id, encodeRemote(context.Canceled))
 		return nil
 	}
 	if inv := r.h.begun(r, id); inv != nil {
