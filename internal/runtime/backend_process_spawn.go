@@ -64,6 +64,9 @@ func (b *processBackend) command() (process.Command, error) {
 	if !mainCalled.Load() {
 		return process.Command{}, actor.ErrNoMain
 	}
+	if err := b.i.kind.Late(); err != nil {
+		return process.Command{}, err
+	}
 	i := b.i
 	own := []string{orphans.SystemTag(i.sys.id), port.EnvActor + "=" + i.sys.id, sys.EnvBuild + "=" + sys.BuildID()}
 	return process.Command{

@@ -38,6 +38,7 @@ func (thisProcess) Main() {
 	}
 	id, isActor := os.LookupEnv(port.EnvActor)
 	mainCalled.Store(true)
+	port.Complete()
 	if !isActor {
 		return
 	}
