@@ -61,11 +61,13 @@ func TestOptions(t *testing.T) {
 		{id: "m", kind: kindSupervisor, supervisor: true, stopTimeout: Forever},
 		{id: "n", kind: kindSupervisor, supervisor: true, restart: Transient},
 	} {
-		if got := p.specs[i].policy; got != want {
+		got := p.specs[i].policy
+		if got.series, got.readyGrace = "", 0; got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
 	d := p.specs[3].launch.(nestedLauncher).plan.specs[0].policy
+	d.series, d.readyGrace = "", 0
 	if want := (policy{id: "d", kind: "fake", restart: Temporary, stopTimeout: time.Second}); d != want {
 		t.Errorf("%+v, want %+v", d, want)
 	}
