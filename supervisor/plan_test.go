@@ -86,6 +86,8 @@ func TestFaultySpecs(t *testing.T) {
 	}{
 		{"duplicate name", Spec{Children: []Child{st.actor("a"), st.actor("a")}}, []string{`"a": name taken`}},
 		{"empty name", Spec{Children: []Child{st.actor("")}}, []string{"name is needed"}},
+		{"name that is not UTF-8", Spec{Children: []Child{st.actor("caf\xe9")}}, []string{`"caf\xe9"`, "UTF-8"}},
+		{"tree that is not UTF-8", Spec{Name: "\xff"}, []string{`"\xff"`, "UTF-8"}},
 		{"name with a slash", Spec{Children: []Child{st.actor("a/b")}}, []string{`"a/b"`}},
 		{"dots", Spec{Children: []Child{st.actor("."), st.actor("..")}}, []string{`"."`, `".."`}},
 		{"control character", Spec{Children: []Child{st.actor("a\n")}}, []string{`"a\n"`}},

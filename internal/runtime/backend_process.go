@@ -131,7 +131,7 @@ func (b *processBackend) run() {
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.status, f.asked = status, f.asked || stops
+	f.status, f.asked, f.early = status, f.asked || stops, !i.isReady()
 	i.finished(exitStatus(f))
 }
 
