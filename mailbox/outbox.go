@@ -189,13 +189,6 @@ func (o *Outbox) remove(m *Message) bool {
 	return false
 }
 
-// Each calls f for every message that is not begun, in order.
-func (o *Outbox) Each(f func(*Message)) {
-	for _, m := range o.queue[o.head:] {
-		f(m)
-	}
-}
-
 // Reset says that the connection is gone: what is left waits, unsent, for the next
 // one. Each message is handed to drop, in order, with word whether its sender gave
 // it up after it was sent; those for which drop is true are removed.

@@ -131,7 +131,7 @@ func (b *processBackend) run() {
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.status, f.asked, f.early = status, f.asked || stops, !i.isReady()
+	f.status, f.asked, f.early, f.late = status, f.asked || stops, !i.isReady(), i.lateness()
 	i.finished(exitStatus(f))
 }
 
@@ -262,8 +262,7 @@ func (b *processBackend) selfEnded() bool {
 
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
-	s, ctx := b.i.sys, context.Background()
-	if !s.logs(ctx, slog.LevelInfo) {
+	if s := b.i.sys; s.parent != nil && !s.logs(context.Background(), slog.LevelInfo) {
 		return
 	}
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, string(line), 0)
@@ -271,5 +270,5 @@ func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	if cut {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
-	_ = s.deliver(ctx, b.i.path, b.pid(), r)
+	b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)
 }

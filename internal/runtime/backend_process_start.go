@@ -43,7 +43,7 @@ func (b *processBackend) start() {
 	i.unbound(byStartTimeout) // unless it passed, which says more
 	switch {
 	case isRemote(err): // the constructor's own word
-		err = own(err, i.path)
+		err = withPath(err, i.path)
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)})
 		i.bound(time.Second, byLingerLimit) // it ends by itself once it has said so; a foreign one may not
 		<-b.proc.Done()
@@ -160,7 +160,7 @@ func (b *processBackend) deaf() bool { return true }
 
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 
-func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
+func (b *processBackend) encodeError(err error) []byte { return encodeRemote(err) }
 
 // stand makes the connection usable as a connection.
 func (b *processBackend) stand(c *connection) {

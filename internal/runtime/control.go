@@ -118,5 +118,5 @@ func unknownControl(p *conn.Conn, m *conn.Incoming) {
 
 // respondError answers a control request with an error.
 func respondError(p *conn.Conn, id uint64, err error) {
-	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
+	_ = p.Respond(id, encodeRemote(err), nil, nil)
 }

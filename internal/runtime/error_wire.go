@@ -152,18 +152,18 @@ func carried(err error, path string) error {
 	if err == nil {
 		return nil
 	}
-	return own(toWireError(word(err), 0).error(), path)
+	return withPath(toWireError(withoutPath(err), 0).error(), path)
 }
 
-// own puts the actor's path on what it said of its own end; word takes it off.
-func own(err error, path string) error {
+// withPath puts the actor's path on what it said of its own end; withoutPath takes it off.
+func withPath(err error, path string) error {
 	if r, ok := err.(*actor.RemoteError); ok {
 		r.Path, r.Method = path, ""
 	}
 	return err
 }
 
-func word(err error) error {
+func withoutPath(err error) error {
 	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
 		b := anonymous(r)
 		b.Value = r.Value
@@ -219,12 +219,12 @@ func (w *wireError) error() *actor.RemoteError {
 }
 
 func toWireExit(x actor.ExitStatus, depth int) wireExit {
-	return wireExit{x, toWireError(word(x.Err), depth+1)}
+	return wireExit{x, toWireError(withoutPath(x.Err), depth+1)}
 }
 
 func (w wireExit) exit() actor.ExitStatus {
 	x := w.ExitStatus
-	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
+	if x.Reason < 0 || x.Reason > actor.ReasonDeadline {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {
@@ -252,7 +252,7 @@ func toWireDown(d actor.Down, depth int) wireDown {
 func (w wireDown) down() actor.Down {
 	inc, _ := uuid.Parse(w.Incarnation) // a nil id for what is none
 	x := w.Exit.exit()
-	x.Err = own(x.Err, w.Path)
+	x.Err = withPath(x.Err, w.Path)
 	return actor.Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: x}
 }
 
@@ -278,20 +278,20 @@ func (w wireEvent) event() actor.Event {
 	}
 	if w.Exit != nil {
 		x := w.Exit.exit()
-		x.Err = own(x.Err, w.Path)
+		x.Err = withPath(x.Err, w.Path)
 		e.Exit = &x
 	}
 	return e
 }
 
 // encodeRemote encodes a handler's error for the caller.
-func encodeRemote(_ *port.Kind, err error) []byte {
+func encodeRemote(err error) []byte {
 	return codec.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
-func decodeRemote(_ *port.Kind, path, method string, raw []byte) error {
+func decodeRemote(path, method string, raw []byte) error {
 	var w wireError
 	if hasText(raw) && codec.DecodeResult(raw, &w) == nil {
 		e := w.error()

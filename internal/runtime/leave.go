@@ -44,7 +44,7 @@ func (c *child) leave(h *host) {
 func (c *child) flush(h *host) {
 	ctx, cancel := context.WithTimeout(context.Background(), wordTimeout)
 	defer cancel()
-	poll(ctx, func() bool { return c.conn.Buffered()+h.buffered() == 0 })
+	poll(ctx, func() bool { return c.sys.sentUpward() && c.conn.Buffered()+h.buffered() == 0 })
 }
 
 // poll looks every millisecond, and less often with time, whether done is true.

@@ -39,6 +39,7 @@ type System struct {
 	cleanup  cleanup
 	sends    atomic.Int64
 	names    atomic.Uint64 // of generated names
+	poolIDs  atomic.Uint32 // of messages to pools
 	targets  targets
 	told     toldExits
 
@@ -49,7 +50,8 @@ type System struct {
 	unstay  context.CancelFunc
 	leaving atomic.Bool // see seeOff
 
-	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
+	sink   sink   // of the root
+	upward upward // of all others
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -212,6 +214,7 @@ func (s *System) Close(ctx context.Context) error {
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
 			s.work.Wait()
+			s.sink.flush()
 			s.events.close()
 		}()
 	}
@@ -255,13 +258,13 @@ func (s *System) Emit(e actor.Event) {
 		s.counters.count(e)
 	}
 	if s.parent != nil {
-		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
+		s.sendUpward(&s.upward.events, ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
 	if e.Type == actor.EventDataRace {
 		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
 	}
-	s.log(e)
+	s.toSink(eventSize(e), func() { s.log(e) })
 }
 
 func (s *System) log(e actor.Event) {

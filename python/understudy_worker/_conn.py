@@ -164,7 +164,8 @@ class Conn:
     def receive(self) -> List[list]:
         """Wait for bytes, and return the messages that are complete, but for those of the connection itself.
 
-        The messages of descriptors and segments are taken here. Closed says that there is no more.
+        The messages of descriptors and segments are taken here, and metadata then has
+        segments, or a LookupError, instead of their ids. Closed says that there is no more.
         """
         try:
             n, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], _CMSG, socket.MSG_CMSG_CLOEXEC)
@@ -190,6 +191,9 @@ class Conn:
                     m = _OWN[m[1]](self, m)
                     if m is None:
                         continue
+                at = 3 if m[0] == NOTIFY else 4
+                if len(m) > at and len(m[at]) > 2 and m[at][2]:
+                    m[at][2] = self._named(m[at][2])  # now: what comes next may forget them
                 messages.append(m)
         except (Closed, ProtocolError):
             raise
@@ -240,6 +244,12 @@ class Conn:
                 self._in[id] = (segment, segment.buffer())
             found.append(segment)
         return found
+
+    def _named(self, ids: List[int]) -> "List[Segment] | LookupError":
+        try:
+            return self.segments(ids)
+        except LookupError as e:
+            return e
 
     def close(self) -> None:
         self.closed = True

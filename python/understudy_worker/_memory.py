@@ -196,7 +196,7 @@ class Page:
     """A page that this process writes and its peer can only read."""
 
     def __init__(self, size: int = 4096) -> None:
-        self.fd = os.memfd_create("understudy-marks", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.fd = os.memfd_create("understudy-progress", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.posix_fallocate(self.fd, 0, size)
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEAL_SIZE)
         self._map = mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)

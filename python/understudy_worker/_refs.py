@@ -142,8 +142,8 @@ class Target:
                         raise from_wire(m[2], self.path, "$/hello")
                     h = m[3]
                     self._words, self._begun = None, 0
-                    if h.get("marks"):
-                        fd = conn.take_file(h["marks"])
+                    if h.get("progress"):
+                        fd = conn.take_file(h["progress"])
                         if fd is not None:
                             self._words = _memory.open_page(fd)
                     self._capacity = min(h.get("capacity") or _CAPACITY, _CAPACITY)
@@ -217,7 +217,7 @@ class Target:
     def _await(self, id: int, method: str, end: Optional[float]) -> Any:
         while True:
             try:
-                conn = self._connect(end)
+                self._connect(end)
                 for m in self._receive(end):
                     if m[1] != id:
                         continue  # an answer that came too late
@@ -226,7 +226,9 @@ class Target:
                         e = self._worker.declared.exception(from_wire(m[2], self.path, method))
                         raise e
                     if len(m) > 4 and len(m[4]) > 2 and m[4][2]:
-                        m[3] = _memory.resolve(m[3], conn.segments(m[4][2]))
+                        if isinstance(m[4][2], LookupError):
+                            raise RemoteError(str(m[4][2]), self.path, method, ["actor.ErrLost"])
+                        m[3] = _memory.resolve(m[3], m[4][2])
                     return m[3]
             except DeadlineExceeded:
                 if self._conn is not None and not self._conn.closed:

@@ -207,11 +207,10 @@ class Worker:
         meta = meta + [None] * (6 - len(meta))
         msg.deadline, msg.chain, msg.trace = meta[0] or 0, meta[1] or (), meta[3]
         msg.stream, msg.window = bool(meta[4]), meta[5] or 0
-        if meta[2]:
-            try:
-                _memory.resolve(msg.params, msg.conn.segments(meta[2]))
-            except LookupError as e:
-                msg.error = str(e)
+        if isinstance(meta[2], LookupError):
+            msg.error = str(meta[2])
+        elif meta[2]:
+            _memory.resolve(msg.params, meta[2])
 
     def _control(self, conn: Conn, id: Optional[int], method: str, params: list) -> None:
         handler = _CONTROLS.get(method)
@@ -231,7 +230,7 @@ class Worker:
         token = conn.send_file(page.fd)
         page.sent()
         conn.respond(id or 0, None, {"min": 1, "max": 1, "build": "", "system": h.get("system", ""), "pid": os.getpid(),
-                                     "clock": time.monotonic_ns(), "caps": ["marks", "files", "streams"], "marks": token})
+                                     "clock": time.monotonic_ns(), "caps": ["progress", "files", "streams"], "progress": token})
 
     def _on_start(self, conn: Conn, id: Optional[int], params: list) -> None:
         o = self._start = params[0]
@@ -288,7 +287,7 @@ class Worker:
             ctx.credit += params[1]
             self.changed()
 
-    def _on_link(self, conn: Conn, id: Optional[int], params: list) -> None:
+    def _on_connect(self, conn: Conn, id: Optional[int], params: list) -> None:
         fd = conn.take_file(params[0]["token"])
         if fd is not None:
             self.conns = [*self.conns, Conn(socket.socket(fileno=fd))]
@@ -765,7 +764,7 @@ _CONTROLS = {
     "$/want": Worker._on_want,
     "$/cancel": Worker._on_cancel,
     "$/more": Worker._on_more,
-    "$/link": Worker._on_link,
+    "$/connect": Worker._on_connect,
 }
 
 _worker: Optional[Worker] = None
