@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"os/exec"
+	"reflect"
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
@@ -26,7 +27,9 @@ type None struct{}
 // Args, embedded in a struct, spreads its exported fields over the argument
 // list of the wire: one element each. Peers in other languages expect that. As
 // the type of a field named _ it leaves the name Args to an argument.
-type Args = codec.Args
+type Args struct{}
+
+func init() { codec.RegisterArgs(reflect.TypeFor[Args]()) }
 
 // KindOptions are what a kind may be told besides its name. The zero value is
 // the default.

@@ -39,7 +39,7 @@ func (u unbound) Cast(context.Context, string, *codec.Buffer, uuid.UUID, bool) e
 	return ErrUnbound
 }
 
-func (u unbound) RemoteError(*port.Kind, string, []byte) error { return ErrUnbound }
+func (u unbound) RemoteError(string, []byte) error { return ErrUnbound }
 
 func (u unbound) Incarnation(context.Context) (uuid.UUID, error) { return uuid.Nil, ErrUnbound }
 

@@ -44,11 +44,12 @@ var table = []row{
 
 	// What sits on supervision.
 	{"supervisor/observe", "actor internal/runtime supervisor", ""},
+	{"actor/python", "actor", ""},
 	{"actor/actortest", "actor internal/leaktest internal/port supervisor", "port: it asks the runtime for data races"},
 
 	// Who lives.
-	{"supervisor", "actor internal/codec internal/orphans internal/port internal/process internal/runtime internal/seal",
-		"orphans: the subreaper that only a root can ask for; codec and process: snapshots, which travel and have each process's usage"},
+	{"supervisor", "actor internal/codec internal/orphans internal/port internal/process internal/runtime internal/seal internal/wire",
+		"orphans: the subreaper that only a root can ask for; codec, wire and process: snapshots and orders travel, and say what each process uses"},
 
 	// One process's part of a system. It makes the values that actor declares.
 	{"internal/runtime", "actor internal/cgroup internal/codec internal/conn internal/orphans internal/port internal/process internal/seal internal/segment internal/sys internal/wire mailbox shm transport",

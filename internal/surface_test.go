@@ -15,8 +15,8 @@ import (
 )
 
 // surface is how many exported names a package may have: those of the package and
-// the methods of its exported types. Not counted are fields, and methods that
-// make a type an error or a Stringer, which no user has to learn.
+// the methods of its exported types. Not counted are fields, methods that make a
+// type an error or a Stringer, and those that only this module can call.
 var surface = map[string]int{"actor": 150, "supervisor": 64, "shm": 40, "mailbox": 40, "transport": 40}
 
 // inUse are the packages whose exported names all have a user in another package.
@@ -62,6 +62,9 @@ func TestSurface(t *testing.T) {
 		}
 		names := exportedNames(pkg)
 		t.Logf("%s: %d of %d", path, len(names), most)
+		for _, alias := range aliasesOfInternal(pkg) {
+			t.Errorf("%s.%s is an alias of a type of an internal package: go doc does not show what it is", path, alias)
+		}
 		if len(names) > most {
 			t.Errorf("%s exports %d names, at most %d are allowed: %s", path, len(names), most, strings.Join(names, " "))
 		}
@@ -91,7 +94,7 @@ func exportedNames(pkg *types.Package) (names []string) {
 		named := tn.Type().(*types.Named)
 		methods := func(n int, at func(int) *types.Func) {
 			for i := range n {
-				if m := at(i); m.Exported() && !slices.Contains(implicit, m.Name()) {
+				if m := at(i); m.Exported() && !slices.Contains(implicit, m.Name()) && !sealed(m) {
 					names = append(names, name+"."+m.Name())
 				}
 			}
@@ -102,6 +105,32 @@ func exportedNames(pkg *types.Package) (names []string) {
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// sealed reports whether only this module can call m: it takes a
+// [github.com/understudy-go/understudy/internal/seal.Seal].
+func sealed(m *types.Func) bool {
+	for v := range m.Signature().Params().Variables() {
+		if v.Type().String() == module+"internal/seal.Seal" {
+			return true
+		}
+	}
+	return false
+}
+
+// aliasesOfInternal are pkg's exported types that are declared in an internal
+// package.
+func aliasesOfInternal(pkg *types.Package) (names []string) {
+	for _, name := range pkg.Scope().Names() {
+		tn, ok := pkg.Scope().Lookup(name).(*types.TypeName)
+		if !ok || !tn.Exported() || !tn.IsAlias() {
+			continue
+		}
+		if n, ok := types.Unalias(tn.Type()).(*types.Named); ok && strings.Contains(n.Obj().Pkg().Path(), "/internal/") {
+			names = append(names, name)
+		}
+	}
 	return names
 }
 

@@ -335,7 +335,8 @@ func (q *Queue) Cancel(id uint64) bool {
 }
 
 // Grant lets the stream that the call with the given id asks for have n further
-// items, at most most altogether, if the call is not begun.
+// items, at most most altogether, if the call is not begun, which it reports. With
+// n 0 that is all.
 func (q *Queue) Grant(id, n uint64, most int) bool {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
@@ -423,13 +424,6 @@ func (in *Inbox) HasCall() bool {
 		}
 	}
 	return false
-}
-
-// Waits reports whether the call with the given id is not begun.
-func (q *Queue) Waits(id uint64) bool {
-	q.in.mu.Lock()
-	defer q.in.mu.Unlock()
-	return q.waiting(id) != nil
 }
 
 // Close makes every [Slot.Next] return false: no message is begun any more. It is

@@ -22,6 +22,7 @@ type ChildInfo struct {
 	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
 	Since       time.Time         // when it came into its state
+	Workers     []ChildInfo       // of a pool, in the order of their start: their Spec is empty
 	Spec        Child             // what it was made from, as Start or StartChild was given it; empty if the supervisor is in another process
 }
 
@@ -73,6 +74,9 @@ func (t *Tree) info(c *child) ChildInfo {
 	if c.phase.alive() {
 		if inst := t.getLive(c.inc); inst != nil {
 			info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
+			if p, ok := inst.(*poolRunner); ok {
+				info.Workers = p.infos()
+			}
 		}
 	}
 	return info

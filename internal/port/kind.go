@@ -27,6 +27,8 @@ type Kind struct {
 
 	mu      sync.Mutex
 	methods map[string]bool // declared by the frontend
+
+	repeatable sync.Map // of methods that may be begun more than once for one message
 }
 
 // Backend is what runs in the actor's process.
@@ -115,6 +117,15 @@ func (k *Kind) Declare(method string) {
 	}
 	k.methods[method] = true
 	wire.Intern(method)
+}
+
+// SetRepeatable says that a method may be begun more than once for one message.
+func (k *Kind) SetRepeatable(method string) { k.repeatable.Store(method, true) }
+
+// Repeatable reports whether SetRepeatable said so.
+func (k *Kind) Repeatable(method string) bool {
+	_, yes := k.repeatable.Load(method)
+	return yes
 }
 
 // Bind gives a method its handler. It is called during initialization, before

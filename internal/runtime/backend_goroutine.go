@@ -60,11 +60,15 @@ func (b *goroutineBackend) kill(why force) {
 	b.once.Do(func() {
 		b.forced = why
 		switch why {
-		case byKill:
+		case byKill, byDeadline:
 			b.h.inbox.Close()
 			b.h.closeConnections() // before its contexts end: what it still does reaches no caller
 			b.h.limit(0)
-			b.h.finish(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+			if why == byDeadline {
+				b.h.finish(actor.ExitStatus{Reason: actor.ReasonDeadline})
+			} else {
+				b.h.finish(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+			}
 			b.h.cancel(errKilled)
 		case byStartTimeout:
 			b.h.finish(actor.ExitStatus{Reason: actor.ReasonStartTimeout})
@@ -115,7 +119,7 @@ func (b *goroutineBackend) run() {
 	}
 	said := h.report()
 	said.Err = carried(said.Err, i.path)
-	f.said, f.asked = &said, i.stopAsked()
+	f.said, f.asked, f.late = &said, i.stopAsked(), i.lateness()
 	i.finished(exitStatus(f))
 }
 

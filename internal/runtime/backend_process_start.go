@@ -160,7 +160,7 @@ func (b *processBackend) deaf() bool { return true }
 
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 
-func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
+func (b *processBackend) encodeError(err error) []byte { return encodeRemote(err) }
 
 // stand makes the connection usable as a connection.
 func (b *processBackend) stand(c *connection) {

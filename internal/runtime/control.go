@@ -119,7 +119,7 @@ func unknownControl(p *conn.Conn, m *conn.Incoming) {
 // respondError answers a control request with an error. A peer that goes on asking
 // and does not read the answers is cut off.
 func respondError(p *conn.Conn, id uint64, err error) {
-	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
+	_ = p.Respond(id, encodeRemote(err), nil, nil)
 	if p.Buffered() > maxControlUnread {
 		p.Close()
 	}

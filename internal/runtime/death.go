@@ -23,6 +23,7 @@ const (
 	byItself       force = iota // we did not
 	byLingerLimit               // it lived on after its connection, its start or its own end
 	byKill                      // Kill was called
+	byDeadline                  // KillLate was called
 	byStopTimeout               // it was asked to stop, and did not in time
 	byWatchdog                  // it gave no sign of life
 	byStartTimeout              // it was not ready in time
@@ -34,6 +35,7 @@ type facts struct {
 	startTimeout time.Duration     // how long it had to become ready
 	asked        bool              // it was asked to stop
 	forced       force             // why it was ended by force
+	late         error             // byDeadline: whose deadline, and what was late
 	fault        error             // what it did against the protocol
 	said         *actor.ExitStatus // its self-reported reason, if it gave one
 	status       process.Status    // of its process; zero for a goroutine
@@ -56,6 +58,8 @@ func exitStatus(f facts) actor.ExitStatus {
 		x.Reason, x.Err = actor.ReasonStartFailed, f.unmade
 	case f.forced == byWatchdog && st.Killed:
 		x.Reason = actor.ReasonUnresponsive
+	case f.forced == byDeadline && (st.Killed || st.Signal == 0 && f.said != nil && f.said.Reason == actor.ReasonDeadline):
+		x.Reason, x.Err = actor.ReasonDeadline, f.late
 	case f.fault != nil && (st.Killed || bySignal || st.Success()):
 		x.Reason = actor.ReasonProtocol
 	case f.forced == byStopTimeout && st.Killed && st.Signal == syscall.SIGKILL:

@@ -224,7 +224,7 @@ func toWireExit(x actor.ExitStatus, depth int) wireExit {
 
 func (w wireExit) exit() actor.ExitStatus {
 	x := w.ExitStatus
-	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
+	if x.Reason < 0 || x.Reason > actor.ReasonDeadline {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {
@@ -285,13 +285,13 @@ func (w wireEvent) event() actor.Event {
 }
 
 // encodeRemote encodes a handler's error for the caller.
-func encodeRemote(_ *port.Kind, err error) []byte {
+func encodeRemote(err error) []byte {
 	return codec.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
-func decodeRemote(_ *port.Kind, path, method string, raw []byte) error {
+func decodeRemote(path, method string, raw []byte) error {
 	var w wireError
 	if hasText(raw) && codec.DecodeResult(raw, &w) == nil {
 		e := w.error()

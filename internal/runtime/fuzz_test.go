@@ -232,7 +232,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		defer close(greeted)
 		defer r.Drop()
 		if r.Fault != nil || r.Err != nil {
-			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
+			_ = decodeRemote("/fuzzed", ctlHello, r.Err)
 			return
 		}
 		other := newConnection()
@@ -252,7 +252,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 			if r.reply.Err == nil {
 				_ = codec.DecodeResult(r.reply.Result, &v)
 			} else {
-				_ = decodeRemote(&noKind, "/fuzzed", "echo", r.reply.Err)
+				_ = decodeRemote("/fuzzed", "echo", r.reply.Err)
 			}
 			r.reply.Drop()
 		}

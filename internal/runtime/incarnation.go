@@ -33,6 +33,8 @@ type Instance struct {
 	startErr error
 	started  bool // the outcome of the start is known
 	exit     actor.ExitStatus
+	late     error  // see KillLate
+	why      string // see Because
 	ended    bool
 	asked    bool
 	limits   limits
@@ -136,6 +138,29 @@ func (i *Instance) Stop(timeout time.Duration) {
 // unless the incarnation was asked to stop before. A goroutine cannot be killed:
 // its contexts end, and if it does not return it is abandoned.
 func (i *Instance) Kill() { i.backend.kill(byKill) }
+
+// KillLate is Kill because of a handler that went on for too long: the reason is
+// [actor.ReasonDeadline], and err says more.
+func (i *Instance) KillLate(err error) {
+	i.mu.Lock()
+	i.late = err
+	i.mu.Unlock()
+	i.backend.kill(byDeadline)
+}
+
+// Because has the event of its end say why it was asked to end.
+func (i *Instance) Because(why string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.why = why
+}
+
+// lateness is what KillLate was told.
+func (i *Instance) lateness() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.late
+}
 
 // bound has the incarnation ended by force, for this reason, if it still is
 // there after d. A negative d is no bound.
@@ -287,6 +312,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		x = endOfSupervisor(x)
 	}
 	i.ended, i.exit = true, x
+	why := i.why
 	i.limits.stop()
 	wasReady := i.started && i.startErr == nil
 	i.mu.Unlock()
@@ -299,7 +325,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 			e.Type = actor.EventIgnored
 		}
 	}
-	e.Exit = &x
+	e.Exit, e.Detail = &x, why
 	i.sys.recordExit(i.path, i, d)
 	i.sys.Emit(e)
 	close(i.done)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -136,7 +137,7 @@ func (r *receiver) result(id uint64, buf *codec.Buffer) {
 // unsent tells the caller that the response could not be sent, if the connection stands.
 func (r *receiver) unsent(id uint64, err error) {
 	if err != nil && !isClosed(err) {
-		_ = r.conn.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+		_ = r.conn.Respond(id, encodeRemote(fmt.Errorf("sending the response: %w", err)), nil, nil)
 	}
 }
 
@@ -158,7 +159,7 @@ func (r *receiver) Message(m *conn.Incoming) {
 	m.From = r
 	if m.Call && len(m.Meta.Chain) > 0 && r.h.holdsLastSlot(m.Meta.Chain) {
 		m.Skip() // its turn would never come
-		_ = r.conn.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
+		_ = r.conn.Respond(m.ID, encodeRemote(fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
 	}
 	// A slot that found the call in the ring has just been idle.
 	mayStall := m.Call && m.By == nil
@@ -230,6 +231,8 @@ func (r *receiver) cancel(m *conn.Incoming) error {
 		return err
 	}
 	if r.queue != nil && r.queue.Cancel(id) {
+		// The caller may be a pool, which learns so that the slot is free.
+		r.respondError(id, encodeRemote(context.Canceled))
 		return nil
 	}
 	if inv := r.h.begun(r, id); inv != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -38,6 +37,10 @@ func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, erro
 		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
 			return nil, err
+		}
+		if r.pool != nil {
+			to.foreign.Store(r.pool.kind.External != nil)
+			return nil, errPool
 		}
 		var c *connection
 		if r.inst != nil {
@@ -218,12 +221,10 @@ func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte,
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote("", method, r.Err)
 	}
 	return r, nil
 }
-
-var noKind port.Kind
 
 func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
@@ -255,6 +256,9 @@ func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd fun
 		}
 		if err != nil {
 			return introduction{}, err
+		}
+		if r.pool != nil {
+			return introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
 		}
 		var in introduction
 		if r.inst != nil {

@@ -51,7 +51,7 @@ type attempt struct {
 
 func (s *sender) newID() uint32 {
 	for {
-		if id := s.ids.Add(1) & (1<<31 - 1); id != 0 {
+		if id := s.ids.Add(1) & (firstPoolID - 1); id != 0 {
 			return id
 		}
 	}
@@ -118,7 +118,9 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 			mayPass = mine != nil
 			if at != nil && at.err != nil {
 				s.mu.Unlock()
-				msg.Drop()
+				if at.err != errPool {
+					msg.Drop() // else it goes to the pool
+				}
 				return at.err
 			}
 		case <-ctx.Done():
@@ -206,13 +208,13 @@ func (s *sender) flush() bool {
 		}
 		if err != nil {
 			s.out.Cancel(m)
-			s.fail(m, err)
+			s.fail(m, callResult{err: err})
 			continue
 		}
 		if err := c.conn.Send(body, m.Segments); err != nil {
 			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				s.out.Cancel(m)
-				s.fail(m, err)
+				s.fail(m, callResult{err: err})
 				continue
 			}
 			return false
@@ -223,14 +225,14 @@ func (s *sender) flush() bool {
 }
 
 // fail ends a message that will not be begun.
-func (s *sender) fail(m *mailbox.Message, err error) {
+func (s *sender) fail(m *mailbox.Message, r callResult) {
 	if m.Call {
 		if call := s.calls[m.ID]; call != nil {
 			delete(s.calls, m.ID)
-			call.end(callResult{err: err})
+			call.end(r)
 		}
 	} else {
-		s.sys.deadLetter(s.target.path, m.Method, err)
+		s.sys.deadLetter(s.target.path, m.Method, r.err)
 	}
 	m.Drop()
 }
@@ -321,7 +323,11 @@ func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 		r.Drop() // its caller has given up
 		return
 	}
+	pooled := call.pooled // call is its caller's as soon as it has ended
 	call.end(callResult{reply: r, err: r.Fault})
+	if pooled != nil {
+		pooled.dispatcher.Run()
+	}
 }
 
 // await waits for the end of a call.

@@ -48,7 +48,9 @@ func (s *sender) introduce(at *attempt) {
 			c.close()
 		}
 	}
-	if err != nil {
+	if err == errPool {
+		s.toPool()
+	} else if err != nil {
 		s.abandon(err)
 	} else if !c.dead {
 		s.up(c)
@@ -69,7 +71,7 @@ func (s *sender) abandon(err error) {
 		if cancelled {
 			m.Drop()
 		} else {
-			s.fail(m, err)
+			s.fail(m, callResult{err: err, lost: lostUnbegun})
 		}
 		return true
 	})
@@ -220,7 +222,7 @@ func (s *sender) exitReport(c *connection, cause error, cut []*call, lost []stri
 		if down.ExitStatus.Reason == actor.ReasonShutdown || down.ExitStatus.Reason == actor.ReasonKilled {
 			err = fmt.Errorf("%w: %w", actor.ErrStopped, err)
 		}
-		call.end(callResult{err: err})
+		call.end(callResult{err: err, lost: lostBegun})
 	}
 	for _, method := range lost {
 		s.sys.deadLetter(s.target.path, method, exitErrorOf(s.target.path, down.PID, c.inc, down.ExitStatus, begun))
@@ -235,7 +237,7 @@ func (s *sender) close(err error) {
 	if c == nil {
 		for id, call := range s.calls {
 			delete(s.calls, id)
-			call.end(callResult{err: err})
+			call.end(callResult{err: err, lost: lostUnbegun})
 		}
 		s.abandon(err)
 		s.settle()

@@ -39,6 +39,7 @@ type System struct {
 	cleanup  cleanup
 	sends    atomic.Int64
 	names    atomic.Uint64 // of generated names
+	poolIDs  atomic.Uint32 // of messages to pools
 	targets  targets
 	told     toldExits
 
