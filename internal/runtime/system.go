@@ -50,8 +50,9 @@ type System struct {
 	unstay  context.CancelFunc
 	leaving atomic.Bool // see seeOff
 
-	sink   sink   // of the root
-	upward upward // of all others
+	sink    sink   // of the root
+	upward  upward // of all others
+	repeats repeats
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -215,6 +216,8 @@ func (s *System) Close(ctx context.Context) error {
 			s.cleanup.close(s)
 			s.work.Wait()
 			s.sink.flush()
+			s.repeats.flush(s.logRepeats)
+			s.sink.flush()
 			s.events.close()
 		}()
 	}
@@ -267,6 +270,11 @@ func (s *System) Emit(e actor.Event) {
 	s.toSink(eventSize(e), func() { s.log(e) })
 }
 
+// logRepeats says how many records of one type of event were left out.
+func (s *System) logRepeats(t actor.EventType, n int) {
+	s.say(slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
+}
+
 func (s *System) log(e actor.Event) {
 	level := slog.LevelDebug
 	switch e.Type {
@@ -280,6 +288,9 @@ func (s *System) log(e actor.Event) {
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	if (e.Type == actor.EventDeadLetter || e.Type == actor.EventCastFailed) && !s.repeats.allow(e.Type, s.logRepeats) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("path", e.Path)}
