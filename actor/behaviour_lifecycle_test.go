@@ -109,7 +109,9 @@ func TestStopTimeout(t *testing.T) {
 		if x := b.exit(err); x.Begun != actor.BegunYes {
 			b.Fatalf("%#v", x)
 		}
-		b.is(err, actor.ErrStopped)
+		if errors.Is(err, actor.ErrStopped) {
+			b.Fatalf("a call that was begun must not look like one that may be made again: %v", err)
+		}
 		if !b.process {
 			b.events.wait(actor.EventAbandoned, "/p")
 		}

@@ -58,20 +58,34 @@ type ExitStatus struct {
 // ErrDoNotRestart says in Go.
 const ExitCodeDoNotRestart = 125
 
-// String describes the end in one line.
+// String describes the end in one line, and says each thing once.
 func (e ExitStatus) String() string {
 	var b strings.Builder
 	b.WriteString(e.Reason.String())
 	switch {
+	case e.Signal == syscall.SIGKILL && e.killedByUs():
 	case e.Signal != 0:
 		fmt.Fprintf(&b, " (%v)", e.Signal)
+	case e.Reason == ReasonPanic && e.Code == 2: // that of every panic
+	case e.Reason == ReasonExitCode:
+		fmt.Fprintf(&b, " %d", e.Code)
 	case e.Code != 0:
 		fmt.Fprintf(&b, " (exit code %d)", e.Code)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %v", e.Err)
+		b.WriteString(": ")
+		b.WriteString(strings.TrimPrefix(e.Err.Error(), e.Reason.String()+": "))
 	}
 	return b.String()
+}
+
+// killedByUs reports whether the reason implies the SIGKILL.
+func (e ExitStatus) killedByUs() bool {
+	switch e.Reason {
+	case ReasonStartTimeout, ReasonUnresponsive, ReasonKilled, ReasonDeadline:
+		return true
+	}
+	return false
 }
 
 // Begun answers "may I retry?": had the actor begun to handle the message?

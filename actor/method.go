@@ -34,7 +34,7 @@ func (m *Method[K, Req, Resp]) Name() string { return m.name }
 // cancellation reach the handler. A call ends in exactly one way: the
 // response, the handler's error (a *[RemoteError]), an *[ExitError] at once if
 // the actor ended while it handled the call, [ErrNotRunning] or [ErrStopped]
-// if it will not come back, [ErrCallCycle], or ctx's error.
+// if it had not begun the call and will not come back, [ErrCallCycle], or ctx's error.
 func (m *Method[K, Req, Resp]) Call(ctx context.Context, ref Ref[K], req Req) (Resp, error) {
 	var resp Resp
 	to := ref.to.target()

@@ -307,7 +307,7 @@ func TestBegunCallOfATreeThatIsStopped(t *testing.T) {
 		b.diary.expect("begun")
 		_ = b.tree.Stop(b.ctx)
 		_, err := call.Result()
-		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled {
+		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled || errors.Is(err, actor.ErrStopped) {
 			b.Fatalf("%v", err)
 		}
 		g.open()

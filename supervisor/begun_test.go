@@ -3,11 +3,47 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/supervisor"
 )
+
+// So does one that a stop cuts off, whether the actor is on its own or a worker.
+func TestBegunCallsThatAStopCutsOff(t *testing.T) {
+	ctx := bounded(t)
+	for name, run := range map[string]supervisor.Runnable{
+		"actor": decoders.With(""),
+		"pool":  supervisor.Pool{Run: decoders.With(""), Min: 1, Max: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := start(t, ctx, supervisor.Spec{Children: []supervisor.Child{{Name: "decoders", Run: run, StopTimeout: 50 * time.Millisecond}}})
+			ref, err := decoders.Lookup(tree, "decoders")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fifo := t.TempDir() + "/begun"
+			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			call := decode.Go(ctx, ref, "hang "+fifo)
+			if f, err := os.Open(fifo); err != nil { // returns when the handler opens it
+				t.Fatal(err)
+			} else {
+				f.Close()
+			}
+			stop(t, ctx, tree)
+			_, err = call.Result()
+			var x *actor.ExitError
+			if !errors.As(err, &x) || x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled || errors.Is(err, actor.ErrStopped) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
 
 // A call that was begun gets the end of its actor, also when that is the end of
 // the whole tree: it must not look like a call that may be made again.

@@ -1,9 +1,12 @@
 package supervisor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/understudy-go/understudy/actor"
@@ -77,5 +80,50 @@ func TestSpawn(t *testing.T) {
 			}
 		}
 		stop(t, ctx, tree)
+	})
+}
+
+// A start that an orderly stop cuts off is an end as asked, and no failed start:
+// the log has no warning.
+func TestStartThatAStopCutsOff(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		for name, run := range map[string]supervisor.Runnable{
+			"actor":  players.With(hangs),
+			"worker": supervisor.Pool{Run: players.With(hangs), Min: 1, Max: 1},
+		} {
+			t.Run(name, func(t *testing.T) {
+				var warnings bytes.Buffer
+				var mu sync.Mutex
+				var seen []string
+				starting := make(chan struct{})
+				options := supervisor.Options{
+					Logger: slog.New(slog.NewTextHandler(&warnings, &slog.HandlerOptions{Level: slog.LevelWarn})),
+					Events: func(e actor.Event) {
+						mu.Lock()
+						defer mu.Unlock()
+						seen = append(seen, string(e.Type))
+						if e.Type == actor.EventStarting && strings.HasPrefix(e.Path, "/a") && e.Kind == "player" && len(seen) == 1 {
+							close(starting)
+						}
+					},
+				}
+				tree, err := supervisor.Start(ctx, supervisor.Spec{Strategy: supervisor.Dynamic, Defaults: defaults}, options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				added := make(chan error, 1)
+				go func() { added <- tree.StartChild(ctx, supervisor.Child{Name: "a", Run: run}) }()
+				<-starting
+				stop(t, ctx, tree)
+				if err := <-added; err == nil {
+					t.Error("started")
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if s := strings.Join(seen, ", "); warnings.Len() > 0 || strings.Contains(s, "start failed") || !strings.Contains(s, "exited") {
+					t.Errorf("%s; the log: %s", s, &warnings)
+				}
+			})
+		}
 	})
 }

@@ -71,7 +71,7 @@ type Pool struct {
 
 	// KillGrace is how long a handler may go on after the ctx of its message has
 	// ended. Then its worker is killed and replaced. 0: one second. Forever: it
-	// is never killed.
+	// is never killed. It holds while the pool stops, as does MaxHandle.
 	KillGrace time.Duration
 	// MaxHandle is how long a worker may have one message in hand, whatever its
 	// ctx. Then it is killed and replaced. Time in which a stream waits for its

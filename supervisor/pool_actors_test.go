@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -67,6 +68,12 @@ func (d *decoder) Decode(ctx context.Context, input string) (string, error) {
 		s, _ := actor.ScopeOf(ctx)
 		parent := s.Path()[:len("/decoders")]
 		return callSelf(ctx, s, parent)
+	}
+	if fifo, ok := strings.CutPrefix(input, "hang "); ok { // says so first
+		if f, err := os.OpenFile(fifo, os.O_WRONLY, 0); err == nil {
+			f.Close()
+		}
+		select {}
 	}
 	if len(input) > 0 && input[0] == '/' { // waits until the file is there
 		for {

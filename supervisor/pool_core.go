@@ -92,6 +92,7 @@ type poolWorker struct {
 	condemned bool
 	killAt    time.Duration
 
+	doomed   bool       // killed or dying: its end does not depend on its messages
 	stopped  bool       // leaving because of stopWorker
 	stopWhy  stopReason // likewise
 	dropping stopReason // why it drains
@@ -222,6 +223,7 @@ func (p *poolCore) handle(ev poolEvent) {
 	case workerDying:
 		if w := p.worker(ev.worker); w != nil && w.phase != workerStarting {
 			p.leave(w, workerLeaving)
+			w.doomed = true
 		}
 	case workerExited:
 		p.exited(ev)
@@ -290,12 +292,13 @@ func (p *poolCore) wakeBy(at time.Duration) {
 // tick does what has become due, and asks for the next tick.
 func (p *poolCore) tick() {
 	p.armed = never
-	if p.stopping {
-		return
+	if !p.stopping {
+		p.closeWindow()
 	}
-	p.closeWindow()
 	for _, w := range slices.Clone(p.workers) {
-		p.checkAge(w)
+		if !p.stopping {
+			p.checkAge(w)
+		}
 		p.checkDeadlines(w)
 	}
 	p.wakeBy(p.nextDue())
@@ -304,19 +307,26 @@ func (p *poolCore) tick() {
 // nextDue returns when the next thing becomes due by time alone.
 func (p *poolCore) nextDue() time.Duration {
 	next := never
-	if p.windowEnd > 0 {
-		next = p.windowEnd
-	}
-	if p.startAfter > p.now {
-		next = min(next, p.startAfter)
+	if !p.stopping {
+		if p.windowEnd > 0 {
+			next = p.windowEnd
+		}
+		if p.startAfter > p.now {
+			next = min(next, p.startAfter)
+		}
 	}
 	for _, w := range p.workers {
-		next = min(next, p.ageDue(w))
-		if w.condemned && w.phase != workerLeaving {
+		if !p.stopping {
+			next = min(next, p.ageDue(w))
+		}
+		if w.doomed {
+			continue
+		}
+		if w.condemned {
 			next = min(next, w.killAt)
 		}
 		for _, g := range w.grants {
-			if w.phase != workerLeaving && !g.overdue {
+			if !g.overdue {
 				next = min(next, g.dueAt())
 			}
 		}
@@ -359,12 +369,13 @@ func (p *poolCore) kill() {
 		return
 	}
 	for _, w := range p.workers {
+		w.doomed = true
 		p.do(stopWorker{worker: w.id, kill: true, why: stopPool})
 	}
 }
 
 // stop has the worker end; its phase has changed already.
 func (p *poolCore) stop(w *poolWorker, kill bool, why stopReason) {
-	w.stopped, w.stopWhy = true, why
+	w.stopped, w.stopWhy, w.doomed = true, why, kill
 	p.do(stopWorker{worker: w.id, kill: kill, why: why})
 }

@@ -383,3 +383,64 @@ func TestPoolSenderGone(t *testing.T) {
 	w.die(1)
 	w.expect("") // nobody is told, and it is not tried again
 }
+
+// The limits hold for what an orderly stop waits for, as before it.
+func TestPoolKillDuringStop(t *testing.T) {
+	limited := Pool{Min: 1, Max: 1, KillGrace: 100 * ms, MaxHandle: time.Hour}
+	for _, tc := range []struct {
+		name string
+		act  func(w *poolWorld)
+		want string
+	}{
+		{"cancelled before the stop", func(w *poolWorld) {
+			w.cancel(1)
+			w.pass(50 * ms)
+			w.send(poolStopAsked{})
+			w.pass(49 * ms)
+			w.expect("1>1 2>1 -1")
+			w.done(2)
+			w.pass(ms)
+		}, "!1 1:deadline"},
+		{"cancelled after the stop", func(w *poolWorld) {
+			w.send(poolStopAsked{})
+			w.done(2)
+			w.cancel(1)
+			w.pass(99 * ms)
+			w.expect("1>1 2>1 -1")
+			w.pass(ms)
+		}, "!1 1:deadline"},
+		{"handled too long", func(w *poolWorld) {
+			w.pass(30 * time.Minute)
+			w.send(poolStopAsked{})
+			w.done(2)
+			w.pass(30*time.Minute - 1)
+			w.expect("1>1 2>1 -1")
+			w.pass(1)
+		}, "!1 1:handled too long"},
+		{"a neighbour has another grace", func(w *poolWorld) {
+			w.cancel(1)
+			w.send(poolStopAsked{})
+			w.pass(199 * ms)
+			w.expect("1>1 2>1 -1")
+			w.pass(ms)
+		}, "!1 1:deadline 2:neighbour"},
+		{"back in time", func(w *poolWorld) {
+			w.cancel(1)
+			w.send(poolStopAsked{})
+			w.pass(99 * ms)
+			w.done(1)
+			w.done(2)
+			w.pass(2 * time.Hour)
+		}, "1>1 2>1 -1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := servingPool(t, limited, 2)
+			w.plain(2)
+			w.begin(1)
+			w.begin(2)
+			tc.act(w)
+			w.gone(1)
+			w.expect(fmt.Sprintf("%s end %d", tc.want, endStopped))
+		})
+	}
+}

@@ -7,7 +7,8 @@ import "time"
 // takes no more messages from then on. It is killed when nothing but such
 // messages is in its hands, or after another grace. If they return before the
 // kill, the worker serves again. So the kill never hits a message that was
-// granted after the late one was over.
+// granted after the late one was over. All of this holds for the messages that
+// an orderly stop waits for, too.
 
 // cancelled: the sender does not wait for the message any more.
 func (p *poolCore) cancelled(ev messageCancelled) {
@@ -89,7 +90,7 @@ func (p *poolCore) resumed(id grantID) {
 // checkDeadlines condemns the worker if a message on it is over its time, and
 // kills it if it is condemned and its time is over.
 func (p *poolCore) checkDeadlines(w *poolWorker) {
-	if w.phase == workerLeaving {
+	if w.doomed {
 		return
 	}
 	for _, g := range w.grants {
@@ -126,7 +127,7 @@ func (p *poolCore) condemn(w *poolWorker) {
 // reprieve calls the kill off if no message is over its time any more, or
 // carries it out if nothing else is in the worker's hands.
 func (p *poolCore) reprieve(w *poolWorker) {
-	if !w.condemned || w.phase == workerLeaving {
+	if !w.condemned || w.doomed {
 		return
 	}
 	overdue, others := 0, 0
@@ -150,7 +151,7 @@ func (p *poolCore) reprieve(w *poolWorker) {
 func (p *poolCore) execute(w *poolWorker) {
 	for _, g := range w.grants {
 		if g.overdue {
-			w.stopped, w.stopWhy = true, g.why()
+			w.stopped, w.stopWhy, w.doomed = true, g.why(), true
 			p.leave(w, workerLeaving)
 			p.do(stopWorker{worker: w.id, kill: true, why: g.why(), grant: g.id, message: g.message})
 			return

@@ -139,9 +139,6 @@ func (r *poolRunner) failure(m *runtime.PoolMessage, a failMessage) error {
 		if a.why == failNeighbour {
 			err.Err = fmt.Errorf("because of another message in its hands: %w", err.Err)
 		}
-		if status != nil && (status.Reason == actor.ReasonShutdown || status.Reason == actor.ReasonKilled) {
-			return fmt.Errorf("%w: %w", actor.ErrStopped, err)
-		}
 		return err
 	}
 	return fmt.Errorf("pool %s: %w", r.path, actor.ErrStopped)

@@ -98,7 +98,7 @@ func Func[Req, Resp any](name string, f func(context.Context, Req) (Resp, error)
 	fn.kind = actor.Define(kindName, func(context.Context, actor.None) (*worker[Req, Resp], error) {
 		return &worker[Req, Resp]{}, nil
 	})
-	fn.call = actor.DefineMethod(fn.kind, "call", func(_ *worker[Req, Resp], ctx context.Context, req Req) (Resp, error) {
+	fn.call = actor.DefineMethod(fn.kind, "run", func(_ *worker[Req, Resp], ctx context.Context, req Req) (Resp, error) {
 		return f(ctx, req)
 	})
 	if isTest() {
@@ -138,7 +138,12 @@ func Tree() *supervisor.Tree {
 }
 
 // Close stops all workers of this package, each after the call that it has in
-// hand, and returns when they are gone. A later call starts them again.
+// hand, however long that takes, and returns when they are gone. The function's
+// ctx ends with the cause [actor.ErrStopping], so that one that can may return
+// early. Calls that wait for a worker fail with [actor.ErrStopped]. Timeout and
+// Grace of a call hold as before. When ctx ends first, what is left is killed: those calls get an
+// [*actor.ExitError], and Close an error that wraps ctx's. A later call starts
+// the workers again.
 func Close(ctx context.Context) error {
 	all.mu.Lock()
 	tree := all.tree
@@ -224,5 +229,5 @@ func (f *Function[Req, Resp]) child() supervisor.Child {
 	if !o.Retry {
 		pool.Retry.Attempts = 1
 	}
-	return supervisor.Child{Name: f.name, Run: pool, Process: o.Process}
+	return supervisor.Child{Name: f.name, Run: pool, Process: o.Process, StopTimeout: supervisor.Forever} // Close has a ctx
 }

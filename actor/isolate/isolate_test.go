@@ -3,7 +3,10 @@ package isolate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/actor/isolate"
+	"github.com/understudy-go/understudy/supervisor"
 )
 
 // There is no TestMain in this package: the functions work without.
@@ -45,6 +49,22 @@ var hang = isolate.Func("hang", func(_ context.Context, d bool) (int, error) {
 
 var fresh = isolate.Func("fresh", func(context.Context, actor.None) (int, error) { return os.Getpid(), nil },
 	isolate.Options{Workers: 1, Uses: 1})
+
+// held says by the first fifo that it was begun, and returns when the second is opened.
+var held = isolate.Func("held", func(_ context.Context, dir string) (int, error) {
+	for _, name := range []string{"begun", "go"} {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+		if err != nil {
+			return 0, err
+		}
+		f.Close()
+	}
+	return 42, nil
+}, isolate.Options{Workers: 1})
+
+// slow is killed some time after its call has timed out.
+var slow = isolate.Func("slow", func(context.Context, actor.None) (int, error) { select {} },
+	isolate.Options{Workers: 1, Timeout: 100 * time.Millisecond, Grace: 200 * time.Millisecond})
 
 func closeAll(t *testing.T) {
 	t.Helper()
@@ -117,6 +137,84 @@ func TestFreshProcess(t *testing.T) {
 			t.Fatalf("process %d again (%v)", pid, err)
 		}
 		seen[pid] = true
+	}
+}
+
+// hold begins a call of held and returns how to let it return, and its outcome.
+func hold(t *testing.T) (release func(), outcome <-chan error) {
+	t.Helper()
+	dir := t.TempDir()
+	open := func(name string) {
+		f, err := os.Open(filepath.Join(dir, name)) // returns when the other side opens it
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	for _, name := range []string{"begun", "go"} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		n, err := held.Call(context.Background(), dir)
+		if err == nil && n != 42 {
+			err = fmt.Errorf("held returned %d", n)
+		}
+		done <- err
+	}()
+	open("begun")
+	return func() { open("go") }, done
+}
+
+// Close waits for the call in hand, without a bound of its own.
+func TestCloseWaits(t *testing.T) {
+	closeAll(t)
+	release, outcome := hold(t)
+	c, err := isolate.Tree().Child("held")
+	if err != nil || c.Spec.StopTimeout != supervisor.Forever {
+		t.Errorf("%+v, %v", c, err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- isolate.Close(t.Context()) }()
+	for isolate.Tree() != nil { // until Close has begun
+		runtime.Gosched()
+	}
+	release()
+	if err := <-outcome; err != nil {
+		t.Errorf("the call: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// When the ctx of Close ends, what is left is killed, and both sides learn of it.
+func TestCloseInTime(t *testing.T) {
+	_, outcome := hold(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := isolate.Close(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close: %v", err)
+	}
+	var exit *actor.ExitError
+	if err := <-outcome; !errors.As(err, &exit) || exit.Begun != actor.BegunYes || errors.Is(err, actor.ErrStopped) {
+		t.Errorf("the call: %v", err)
+	} else if text := err.Error(); !strings.HasPrefix(text, "call run to /held: ") {
+		t.Errorf("%s", text)
+	}
+}
+
+// A function that goes on after its time does not hold Close up.
+func TestCloseAfterTimeout(t *testing.T) {
+	if _, err := slow.Call(t.Context(), actor.None{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := isolate.Close(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -181,7 +181,7 @@ func TestKilledBeforeItBegan(t *testing.T) {
 func TestPanickingDecoder(t *testing.T) {
 	leaktest.Check(t)
 	s := newSite(t, newPipeline(t, 1), time.Minute)
-	s.post("/thumb", []byte("PANIC:")).expect(t, http.StatusBadGateway, "worker /decoders/1 ended: panic (exit code 2): panic: what an image; request begun: yes\n")
+	s.post("/thumb", []byte("PANIC:")).expect(t, http.StatusBadGateway, "worker /decoders/1 ended: panic: what an image; request begun: yes\n")
 	s.post("/thumb", testdata(t, "video-001.png")).expect(t, http.StatusOK)
 }
 

@@ -105,7 +105,7 @@ func stopThatHangs(t *testing.T, w *world) {
 		t.Errorf("exit: %v", x)
 	}
 	_, err := f.Result()
-	if !errors.Is(err, actor.ErrStopped) {
+	if errors.Is(err, actor.ErrStopped) { // it was begun
 		t.Errorf("call: %v", err)
 	}
 	exitError(t, err, "/stubborn", actor.ReasonKilled)

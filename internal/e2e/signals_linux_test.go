@@ -65,8 +65,8 @@ func (*herald) Run(ctx context.Context) error {
 			switch {
 			case err == nil:
 				fmt.Println("ready", word)
-			case errors.Is(err, actor.ErrStopped) && errors.As(err, &x):
-				fmt.Println("call: stopped", x.Begun)
+			case errors.As(err, &x) && !errors.Is(err, actor.ErrStopped):
+				fmt.Println("call:", x.Reason, x.Begun)
 			default:
 				fmt.Println("call:", err)
 			}
@@ -161,7 +161,7 @@ func signalToAll(t *testing.T, sig unix.Signal, rootFirst bool) {
 	for lines.Scan() {
 		last = append(last, strings.TrimSpace(lines.Text()))
 	}
-	if err := cmd.Wait(); err != nil || !slices.Equal(last, []string{"call: stopped yes", "run: <nil>"}) {
+	if err := cmd.Wait(); err != nil || !slices.Equal(last, []string{"call: killed yes", "run: <nil>"}) {
 		t.Errorf("%v; the service says %q", err, last)
 	}
 	for _, name := range []string{"b", "own"} {

@@ -76,7 +76,7 @@ func (c *counters) count(e actor.Event) {
 			c.started(e.Kind, e.Time.Sub(at))
 		}
 		return
-	case actor.EventStartFailed:
+	case actor.EventStartFailed, actor.EventExited: // also of a start that we cut
 		delete(c.begun, e.Path)
 	}
 	k := endKey{series: Series{cmp.Or(e.Series, e.Path), e.Kind}, what: e.Type}

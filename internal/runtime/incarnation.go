@@ -314,11 +314,14 @@ func (i *Instance) finished(x actor.ExitStatus) {
 	i.ended, i.exit = true, x
 	why := i.why
 	i.limits.stop()
-	wasReady := i.started && i.startErr == nil
+	startFailed := !i.started || i.startErr != nil
+	if i.asked && ClassOf(x.Reason) == Shutdown {
+		startFailed = false // we cut the start: an end like any other
+	}
 	i.mu.Unlock()
 	i.failed(fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, actor.BegunNo)))
 	e := i.event(actor.EventExited)
-	if !wasReady {
+	if startFailed {
 		e = i.event(actor.EventStartFailed)
 		e.Err = i.StartErr()
 		if errors.Is(e.Err, actor.ErrIgnore) {

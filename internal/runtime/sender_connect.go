@@ -218,11 +218,7 @@ func (s *sender) exitReport(c *connection, cause error, cut []*call, lost []stri
 	}
 	begun := c.cutOff()
 	for _, call := range cut {
-		var err error = exitErrorOf(s.target.path, down.PID, c.inc, down.ExitStatus, begun)
-		if down.ExitStatus.Reason == actor.ReasonShutdown || down.ExitStatus.Reason == actor.ReasonKilled {
-			err = fmt.Errorf("%w: %w", actor.ErrStopped, err)
-		}
-		call.end(callResult{err: err, lost: lostBegun})
+		call.end(callResult{err: exitErrorOf(s.target.path, down.PID, c.inc, down.ExitStatus, begun), lost: lostBegun})
 	}
 	for _, method := range lost {
 		s.sys.deadLetter(s.target.path, method, exitErrorOf(s.target.path, down.PID, c.inc, down.ExitStatus, begun))
