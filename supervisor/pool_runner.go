@@ -75,6 +75,7 @@ type poolNote struct {
 	flag  bool
 	event poolEvent
 	w     *poolWorkerRun
+	end   *workerEnd // noteExited
 	roll  chan error
 }
 
@@ -215,6 +216,7 @@ func (r *poolRunner) handle(n poolNote) {
 			r.step(workerReady{worker: n.w.id, memory: n.w.inst.Resident()})
 		}
 	case noteExited:
+		n.w.exit = n.end
 		r.reap(n.w)
 	case noteRoll:
 		r.roll(n)
@@ -285,7 +287,7 @@ func (r *poolRunner) worker(id workerID) *poolWorkerRun {
 func (r *poolRunner) setState(w *poolWorkerRun, state string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w.state == "stopping" || w.exit != nil {
+	if w.state == "stopping" || w.state == "exited" {
 		return false
 	}
 	w.state, w.since = state, time.Now()
@@ -365,10 +367,9 @@ func (r *poolRunner) watch(w *poolWorkerRun, path string) {
 	<-w.inst.Done()
 	r.tree.host.SetState(path, runtime.PathGone) // what it had not begun comes back
 	r.mu.Lock()
-	w.exit = &workerEnd{down: w.inst.Down(), err: err}
 	w.state, w.since = "exited", time.Now()
 	r.mu.Unlock()
-	r.post(poolNote{what: noteExited, w: w})
+	r.post(poolNote{what: noteExited, w: w, end: &workerEnd{down: w.inst.Down(), err: err}})
 }
 
 // stop asks a worker to end, or kills it.
