@@ -264,7 +264,7 @@ func (c *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	id := uint32(env.ID)
 	if uint64(id) != env.ID {
 		r.Drop()
-		return fmt.Errorf("response to request %d, which nobody sent: %w", env.ID, wire.ErrProtocol)
+		return fmt.Errorf("response to request %d, which was not sent: %w", env.ID, wire.ErrProtocol)
 	}
 	if id&controlBit == 0 {
 		c.handler.Reply(id, r)

@@ -137,7 +137,7 @@ func (b *processBackend) handshake(ctx context.Context) error {
 		if c != nil && c.pings {
 			go b.watch(i.settings.Watchdog)
 		} else {
-			s.Logger().Warn("the watchdog is off: while it works, the peer may not answer pings, and would be taken for dead", "path", i.path)
+			s.say(slog.LevelWarn, "the watchdog is off: while it works, the peer may not answer pings, and would be taken for dead", slog.String("path", i.path))
 		}
 	}
 	return err

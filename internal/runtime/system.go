@@ -50,8 +50,9 @@ type System struct {
 	unstay  context.CancelFunc
 	leaving atomic.Bool // see seeOff
 
-	sink   sink   // of the root
-	upward upward // of all others
+	sink    sink   // of the root
+	upward  upward // of all others
+	repeats repeats
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -78,7 +79,7 @@ type SystemOptions struct {
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
-	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
+	// when there is more work than CPUs. 0: 100 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
 	// Cgroups says whether the actors' processes get control groups. The
@@ -86,7 +87,7 @@ type SystemOptions struct {
 	Cgroups Cgroups
 }
 
-// NewSystem returns the root of a new system. Whoever makes it closes it. If
+// NewSystem returns the root of a new system. Its maker closes it. If
 // opts requires control groups and none are available, the error is an
 // [ErrNoCgroup].
 func NewSystem(opts SystemOptions) (*System, error) {
@@ -215,6 +216,8 @@ func (s *System) Close(ctx context.Context) error {
 			s.cleanup.close(s)
 			s.work.Wait()
 			s.sink.flush()
+			s.repeats.flush(s.logRepeats)
+			s.sink.flush()
 			s.events.close()
 		}()
 	}
@@ -267,6 +270,11 @@ func (s *System) Emit(e actor.Event) {
 	s.toSink(eventSize(e), func() { s.log(e) })
 }
 
+// logRepeats says how many records of one type of event were left out.
+func (s *System) logRepeats(t actor.EventType, n int) {
+	s.say(slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
+}
+
 func (s *System) log(e actor.Event) {
 	level := slog.LevelDebug
 	switch e.Type {
@@ -280,6 +288,9 @@ func (s *System) log(e actor.Event) {
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	if (e.Type == actor.EventDeadLetter || e.Type == actor.EventCastFailed) && !s.repeats.allow(e.Type, s.logRepeats) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("path", e.Path)}
