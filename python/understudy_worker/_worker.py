@@ -688,7 +688,7 @@ class Worker:
             if not self.stopping:
                 traceback.print_exc()
                 self._ended = {"reason": 2, "err": to_wire(e, self.declared)}
-                self._exit = SystemExit(1)
+                self._code = 1
         except BaseException as e:
             self._exit = e
         self.stopping = True
@@ -696,7 +696,8 @@ class Worker:
         self.changed()
         self.wake()
 
-    _ended: Optional[dict] = None
+    _ended: Optional[dict] = None  # why run says that the actor ends
+    _code = 0
 
     def _over_now(self) -> bool:
         return self.stopping or self._exit is not None or self._stop_asked and not self._queue
@@ -753,7 +754,7 @@ class Worker:
                 self.parent.notify("$/ended", ended)
             except Closed:
                 pass
-        return 0
+        return self._code
 
 
 _CONTROLS = {
