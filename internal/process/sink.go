@@ -19,7 +19,7 @@ type sink struct {
 	running bool
 	closed  bool
 	dropped int64
-	idle    chan struct{} // closed when running ends; nil if nobody waits for that
+	idle    chan struct{} // closed when running ends; nil if no goroutine waits for that
 }
 
 // batch is a run of lines, back to back in one buffer.
@@ -38,7 +38,7 @@ type entry struct {
 func (s *sink) put(stream Stream, line []byte, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Entries are counted too: empty lines are bytes to nobody but still memory here.
+	// Entries are counted too: empty lines carry no bytes, but take memory here.
 	if s.closed || len(s.waiting.bytes)+len(line)+len(s.waiting.entries)*16 > sinkBytes {
 		s.dropped++
 		return

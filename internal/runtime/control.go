@@ -11,7 +11,7 @@ import (
 
 // Control methods between two processes of one system: each has its row in
 // controls. PROTOCOL.md defines their arguments; those of the connection itself
-// are in package mailbox.
+// are in package conn, in a table like this.
 const (
 	ctlHello     = "$/hello"
 	ctlStart     = "$/start"
