@@ -22,6 +22,10 @@ const (
 // fatalPrefix begins the line in which the Go runtime says why it gives up (runtime.throw).
 var fatalPrefix = []byte("fatal error: ")
 
+// coverageWarning is what each process of a program says that was built with -cover, if GOCOVERDIR is not set. It is no
+// actor's word, and so it is in no report or log.
+var coverageWarning = []byte("warning: GOCOVERDIR not set, no coverage data emitted")
+
 // readBuffers are lent to readers for one read: a thousand silent children hold no buffer.
 var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
@@ -86,6 +90,9 @@ func (o *output) read(f *os.File, stream Stream) {
 	defer func() { _ = f.Close() }()
 	tail := o.tail(stream)
 	emit := func(line []byte, cut bool) {
+		if stream == Stderr && bytes.Equal(line, coverageWarning) {
+			return
+		}
 		tail.Add(line)
 		if stream == Stderr && bytes.HasPrefix(line, fatalPrefix) {
 			o.fatal = string(line[:min(len(line), tailLineSize)])
