@@ -65,3 +65,6 @@ func (*Process) Usage() (Usage, bool) { return Usage{}, false }
 
 // ReadUsage returns nothing.
 func ReadUsage(int) (Usage, bool) { return Usage{}, false }
+
+// Said does nothing.
+func (*Process) Said(string) {}

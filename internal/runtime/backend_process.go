@@ -24,6 +24,8 @@ type processBackend struct {
 	program program
 	caller  atomic.Pointer[sender] // sender, for the goroutine that takes a reply
 
+	crashLines crashLines
+
 	mu         sync.Mutex
 	proc       *process.Process
 	conn       *conn.Conn
@@ -60,6 +62,7 @@ func newProcessBackend(i *Instance, bp EncodedRole) *processBackend {
 	b.starting, b.stop = context.WithCancel(i.sys.ctx)
 	b.facts.startTimeout = startTimeout(i.settings)
 	b.program = b
+	b.crashLines.deliver = b.logPrinted
 	return b
 }
 
@@ -126,6 +129,7 @@ func (b *processBackend) run() {
 		i.sys.Emit(e)
 	}
 	status := b.proc.Status()
+	b.crashLines.end(status.Crash)
 	stops := !b.stopBegan() && !b.program.deaf() && toldToEnd(status) && i.sys.stopsWithin(signalGrace)
 	b.mu.Lock()
 	f := b.facts
@@ -250,13 +254,18 @@ func (b *processBackend) raced(report string) {
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
 	s, ctx := b.i.sys, context.Background()
-	if !s.logs(ctx, slog.LevelInfo) {
+	if len(line) == 0 || !s.logs(ctx, slog.LevelInfo) {
 		return
 	}
-	r := slog.NewRecord(time.Now(), slog.LevelInfo, string(line), 0)
-	r.AddAttrs(slog.String("stream", stream.String()))
-	if cut {
+	b.crashLines.line(printed{time.Now(), stream, string(line), cut})
+}
+
+// logPrinted makes a record of a line that the process printed.
+func (b *processBackend) logPrinted(l printed) {
+	r := slog.NewRecord(l.at, slog.LevelInfo, l.text, 0)
+	r.AddAttrs(slog.String("stream", l.stream.String()))
+	if l.cut {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
-	_ = s.deliver(ctx, b.i.path, b.pid(), r)
+	_ = b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)
 }

@@ -35,6 +35,7 @@ type System struct {
 	cancel   context.CancelCauseFunc
 	work     sync.WaitGroup
 	events   broker
+	crashes  crashes
 	counters counters // the root's
 	cleanup  cleanup
 	sends    atomic.Int64
@@ -45,6 +46,7 @@ type System struct {
 	stopping     chan struct{} // closed when the whole of it begins to stop
 	stoppingOnce sync.Once
 
+	unsettled   atomic.Int64 // when the parent last did not take grave records in time, in ns of the Unix epoch
 	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
 
 	mu      sync.Mutex
@@ -204,6 +206,7 @@ func (s *System) Close(ctx context.Context) error {
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
 			s.work.Wait()
+			s.crashes.close(s)
 			s.events.close()
 		}()
 	}
@@ -257,6 +260,9 @@ func (s *System) Emit(e actor.Event) {
 }
 
 func (s *System) log(e actor.Event) {
+	if s.crashes.take(s, e) {
+		return
+	}
 	level := slog.LevelDebug
 	switch e.Type {
 	case actor.EventExited:

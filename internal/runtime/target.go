@@ -194,6 +194,7 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 // request sends a request whose head and arguments are in buf.
 func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
 	call := newCall(s, id)
+	call.method = method
 	call.items = items
 	msg, err := s.message(ctx, method, buf, call, pin)
 	if err != nil {
