@@ -42,7 +42,7 @@ type bed struct {
 	*testing.T
 	ctx       context.Context
 	process   bool // actors are processes
-	transport supervisor.Transport
+	transport string
 	tree      *supervisor.Tree
 	diary     *diary
 	fields    supervisor.Child // defaults of the children
@@ -53,7 +53,7 @@ type bed struct {
 // from a connection's beginning: a case has few messages, and they are to carry them.
 var transports = []struct {
 	name      string
-	transport supervisor.Transport
+	transport string
 }{{"socket", "socket"}, {"ring", "ring"}}
 
 // everywhere runs a case with processes, over each transport, and with goroutines.
@@ -74,7 +74,7 @@ func inProcesses(t *testing.T, test func(b *bed)) {
 	}
 }
 
-func newBed(t *testing.T, process bool, transport supervisor.Transport) *bed {
+func newBed(t *testing.T, process bool, transport string) *bed {
 	leaktest.Check(t)
 	// A call that its ctx does not end would last until the suite's time is up,
 	// and nobody would know which.

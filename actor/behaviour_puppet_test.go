@@ -232,6 +232,23 @@ type echo struct {
 	Got  int
 }
 
+// burst is many casts at once.
+type burst struct {
+	To   actor.Ref[puppet]
+	N    int
+	Note string // for the diary, afterwards
+	Then string // how to end
+}
+
+func (p *puppet) Burst(ctx context.Context, r burst) (string, error) {
+	for range r.N {
+		if err := PuppetAdd.Cast(ctx, r.To, 1); err != nil {
+			return "", err
+		}
+	}
+	return p.Act(ctx, act{Note: r.Note, Then: r.Then})
+}
+
 var (
 	Puppets       = actor.Define("puppet", newPuppet, actor.KindOptions{Errors: []error{errPuppet}})
 	PuppetAct     = actor.DefineMethod(Puppets, "act", (*puppet).Act)
@@ -247,6 +264,7 @@ var (
 	// These refer to themselves and are set in init.
 	PuppetMe    *actor.Method[puppet, actor.None, actor.Ref[puppet]]
 	PuppetRelay *actor.Method[puppet, relay, string]
+	PuppetBurst *actor.Method[puppet, burst, string]
 
 	// Crowds are puppets with two hands.
 	Crowds   = actor.Define("crowd", newPuppet, actor.KindOptions{Concurrent: 2})
@@ -256,6 +274,7 @@ var (
 func init() {
 	PuppetMe = actor.DefineMethod(Puppets, "me", (*puppet).Me)
 	PuppetRelay = actor.DefineMethod(Puppets, "relay", (*puppet).Relay)
+	PuppetBurst = actor.DefineMethod(Puppets, "burst", (*puppet).Burst)
 	actor.DefineMethod(Crowds, "relay", (*puppet).Relay)
 }
 

@@ -58,6 +58,11 @@ type RemoteError struct {
 	Text   string
 	Value  any     // what a foreign peer sent as its error, decoded
 	Causes []error // the sentinels that the error wrapped, and what another actor had answered
+
+	// Of an actor in another language: the type of the exception, such as
+	// "ValueError", and where it was raised, as that language prints it.
+	Type      string
+	Traceback string
 }
 
 func (e *RemoteError) Error() string {

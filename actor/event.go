@@ -29,6 +29,7 @@ const (
 	EventAbandoned      EventType = "abandoned"       // an in-process handler that did not return
 	EventsDropped       EventType = "events dropped"  // to one slow reader of events: Detail says how many
 	EventOutputDropped  EventType = "output dropped"  // log lines that the sink did not take in time
+	EventQuarantined    EventType = "quarantined"     // a pool refuses a key from now on: Detail is the key, Exit how it ended the last worker
 	EventDataRace       EventType = "data race"       // of a program built with -race: the detector found one in a process; Detail is its report
 	EventConnectionLost EventType = "connection lost" // a connection ended by a fault of its peer
 	EventSocketOnly     EventType = "socket only"     // a connection stays slow: this kernel, or one of its ends, cannot have rings; Err says why

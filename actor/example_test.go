@@ -52,16 +52,21 @@ var (
 	die      = actor.DefineMethod(greeters, "die", (*greeter).Die)
 )
 
-// greeterTree starts one greeter under a supervisor, for the examples.
+// greeterTree starts one greeter, for the examples.
 func greeterTree(ctx context.Context) (*supervisor.Tree, actor.Ref[greeter]) {
+	tree := run(ctx, greeters.With("hello"))
+	return tree, greeters.Ref(tree, "it")
+}
+
+// run starts one child named "it", for the examples.
+func run(ctx context.Context, role actor.Role) *supervisor.Tree {
 	tree, err := supervisor.Start(ctx, supervisor.Spec{
-		Children: []supervisor.Child{{Name: "greeter", Run: greeters.With("hello")}},
+		Children: []supervisor.Child{{Name: "it", Run: role}},
 	}, supervisor.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
 	}
-	ref := greeters.Ref(tree, "greeter")
-	return tree, ref
+	return tree
 }
 
 // The short form: one package holds frontend and backend.
@@ -146,4 +151,22 @@ func ExampleNewInbox() {
 	}
 	fmt.Println(<-in.C())
 	// Output: news
+}
+
+// A monitor yields each end of an actor.
+func ExampleRef_Monitor() {
+	ctx := context.Background()
+	tree, ref := greeterTree(ctx)
+	defer tree.Stop(ctx)
+
+	downs := ref.Monitor(ctx)
+	_, err := die.Call(ctx, ref, actor.None{})
+	fmt.Println(errors.As(err, new(*actor.ExitError)))
+	for down, err := range downs {
+		fmt.Println(down.Path, down.Reason, err)
+		break
+	}
+	// Output:
+	// true
+	// /it panic <nil>
 }

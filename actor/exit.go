@@ -27,11 +27,12 @@ const (
 	ReasonProtocol                   // it broke the protocol
 	ReasonLost                       // the connection ended, and the reason is not known
 	ReasonKilled                     // SIGKILL by us, after the stop timeout
+	ReasonDeadline                   // SIGKILL by us: a handler went on after its deadline, or for too long
 )
 
 var reasonNames = [...]string{
 	"normal", "shutdown", "error", "panic", "exit code", "signal", "out of memory",
-	"start failed", "start timeout", "unresponsive", "protocol violation", "lost connection", "killed",
+	"start failed", "start timeout", "unresponsive", "protocol violation", "lost connection", "killed", "deadline",
 }
 
 // String returns the reason in words.

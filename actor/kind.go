@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"iter"
 	"os/exec"
+	"reflect"
 
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
-	"github.com/understudy-go/understudy/mailbox"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // Kind is a kind of actor: a name, the type A of its constructor's argument,
@@ -26,7 +27,9 @@ type None struct{}
 // Args, embedded in a struct, spreads its exported fields over the argument
 // list of the wire: one element each. Peers in other languages expect that. As
 // the type of a field named _ it leaves the name Args to an argument.
-type Args = codec.Args
+type Args struct{}
+
+func init() { codec.RegisterArgs(reflect.TypeFor[Args]()) }
 
 // KindOptions are what a kind may be told besides its name. The zero value is
 // the default.
@@ -55,8 +58,8 @@ func register(name string, opts []KindOptions) *port.Kind {
 	default:
 		panic(fmt.Sprintf("actor: kind %q: %d KindOptions, want one", name, len(opts)))
 	}
-	if o.Concurrent < 0 || o.Concurrent > mailbox.MaxSlots {
-		panic(fmt.Sprintf("actor: kind %q: Concurrent is %d, want 1 to %d", name, o.Concurrent, mailbox.MaxSlots))
+	if o.Concurrent < 0 || o.Concurrent > wire.MaxSlots {
+		panic(fmt.Sprintf("actor: kind %q: Concurrent is %d, want 1 to %d", name, o.Concurrent, wire.MaxSlots))
 	}
 	k := &port.Kind{Name: name, Concurrent: max(o.Concurrent, 1), Sentinels: o.Errors}
 	if serve := o.OnRequest; serve != nil {
@@ -135,6 +138,11 @@ func External[K, A any](k *Kind[K, A], command func(A) *exec.Cmd) {
 }
 
 // DefineMethod declares a method and binds it, in one: the short form.
+//
+// If the handler calls methods of its own kind, Go reports an initialization
+// cycle between the method's variable and fn. Declare the kind and its methods
+// then ([Declare], [DeclareMethod]), and call [Implement] in an init function:
+// see the example of a handler that calls its own kind.
 func DefineMethod[S, A, Req, Resp any](k *Kind[S, A], name string, fn func(*S, context.Context, Req) (Resp, error)) *Method[S, Req, Resp] {
 	m := DeclareMethod[Req, Resp](k, name)
 	k.kind.Bind(name, ImplementMethod(m, fn).h)

@@ -66,7 +66,7 @@ func (m *Method[K, Req, Resp]) begin(ctx context.Context, to port.Target, req *R
 func (m *Method[K, Req, Resp]) decode(to port.Target, r *conn.Reply, resp *Resp) error {
 	defer r.Drop()
 	if r.Err != nil {
-		return to.RemoteError(m.kind, m.name, r.Err)
+		return to.RemoteError(m.name, r.Err)
 	}
 	if err := decode(to, &m.resp, r.Result, r.Segments, resp); err != nil {
 		return fmt.Errorf("call %s to %s: response: %w", m.name, to.Path(), err)

@@ -14,7 +14,7 @@ type Process struct {
 	// garbage collector works against the limit (GOMEMLIMIT); a process that
 	// stays above it for 100 ms, or keeps more than it alive, is ended for that
 	// reason. 64 MiB serve an actor that keeps 30 MiB. Where the memory of control
-	// groups can be limited (see supervisor.Cgroups), it is also, at once and by
+	// groups can be limited (see supervisor.Options), it is also, at once and by
 	// the kernel, that of the actor with all its descendants, together with the
 	// arrays that it made, wherever they are held, and with all that the kernel
 	// holds for it.

@@ -20,16 +20,6 @@ func (k *Kind[K, A]) With(args A) Role {
 	}}}
 }
 
-// Kind returns the name of the role's kind.
-func (r Role) Kind() string {
-	if r.role.Kind == nil {
-		return ""
-	}
-	return r.role.Kind.Name
-}
-
-// Port returns what the runtime makes incarnations from.
-func (r Role) Port() port.Role { return r.role }
-
-// Runnable makes a Role a supervisor.Runnable.
-func (Role) Runnable(seal.Seal) {}
+// Runnable makes a Role a supervisor.Runnable. It returns what the runtime makes
+// incarnations from.
+func (r Role) Runnable(seal.Seal) any { return r.role }

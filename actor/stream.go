@@ -60,7 +60,7 @@ func (s *Stream[K, Req, Item]) Open(ctx context.Context, ref Ref[K], req Req) it
 		if raw, err := items.End(); err != nil {
 			yield(zero, sendError("stream", s.name, to, err))
 		} else if raw != nil {
-			yield(zero, to.RemoteError(s.as.kind, s.name, raw))
+			yield(zero, to.RemoteError(s.name, raw))
 		}
 	}
 }

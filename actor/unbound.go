@@ -39,9 +39,11 @@ func (u unbound) Cast(context.Context, string, *codec.Buffer, uuid.UUID, bool) e
 	return ErrUnbound
 }
 
-func (u unbound) RemoteError(*port.Kind, string, []byte) error { return ErrUnbound }
+func (u unbound) RemoteError(string, []byte) error { return ErrUnbound }
 
 func (u unbound) Incarnation(context.Context) (uuid.UUID, error) { return uuid.Nil, ErrUnbound }
+
+func (u unbound) Kill(context.Context, Incarnation) error { return ErrUnbound }
 
 func (u unbound) Watch(_ context.Context, cursor int) (int, []Down, bool, error) {
 	return cursor, nil, true, ErrUnbound

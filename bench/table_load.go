@@ -14,7 +14,7 @@ const (
 )
 
 const (
-	bySocketLane = "the same by the socket lane"
+	bySocket     = "the same by the socket"
 	byRingStream = "raw ring, both sides spin, one way"
 	byLonely     = "an actor that knows one other only"
 	byUnspun     = "the same, nobody spins"
@@ -24,7 +24,7 @@ const (
 func loadProbes() []probe {
 	var probes []probe
 	rates := func(name, title string, l load) {
-		probes = append(probes, probe{rows: []row{{name: name, title: title, unit: perSecond, floor: bySocketLane}}, open: openRates(name, l)})
+		probes = append(probes, probe{rows: []row{{name: name, title: title, unit: perSecond, floor: bySocket}}, open: openRates(name, l)})
 	}
 	for _, n := range []int{1, 2, 8, 64} {
 		words := fmt.Sprintf("%d callers at once", n)
@@ -56,9 +56,9 @@ func loadProbes() []probe {
 
 func costProbe(name, what string, send func(context.Context, *stage, int) error) probe {
 	return probe{rows: []row{
-		{name: name + "/cpu", title: "CPU of a million " + what + "s, both sides", unit: seconds, floor: bySocketLane},
-		{name: name + "/allocs/caller", title: "allocations of a " + what + ", caller", unit: allocs, floor: bySocketLane},
-		{name: name + "/allocs/actor", title: "allocations of a " + what + ", actor", unit: allocs, floor: bySocketLane},
+		{name: name + "/cpu", title: "CPU of a million " + what + "s, both sides", unit: seconds, floor: bySocket},
+		{name: name + "/allocs/caller", title: "allocations of a " + what + ", caller", unit: allocs, floor: bySocket},
+		{name: name + "/allocs/actor", title: "allocations of a " + what + ", actor", unit: allocs, floor: bySocket},
 	}, open: openCost(name, send)}
 }
 

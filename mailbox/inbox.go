@@ -20,6 +20,7 @@ import (
 // slots work, messages stay in their rings.
 type Inbox struct {
 	poller conn.Poller
+	slots  int
 	over   atomic.Bool // something is queued, or it is closed; written under mu
 
 	mu       sync.Mutex
@@ -30,10 +31,10 @@ type Inbox struct {
 	unlooked int // messages begun since the rings were looked at
 }
 
-// NewInbox returns an empty inbox. spin is how long an idle slot looks at rings
-// before it sleeps; see [transport.Spinner].
-func NewInbox(spin time.Duration) *Inbox {
-	in := &Inbox{}
+// NewInbox returns an empty inbox with handler slots from 0 to slots-1. spin is
+// how long an idle slot looks at rings before it sleeps; see [transport.Spinner].
+func NewInbox(slots int, spin time.Duration) *Inbox {
+	in := &Inbox{slots: slots}
 	in.poller.Spin = spin
 	return in
 }
@@ -53,13 +54,19 @@ type Slot struct {
 // with the inbox locked, at the very moment at which a message is begun for it.
 func (in *Inbox) Slot(number int, begin func(*conn.Incoming)) *Slot {
 	s := &Slot{in: in, number: number, begin: begin}
-	s.wait.For = s
+	s.wait.For = (*slotWait)(s)
 	return s
 }
 
+// slotWait is the slot as its waiter knows it.
+type slotWait Slot
+
 // Over reports whether the slot need not wait: see [conn.Waiter]. If a message is
 // queued, the slot takes it with that: so of several idle slots one leaves.
-func (s *Slot) Over() bool { return s.m != nil || s.in.over.Load() && s.take() }
+func (w *slotWait) Over() bool {
+	s := (*Slot)(w)
+	return s.m != nil || s.in.over.Load() && s.take()
+}
 
 // Queue is one connection's part of an inbox.
 type Queue struct {
@@ -81,6 +88,7 @@ type Queue struct {
 // bytes (or one message of any size) that are not begun. credit is called,
 // with the inbox locked, when a position that the sender asked for is begun.
 func (in *Inbox) NewQueue(progress *Progress, capacity, capBytes int, credit func(begun uint64)) *Queue {
+	progress.setSlots(in.slots)
 	return &Queue{in: in, progress: progress, capacity: capacity, capBytes: capBytes, credit: credit}
 }
 
@@ -112,7 +120,7 @@ func (q *Queue) Push(m *conn.Incoming) (waits bool, err error) {
 		return false, fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.Size(), q.capacity, q.capBytes, conn.ErrOverflow)
 	}
 	if m.By != nil && len(in.ring) == 0 && !in.closed && !m.Cancelled {
-		if s := m.By.For.(*Slot); s.m == nil {
+		if s := (*Slot)(m.By.For.(*slotWait)); s.m == nil {
 			q.begin(s, m)
 			return false, nil
 		}
@@ -185,7 +193,7 @@ func (q *Queue) begin(s *Slot, m *conn.Incoming) {
 	s.queue, s.m = q, m
 	q.in.busy++
 	q.begun++
-	q.progress.Begin(s.number, q.begun)
+	q.progress.begin(s.number, q.begun)
 	q.grant()
 	if m.Meta.Stream && q.source != nil {
 		q.source.Resume() // the stream's credit comes while the slot works
@@ -220,7 +228,7 @@ func (q *Queue) End(slot int, finished bool) {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
 	if q.progress != nil && finished {
-		q.progress.End(slot)
+		q.progress.end(slot)
 	}
 	q.in.busy--
 	q.in.checkIdle()
@@ -282,7 +290,8 @@ func (q *Queue) Cancel(id uint64) bool {
 }
 
 // Grant lets the stream that the call with the given id asks for have n further
-// items, at most most altogether, if the call is not begun.
+// items, at most most altogether, if the call is not begun, which it reports. With
+// n 0 that is all.
 func (q *Queue) Grant(id, n uint64, most int) bool {
 	q.in.mu.Lock()
 	defer q.in.mu.Unlock()
@@ -293,12 +302,25 @@ func (q *Queue) Grant(id, n uint64, most int) bool {
 	return m != nil
 }
 
+// Empty reports whether nothing waits.
+func (q *Queue) Empty() bool {
+	q.in.mu.Lock()
+	defer q.in.mu.Unlock()
+	return len(q.items) == q.head
+}
+
 // Close ends the connection's part. What it held is dropped: a sender that is
-// gone expects no answer, and one that lives keeps what was not begun.
-func (q *Queue) Close() {
+// gone expects no answer, and one that lives keeps what was not begun. With
+// progress the page is given back, too: what slots still have in hand stays in
+// their hands as the sender sees it.
+func (q *Queue) Close(progress bool) {
 	in := q.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if progress && q.progress != nil {
+		q.progress.Close()
+		q.progress = nil
+	}
 	if q.closed {
 		return
 	}
@@ -320,18 +342,8 @@ func (q *Queue) Close() {
 	in.checkIdle()
 }
 
-// CloseProgress gives the progress page back after the last slot has ended.
-func (q *Queue) CloseProgress() {
-	q.in.mu.Lock()
-	defer q.in.mu.Unlock()
-	if q.progress != nil {
-		q.progress.Close()
-		q.progress = nil
-	}
-}
-
-// Len is the number of messages that wait in all queues.
-func (in *Inbox) Len() int {
+// len is the number of messages that wait in all queues.
+func (in *Inbox) len() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	n := 0
@@ -369,13 +381,6 @@ func (in *Inbox) HasCall() bool {
 	return false
 }
 
-// Waits reports whether the call with the given id is not begun.
-func (q *Queue) Waits(id uint64) bool {
-	q.in.mu.Lock()
-	defer q.in.mu.Unlock()
-	return q.waiting(id) != nil
-}
-
 // Close makes every [Slot.Next] return false: no message is begun any more. It is
 // idempotent.
 func (in *Inbox) Close() {
@@ -384,11 +389,4 @@ func (in *Inbox) Close() {
 	in.closed = true
 	in.changed()
 	in.poller.Wake()
-}
-
-// Closed reports whether Close was called.
-func (in *Inbox) Closed() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.closed
 }

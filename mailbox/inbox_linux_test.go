@@ -16,6 +16,7 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/transport"
 )
@@ -29,7 +30,7 @@ type linkEnd struct {
 
 func newLinkEnd(t testing.TB, fd int, h conn.Handler) *linkEnd {
 	t.Helper()
-	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func (f *feeder) Control(m *conn.Incoming) {
 	}
 }
 
-func (f *feeder) Closed(err error) { f.queue.Close(); f.closed <- err }
+func (f *feeder) Closed(err error) { f.queue.Close(false); f.closed <- err }
 
 func (f *feeder) Message(m *conn.Incoming) {
 	m.From = f
@@ -125,7 +126,7 @@ func note(method string, n uint64, size int) []byte {
 // Slots that always find work look at the rings all the same.
 func TestRingsAreNotStarved(t *testing.T) {
 	leaktest.Check(t)
-	in := NewInbox(0)
+	in := NewInbox(1, 0)
 	f, sender := feed(t, in, 1, 10)
 	if err := sender.upgrade(); err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 		again()
 	}
 	in.Close()
-	self.Close()
+	self.Close(false)
 	_, _ = sender.end(), f.end()
 }
 
@@ -165,7 +166,7 @@ func TestRingsAreNotStarved(t *testing.T) {
 // nobody had read.
 func TestWaitEmptyWithoutTheConnection(t *testing.T) {
 	leaktest.Check(t)
-	in := NewInbox(0)
+	in := NewInbox(1, 0)
 	f, sender := feed(t, in, 1, 10)
 	if err := sender.upgrade(); err != nil {
 		t.Fatal(err)
@@ -192,7 +193,7 @@ func TestWaitEmptyWithoutTheConnection(t *testing.T) {
 // A slot that sleeps lets the memory of a connection go that has ended.
 func TestSleepingSlotKeepsNoRings(t *testing.T) {
 	leaktest.Check(t)
-	in := NewInbox(-1)
+	in := NewInbox(1, -1)
 	f, sender := feed(t, in, 1, 10)
 	if err := sender.upgrade(); err != nil {
 		t.Fatal(err)
@@ -241,8 +242,8 @@ func inAllWays(t *testing.T, test func(t *testing.T, spin time.Duration)) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			leaktest.Check(t)
-			transport.Blocking.Off.Store(w.noFutexes)
-			defer transport.Blocking.Off.Store(false)
+			sys.Threads.Off.Store(w.noFutexes)
+			defer sys.Threads.Off.Store(false)
 			test(t, w.spin)
 		})
 	}
@@ -252,7 +253,7 @@ func inAllWays(t *testing.T, test func(t *testing.T, spin time.Duration)) {
 // other follows to wake it.
 func TestSlotLooksBeforeItSleeps(t *testing.T) {
 	inAllWays(t, func(t *testing.T, spin time.Duration) {
-		in := NewInbox(spin)
+		in := NewInbox(1, spin)
 		f, sender := feed(t, in, 0, 10)
 		if err := sender.upgrade(); err != nil {
 			t.Fatal(err)
@@ -294,7 +295,7 @@ func TestSlotLooksBeforeItSleeps(t *testing.T) {
 func TestPollManyConnections(t *testing.T) {
 	for _, slots := range []int{1, 3} {
 		t.Run(fmt.Sprintf("%d slots", slots), func(t *testing.T) {
-			inAllWays(t, func(t *testing.T, spin time.Duration) { pollManyConnections(t, slots, NewInbox(spin)) })
+			inAllWays(t, func(t *testing.T, spin time.Duration) { pollManyConnections(t, slots, NewInbox(slots, spin)) })
 		})
 	}
 }
@@ -358,7 +359,7 @@ func pollManyConnections(t *testing.T, slots int, in *Inbox) {
 // A message that the slot finds itself while nothing is queued is begun at once,
 // and what follows it waits its turn.
 func TestSlotBeginsWhatItFinds(t *testing.T) {
-	in := NewInbox(-1)
+	in := NewInbox(1, -1)
 	progress := NewProgress()
 	q := in.NewQueue(progress, 10, 1<<20, func(uint64) {})
 	var begun []uint64
@@ -370,15 +371,15 @@ func TestSlotBeginsWhatItFinds(t *testing.T) {
 	}
 	next := func(id uint64) {
 		q, m, ok := slot.Next()
-		if !ok || m.ID != id || progress.Begun() != id || !progress.Busy(id) || !slices.Contains(begun, id) {
+		if !ok || m.ID != id || progress.Begun() != id || !slices.Contains(slices.Collect(progress.InHand()), id) || !slices.Contains(begun, id) {
 			t.Fatalf("message %v where %d was due; %v are begun, the last is %d", m, id, begun, progress.Begun())
 		}
 		q.End(0, true)
 	}
 	push(1, &slot.wait, false)
 	push(2, &slot.wait, true)
-	if !slices.Equal(begun, []uint64{1}) || in.Len() != 1 {
-		t.Errorf("%v are begun, %d wait", begun, in.Len())
+	if !slices.Equal(begun, []uint64{1}) || in.len() != 1 {
+		t.Errorf("%v are begun, %d wait", begun, in.len())
 	}
 	next(1)
 	push(3, nil, true)
@@ -389,17 +390,17 @@ func TestSlotBeginsWhatItFinds(t *testing.T) {
 	next(4)
 	next(5)
 	in.Close()
-	if push(6, &slot.wait, true); in.Len() != 1 {
+	if push(6, &slot.wait, true); in.len() != 1 {
 		t.Error("a message was begun after the end")
 	}
-	q.Close()
+	q.Close(false)
 }
 
 // A slot that waits at one socket begins what comes by another, and by a queue
 // that no connection feeds.
 func TestSlotWithTwoSockets(t *testing.T) {
 	leaktest.Check(t)
-	in := NewInbox(0)
+	in := NewInbox(1, 0)
 	var feeders [2]*feeder
 	var senders [2]*linkEnd
 	for i := range feeders {
@@ -452,7 +453,7 @@ func TestSlotWithTwoSockets(t *testing.T) {
 // itself no longer.
 func TestStreamIsNotLeftUnread(t *testing.T) {
 	leaktest.Check(t)
-	in := NewInbox(-1)
+	in := NewInbox(1, -1)
 	controls := make(chan string, 1)
 	f, sender := feed(t, in, 0, 10)
 	f.onControl = func(m *conn.Incoming) { controls <- m.Method }

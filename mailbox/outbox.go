@@ -3,7 +3,6 @@ package mailbox
 import (
 	"sync"
 
-	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/segment"
 )
 
@@ -17,49 +16,34 @@ type Message struct {
 	Segments []*segment.Segment // attached arrays, retained until the message is begun
 	Pin      string             // the only incarnation that may begin it; "" is any
 
+	Position uint64 // on the current connection, if it was sent; the outbox sets it
+
 	small     [96]byte            // of a small Body
 	few       [2]*segment.Segment // of few Segments
 	sent      bool
 	cancelled bool
-	position  uint64 // on the current connection, if sent
 }
-
-// Position is that of a message that was sent on the current connection.
-func (m *Message) Position() uint64 { return m.position }
 
 var messages = sync.Pool{New: func() any { return new(Message) }}
 
-// GetMessage takes an empty message from a pool.
-func GetMessage() *Message { return messages.Get().(*Message) }
+// GetMessage takes an empty message from a pool. Body and Segments have room in
+// the message itself for what is appended to them.
+func GetMessage() *Message {
+	m := messages.Get().(*Message)
+	m.Body, m.Segments = m.small[:0], m.few[:0]
+	return m
+}
 
-// Recycle is Drop for a message that nobody else knows: it gives the message
-// back to the pool. The transport has let go of a body when Send returns.
-func (m *Message) Recycle() {
+// recycle is Drop for a message that is known nowhere else: it gives the message
+// back to the pool. A transport has let go of a body when Send returns.
+func (m *Message) recycle() {
 	m.Drop()
 	*m = Message{}
 	messages.Put(m)
 }
 
-// SetBody copies body; a small one lies in the message itself.
-func (m *Message) SetBody(body []byte) { m.Body = append(m.small[:0], body...) }
-
-// TakeSegments takes over what buf carries.
-func (m *Message) TakeSegments(buf *codec.Buffer) { m.Segments = buf.TakeSegments(m.few[:0]) }
-
-// Size is what the message counts against the byte capacity.
-func (m *Message) Size() int { return len(m.Body) }
-
-// Plain is Body without its metadata, which a strict MessagePack-RPC peer
-// takes for the end of sense. A message may have been encoded before it was
-// known who would get it.
-func (m *Message) Plain() []byte {
-	if m.Meta == 0 {
-		return m.Body
-	}
-	b := append([]byte(nil), m.Body[:len(m.Body)-m.Meta]...)
-	b[0]-- // one element less
-	return b
-}
+// size is what the message counts against the byte capacity.
+func (m *Message) size() int { return len(m.Body) }
 
 // Drop releases what the message holds on to.
 func (m *Message) Drop() {
@@ -78,6 +62,7 @@ func (m *Message) Drop() {
 type Outbox struct {
 	Capacity      int // messages
 	CapacityBytes int
+	Casts         int // how many of the messages that are not begun are casts; the outbox counts
 
 	queue []*Message // begun < first; sent ones first
 	head  int        // queue[:head] is free
@@ -88,9 +73,6 @@ type Outbox struct {
 
 // Len is the number of messages that are not begun.
 func (o *Outbox) Len() int { return len(o.queue) - o.head }
-
-// Bytes is the size of the messages that are not begun.
-func (o *Outbox) Bytes() int { return o.bytes }
 
 // Sent is the position of the last message sent on the current connection.
 func (o *Outbox) Sent() uint64 { return o.begun + uint64(o.sent) }
@@ -103,18 +85,26 @@ func (o *Outbox) Room(size int) bool {
 	return n == 0 || n < o.Capacity && o.bytes+size <= o.CapacityBytes
 }
 
-// Granted reports whether the receiver has room for m, the first unsent
+// granted reports whether the receiver has room for m, the first unsent
 // message: what is sent and not begun counts there. It is false only when more
 // is waiting here than the receiver's capacity, which may have changed since.
-func (o *Outbox) Granted(m *Message) bool {
+func (o *Outbox) granted(m *Message) bool {
 	if o.sent == 0 || o.Len() <= o.Capacity && o.bytes <= o.CapacityBytes {
 		return true
 	}
-	bytes := m.Size()
+	bytes := m.size()
 	for _, s := range o.queue[o.head : o.head+o.sent] {
-		bytes += s.Size()
+		bytes += s.size()
 	}
 	return o.sent < o.Capacity && bytes <= o.CapacityBytes
+}
+
+// count counts m in with 1, out with -1.
+func (o *Outbox) count(m *Message, sign int) {
+	o.bytes += sign * m.size()
+	if !m.Call {
+		o.Casts += sign
+	}
 }
 
 // Push appends m, unsent.
@@ -125,7 +115,7 @@ func (o *Outbox) Push(m *Message) {
 		o.queue, o.head = o.queue[:n], 0
 	}
 	o.queue = append(o.queue, m)
-	o.bytes += m.Size()
+	o.count(m, 1)
 }
 
 // NextUnsent returns the first message that is not sent on the current connection
@@ -137,21 +127,23 @@ func (o *Outbox) NextUnsent() *Message {
 	m := o.queue[o.head+o.sent]
 	m.sent = true
 	o.sent++
-	m.position = o.Sent()
+	m.Position = o.Sent()
 	return m
 }
 
-// PeekUnsent returns what NextUnsent would, and changes nothing.
-func (o *Outbox) PeekUnsent() *Message {
+// PeekUnsent returns what NextUnsent would, and changes nothing. granted says
+// whether the receiver has room for it.
+func (o *Outbox) PeekUnsent() (m *Message, granted bool) {
 	if o.sent == o.Len() {
-		return nil
+		return nil, false
 	}
-	return o.queue[o.head+o.sent]
+	m = o.queue[o.head+o.sent]
+	return m, o.granted(m)
 }
 
 // Begun takes the receiver's position and hands every message up to it to f, in
 // order. A position beyond what was sent is the peer's fault: the rest of it is
-// ignored and Begun returns false.
+// ignored and Begun returns false. f must not keep m, which is used again.
 func (o *Outbox) Begun(position uint64, f func(position uint64, m *Message)) bool {
 	if position <= o.begun {
 		return true
@@ -166,8 +158,9 @@ func (o *Outbox) Begun(position uint64, f func(position uint64, m *Message)) boo
 		o.head++
 		o.sent--
 		o.begun++
-		o.bytes -= m.Size()
+		o.count(m, -1)
 		f(o.begun, m)
+		m.recycle()
 	}
 	if o.head == len(o.queue) {
 		o.queue, o.head = o.queue[:0], 0
@@ -189,7 +182,7 @@ func (o *Outbox) remove(m *Message) bool {
 	for i := o.head; i < len(o.queue); i++ {
 		if o.queue[i] == m {
 			o.queue = append(o.queue[:i], o.queue[i+1:]...)
-			o.bytes -= m.Size()
+			o.count(m, -1)
 			return true
 		}
 	}
@@ -197,13 +190,13 @@ func (o *Outbox) remove(m *Message) bool {
 }
 
 // Reset says that the connection is gone: what is left waits, unsent, for the next
-// one. Cancelled messages, and those that drop claims, are handed to it and
-// removed.
-func (o *Outbox) Reset(drop func(m *Message) bool) {
+// one. Each message is handed to drop, in order, with word whether its sender gave
+// it up after it was sent; those for which drop is true are removed.
+func (o *Outbox) Reset(drop func(m *Message, cancelled bool) bool) {
 	kept := o.queue[:0]
 	for _, m := range o.queue[o.head:] {
-		if drop(m) {
-			o.bytes -= m.Size()
+		if drop(m, m.cancelled) {
+			o.count(m, -1)
 			continue
 		}
 		m.sent = false
@@ -211,14 +204,4 @@ func (o *Outbox) Reset(drop func(m *Message) bool) {
 	}
 	clear(o.queue[len(kept):])
 	o.queue, o.head, o.sent, o.begun = kept, 0, 0, 0
-}
-
-// Cancelled reports whether the sender gave m up after it was sent.
-func (m *Message) Cancelled() bool { return m.cancelled }
-
-// Each calls f for every message that is not begun, in order.
-func (o *Outbox) Each(f func(m *Message)) {
-	for _, m := range o.queue[o.head:] {
-		f(m)
-	}
 }

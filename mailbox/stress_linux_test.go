@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // stressCalls is how many calls the stress test makes, in all of its parts
@@ -103,8 +103,8 @@ func hold(d time.Duration) {
 // call ends. Where a wake-up were lost, its sleeper would sleep for ever.
 func TestNoWakeUpIsLost(t *testing.T) {
 	calls := stressCalls(t)
-	transport.Blocking.Patience.Store(int64(time.Hour))
-	defer transport.Blocking.Patience.Store(0)
+	sys.Threads.Patience.Store(int64(time.Hour))
+	defer sys.Threads.Patience.Store(0)
 	for _, procs := range []int{1, 2, 4} {
 		for _, slots := range []int{1, 3} {
 			t.Run(fmt.Sprintf("GOMAXPROCS %d, %d slots", procs, slots), func(t *testing.T) {
@@ -122,7 +122,7 @@ func stress(t *testing.T, spin time.Duration, slots, calls int) {
 	var left atomic.Int64
 	left.Store(int64(calls))
 	for life := 0; left.Load() > 0; life++ {
-		in := NewInbox(spin)
+		in := NewInbox(slots, spin)
 		a := &asker{linkEnd: &linkEnd{closed: make(chan error, 1)}, calls: make(map[uint32]*stressCall)}
 		a.poller.Spin = spin
 		f, end := feedFrom(t, in, life, 1000, a)

@@ -30,6 +30,33 @@ func Example() {
 	// [30 40 50]
 }
 
+// The maker of an array may write to it until it is frozen or sent.
+func ExampleNew() {
+	a, err := shm.New[int32](2, 2)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer a.Release()
+	copy(a.Data(), []int32{1, 2, 3, 4})
+	fmt.Println(a, a.Data())
+	// Output: unfrozen array [2 2] of int32 [1 2 3 4]
+}
+
+// Every process that gets a shared array can write to it, at the same time:
+// the program has to keep writers apart.
+func ExampleNewShared() {
+	board, err := shm.NewShared[uint8](8, 8)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer board.Release()
+	board.View(3, 4).Data()[4] = 1
+	fmt.Println(board.IsShared(), board.Freeze())
+	// Output: true shm: a shared array cannot be frozen; make it with New
+}
+
 func ExampleArray_Freeze() {
 	a, _ := shm.New[float64](4)
 	defer a.Release()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/runtime"
 )
 
 // StartChild adds a child at the end of the order, starts it, and returns when
@@ -20,7 +21,17 @@ import (
 //
 // Children start side by side, up to [Spec.Parallel] of them; StopChild of one
 // that starts cuts its start off.
+//
+// A supervisor in another process can be given children whose arguments have no
+// arrays.
 func (t *Tree) StartChild(ctx context.Context, c Child) error {
+	if t.away != nil {
+		w, err := c.toWire(t.system.MaxMessage())
+		if err != nil {
+			return err
+		}
+		return t.doAway(ctx, verbStart, c.Name, w)
+	}
 	s, err := t.plan.prepare(t.path, c, true)
 	if err != nil {
 		return err
@@ -62,6 +73,9 @@ func (t *Tree) KillChild(ctx context.Context, name string) error {
 // do sends a call to the runner and waits for the answer, or for ctx. Calls
 // queue: one that finds a restart under way waits for it.
 func (t *Tree) do(ctx context.Context, c called) error {
+	if t.away != nil {
+		return t.doAway(ctx, c.verb, c.id, nil)
+	}
 	offer, _ := c.spec.launch.(*added)
 	fail := func(err error) error {
 		return fmt.Errorf("%v %s: %w", c.verb, join(t.path, c.id), err)
@@ -147,22 +161,53 @@ func (t *Tree) answer(r reply) {
 	}
 }
 
-// Supervisor returns the nested supervisor of that name, or of that path of
-// names ("media/decoders"), as it runs now. A later incarnation is another Tree.
+// Supervisor returns the supervisor of that name, or of that path of names
+// ("media/decoders"), as it runs now: a nested one, or one in a process of its
+// own. A later incarnation is another Tree.
 func (t *Tree) Supervisor(name string) (*Tree, error) {
+	at := join(t.path, name)
+	var inst *runtime.Instance
+	if t.away == nil {
+		sub, own, err := t.nestedAt(name)
+		if own == nil || err != nil {
+			return sub, err
+		}
+		if sub, err := treeHere(t.system, at, ""); err == nil {
+			return sub, nil // in-process
+		}
+		if own.Path() == at {
+			inst = own
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	sub, err := treeAway(ctx, t.system, at, "")
+	if err != nil {
+		return nil, err
+	}
+	sub.away.inst = inst
+	return sub, nil
+}
+
+// nestedAt returns the nested supervisor of that path of names, or the process of
+// its own on the way there.
+func (t *Tree) nestedAt(name string) (*Tree, *runtime.Instance, error) {
 	for sub := t; ; {
 		first, rest, more := strings.Cut(name, "/")
 		c := sub.state.Load().find(first)
 		if c == nil || !c.supervisor {
-			return nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotFound)
+			return nil, nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotFound)
 		}
-		n, ok := sub.getLive(c.inc).(nested)
-		if !ok {
-			return nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotRunning)
+		switch inst := sub.getLive(c.inc).(type) {
+		case nested:
+			if !more {
+				return inst.t, nil, nil
+			}
+			sub, name = inst.t, rest
+		case ownProcess:
+			return nil, inst.Instance, nil
+		default:
+			return nil, nil, fmt.Errorf("supervisor %s: %w", join(sub.path, first), actor.ErrNotRunning)
 		}
-		if !more {
-			return n.t, nil
-		}
-		sub, name = n.t, rest
 	}
 }

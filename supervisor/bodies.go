@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // instance is one incarnation of a child, as the runner sees it:
@@ -28,9 +30,12 @@ type instance interface {
 var _ instance = (*runtime.Instance)(nil)
 
 // actorBody is a child that is an actor.
-type actorBody struct{ role actor.Role }
+type actorBody struct{ role port.Role }
 
-func (b actorBody) kind() string { return b.role.Kind() }
+// Runnable makes an actorBody the Run of a [Child].
+func (actorBody) Runnable(seal.Seal) any { return nil }
+
+func (b actorBody) kind() string { return kindName(b.role) }
 
 func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	c = c.or(p.defaults)
@@ -44,8 +49,8 @@ func (b actorBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) 
 // actorLauncher starts an actor from its encoded arguments.
 type actorLauncher struct{ role runtime.EncodedRole }
 
-func newActorLauncher(r actor.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
-	bp, err := runtime.EncodeRole(r, c.settings(stopTimeout), max)
+func newActorLauncher(r port.Role, c Child, stopTimeout time.Duration, max int) (actorLauncher, error) {
+	bp, err := runtime.EncodePort(r, c.settings(stopTimeout), max)
 	if faults := c.check(); faults != nil {
 		if err == nil {
 			bp.Release()
@@ -123,3 +128,11 @@ type added struct {
 }
 
 func (a *added) release() { a.once.Do(a.launcher.release) }
+
+// kindName is the name of the role's kind, empty for the zero Role.
+func kindName(r port.Role) string {
+	if k := r.Kind; k != nil {
+		return k.Name
+	}
+	return ""
+}

@@ -35,7 +35,9 @@ type Child struct {
 	Drain bool
 	// Watchdog, if not 0, has the actor's process asked for a sign of life in
 	// this interval, and killed as unresponsive if none comes within another one.
-	// It notices a stopped or starved process, not a busy handler.
+	// It notices a stopped or starved process, not a busy handler. A process of
+	// another program must say that it answers while a handler is busy (the
+	// capability "pings"): for others the watchdog is off, which is logged.
 	Watchdog time.Duration
 	// InProcess runs the actor in a goroutine of the process that supervises it,
 	// with the same codec, limits of messages, deadlines, ordering and errors.
@@ -49,15 +51,16 @@ type Child struct {
 	Mailbox actor.Mailbox
 	Process actor.Process
 
-	series string // of its events: see actor.Event
+	series     string // of its events: see actor.Event
+	supervisor bool   // it is one, in a process of its own
 }
 
 // Runnable is what a [Child] runs: what an [actor.Kind]'s With returns, a
 // [Spec], or what a supervisor [Kind]'s With returns. There are no others.
-type Runnable interface{ Runnable(seal.Seal) }
+type Runnable interface{ Runnable(seal.Seal) any }
 
 // Runnable makes a Spec the Run of a [Child].
-func (Spec) Runnable(seal.Seal) {}
+func (s Spec) Runnable(seal.Seal) any { return s }
 
 // Restart says when a child that ended by itself is started again. The names
 // and their meaning are those of Erlang/OTP's supervisor.
@@ -214,5 +217,6 @@ func (c Child) settings(stopTimeout time.Duration) runtime.Settings {
 		Mailbox:      c.Mailbox,
 		Process:      c.Process,
 		Series:       c.series,
+		Supervisor:   c.supervisor,
 	}
 }

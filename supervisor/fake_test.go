@@ -105,7 +105,7 @@ type part struct{ st *stage }
 
 func (p part) kind() string { return "fake" }
 
-func (part) Runnable(seal.Seal) {}
+func (p part) Runnable(seal.Seal) any { return p }
 
 func (p part) prepare(path string, in *plan, c Child) (launcher, Child, error) {
 	c = c.or(in.defaults)

@@ -22,12 +22,18 @@ type ChildInfo struct {
 	Restarts    int               // how often it was started again
 	LastExit    *actor.ExitStatus // how its last incarnation ended; nil: none has
 	Since       time.Time         // when it came into its state
-	Spec        Child             // what it was made from, as Start or StartChild was given it
+	Workers     []ChildInfo       // of a pool, in the order of their start: their Spec is empty
+	Spec        Child             // what it was made from, as Start or StartChild was given it; empty if the supervisor is in another process
 }
 
 // Children yields the children in start order, as they are at the call. It
-// does not wait for a restart under way, and answers after the end, too.
+// does not wait for a restart under way, and answers after the end, too; but a
+// supervisor in another process, which is asked for at most a second, yields
+// nothing then.
 func (t *Tree) Children() iter.Seq[ChildInfo] {
+	if t.away != nil {
+		return t.childrenAway()
+	}
 	s := t.state.Load()
 	return func(yield func(ChildInfo) bool) {
 		for c := range s.all() {
@@ -41,6 +47,9 @@ func (t *Tree) Children() iter.Seq[ChildInfo] {
 // Child returns what [Tree.Children] yields about one child. It wraps
 // [actor.ErrNotFound] if there is none of that name.
 func (t *Tree) Child(name string) (ChildInfo, error) {
+	if t.away != nil {
+		return t.childAway(name)
+	}
 	c := t.state.Load().find(name)
 	if c == nil {
 		return ChildInfo{}, fmt.Errorf("child %s: %w", join(t.path, name), actor.ErrNotFound)
@@ -65,6 +74,9 @@ func (t *Tree) info(c *child) ChildInfo {
 	if c.phase.alive() {
 		if inst := t.getLive(c.inc); inst != nil {
 			info.PID, info.Incarnation = inst.PID(), inst.Incarnation()
+			if p, ok := inst.(*poolRunner); ok {
+				info.Workers = p.infos()
+			}
 		}
 	}
 	return info
@@ -81,12 +93,12 @@ type Counts struct {
 // Count counts the direct children.
 func (t *Tree) Count() Counts {
 	var n Counts
-	for c := range t.state.Load().all() {
+	for c := range t.Children() {
 		n.Specs++
-		if c.phase == running || c.phase == stopping {
+		if c.Running || c.State == stopping.String() {
 			n.Active++
 		}
-		if c.supervisor {
+		if c.Supervisor {
 			n.Supervisors++
 		} else {
 			n.Actors++

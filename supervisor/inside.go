@@ -8,7 +8,8 @@ import (
 	"github.com/understudy-go/understudy/internal/runtime"
 )
 
-// inside are the trees that actors of this process have started.
+// inside are the trees of this process that no supervisor has started: those of
+// its actors, and of roots.
 var inside trees
 
 // trees is a set of supervisors.
@@ -43,5 +44,21 @@ func (s *trees) of(sys *runtime.System, at string) []*Tree {
 		}
 	}
 	slices.SortFunc(found, func(a, b *Tree) int { return cmp.Or(a.begun.Compare(b.begun), cmp.Compare(a.path, b.path)) })
+	return found
+}
+
+// in returns those of a system, from the leaves to the root.
+func (s *trees) in(sys *runtime.System) []*Tree {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []*Tree
+	for t := range s.all {
+		if t.system == sys {
+			found = append(found, t)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Tree) int {
+		return cmp.Or(cmp.Compare(len(b.path), len(a.path)), a.begun.Compare(b.begun))
+	})
 	return found
 }

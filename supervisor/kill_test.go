@@ -3,6 +3,8 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -57,3 +59,68 @@ func (p *player) Hang(ctx context.Context, begun actor.InboxRef[int]) (int, erro
 }
 
 var hang = actor.DefineMethod(players, "hang", (*player).Hang)
+
+// KillOther kills the actor that ref refers to.
+func (p *player) KillOther(ctx context.Context, ref actor.Ref[player]) (int, error) {
+	return 0, ref.Kill(ctx)
+}
+
+var killOther = actor.DefineMethod(players, "kill other", (*player).KillOther)
+
+// Ref.Kill ends an incarnation wherever it is supervised: here, in another
+// process, or above the actor that asks.
+func TestRefKill(t *testing.T) {
+	inBothModes(t, func(t *testing.T, ctx context.Context, defaults supervisor.Child) {
+		tree := start(t, ctx, supervisor.Spec{Intensity: 10, Defaults: defaults, Children: []supervisor.Child{
+			{Name: "a", Run: players.With(40)}, {Name: "b", Run: players.With(10)},
+			{Name: "p", Run: bands.With(band{InProcess: defaults.InProcess})}}})
+		b, events := ref(t, tree, "b"), tree.Events(ctx)
+		next2, done := iter.Pull(events)
+		defer done()
+		for path, kill := range map[string]func(actor.Ref[player]) error{
+			"a":       func(r actor.Ref[player]) error { return r.Kill(ctx) },
+			"p/first": func(r actor.Ref[player]) error { return r.Kill(ctx) },
+			"b":       func(r actor.Ref[player]) error { return r.Kill(ctx) },
+			"a by b":  func(r actor.Ref[player]) error { _, err := killOther.Call(ctx, b, r); return err },
+			"p/first by b": func(r actor.Ref[player]) error {
+				_, err := killOther.Call(ctx, b, r)
+				return err
+			},
+		} {
+			path, _, _ := strings.Cut(path, " ")
+			r := ref(t, tree, path)
+			pinned, err := r.Pin(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := kill(pinned); err != nil {
+				t.Fatal(err)
+			}
+			if e := next(t, next2, actor.EventExited, "/"+path); e.Exit.Reason != actor.ReasonSignal || e.Exit.Signal != syscall.SIGKILL {
+				t.Fatalf("%s ended with %v", path, e.Exit)
+			}
+			if _, err := add.Call(ctx, r, 1); err != nil { // its replacement
+				t.Fatal(err)
+			}
+			if err := kill(pinned); !errors.Is(err, actor.ErrNotRunning) {
+				t.Fatalf("killed twice: %v", err)
+			}
+			if path == "a" {
+				if err := kill(r); err != nil { // whoever it is now
+					t.Fatal(err)
+				}
+				next(t, next2, actor.EventExited, "/"+path)
+				if _, err := add.Call(ctx, r, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := players.Ref(tree, "nobody").Kill(ctx); !errors.Is(err, actor.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err := (actor.Ref[player]{}).Kill(ctx); !errors.Is(err, actor.ErrUnbound) {
+			t.Fatal(err)
+		}
+		stop(t, ctx, tree)
+	})
+}

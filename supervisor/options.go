@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/cgroup"
 	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/runtime"
 )
@@ -23,17 +22,43 @@ type Options struct {
 	// Inline is the size in bytes up to which a message travels in the stream;
 	// larger ones travel in memory of their own. 0: 4 MiB.
 	Inline int
-	// Transport says by what messages travel between processes.
-	Transport Transport
+	// Transport says by what messages travel between processes:
+	//
+	//   - "auto", the default, is shared memory (rings) for small messages of
+	//     connections that are used, and the socket for all else. Where the kernel
+	//     cannot make rings it is the socket alone, and an event says so.
+	//   - "socket" is the socket alone.
+	//   - "ring" is auto for connections that are known to be used: they get their
+	//     rings before the first message, and not after a few.
+	Transport string
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
 	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
-	// Cgroups says whether the actors' processes get control groups. The
-	// default is: where that is delegated to this program.
-	Cgroups Cgroups
+	// Cgroups says whether each process gets a control group (cgroup v2, Linux
+	// 5.14 or later) of its own. With one, all that the actor starts ends with it,
+	// also what left its session and cleaned its environment; and where the memory
+	// controller is available, the Memory of an [actor.Process] bounds what the
+	// actor and its descendants hold together. Without, process groups, the orphan
+	// sweeper and the limits of single processes do what they can.
+	//
+	//   - "auto", the default, uses them where a part of the hierarchy is delegated
+	//     to this program, and does without in silence elsewhere (the reason is
+	//     logged at debug level). Delegated is a systemd unit with Delegate=, what
+	//     a user without privileges was given to write, and a container whose own
+	//     hierarchy is writable. A program that root runs on the machine itself
+	//     could write everywhere, but was given nothing: it has to demand them.
+	//   - "never" does without.
+	//   - "required" uses them wherever permissions allow. If they do not, [Start]
+	//     fails; if a process cannot be put into its group, or its memory cannot be
+	//     limited there, it is not started. The error is an [actor.ErrNoCgroup].
+	//
+	// A group that holds processes cannot give controllers to groups below it. So
+	// memory limits by group want a program that is in a group of its own below
+	// the delegated one: DelegateSubgroup= in a systemd unit.
+	Cgroups string
 
 	// Reload, if set, is what [Run] does on SIGHUP, in a goroutine beside the tree;
 	// without it SIGHUP stops the tree as SIGTERM does. ctx ends when the stop
@@ -59,45 +84,9 @@ type Options struct {
 	Subreaper bool
 }
 
-// Transport names a way for messages to travel between two processes:
-//
-//   - "auto", the default, is shared memory (rings) for small messages of
-//     connections that are used, and the socket for all else. Where the kernel
-//     cannot make rings it is the socket alone, and an event says so.
-//   - "socket" is the socket alone.
-//   - "ring" is auto for connections that are known to be used: they get their
-//     rings before the first message, and not after a few.
-type Transport string
-
-var transports = map[Transport]runtime.Transport{"": runtime.AutoTransport, "auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
-
-// Cgroups says whether each process of a system gets a control group (cgroup
-// v2, Linux 5.14 or later) of its own. With one, all that the actor starts ends
-// with it, also what left its session and cleaned its environment; and where
-// the memory controller is available, the Memory of an [actor.Process] bounds
-// what the actor and its descendants hold together. Without, process groups,
-// the orphan sweeper and the limits of single processes do what they can.
-//
-// Zero uses them where a part of the hierarchy is delegated to this program,
-// and does without in silence elsewhere (the reason is logged at debug level).
-// Delegated is a systemd unit with Delegate=, what a user without privileges
-// was given to write, and a container whose own hierarchy is writable. A program
-// that root runs on the machine itself could write everywhere, but was given
-// nothing: it has to demand them.
-//
-// A group that holds processes cannot give controllers to groups below it. So
-// memory limits by group want a program that is in a group of its own below the
-// delegated one: DelegateSubgroup= in a systemd unit.
-type Cgroups int
-
-const (
-	// CgroupsNever does without.
-	CgroupsNever = Cgroups(cgroup.Never)
-	// CgroupsRequired uses them wherever permissions allow. If they do not,
-	// [Start] fails; if a process cannot be put into its group, or its memory
-	// cannot be limited there, it is not started. The error is an
-	// [actor.ErrNoCgroup].
-	CgroupsRequired = Cgroups(cgroup.Required)
+var (
+	transports = map[string]runtime.Transport{"": runtime.AutoTransport, "auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
+	cgroupUses = map[string]runtime.Cgroups{"": runtime.CgroupsAuto, "auto": runtime.CgroupsAuto, "never": runtime.CgroupsNever, "required": runtime.CgroupsRequired}
 )
 
 // theOptions returns the options of a root, of which at most one is given.
@@ -119,13 +108,13 @@ func theOptions(given []Options) (o Options, err error) {
 		bad("negative Inline %d", o.Inline)
 	}
 	if _, known := transports[o.Transport]; !known {
-		bad("unknown transport %q, want auto, socket or ring", string(o.Transport))
+		bad("unknown transport %q, want auto, socket or ring", o.Transport)
 	}
 	if o.Reload != nil {
 		bad("Reload, which only Run calls")
 	}
-	if o.Cgroups < Cgroups(cgroup.Auto) || o.Cgroups > CgroupsRequired {
-		bad("unknown Cgroups %d", int(o.Cgroups))
+	if _, known := cgroupUses[o.Cgroups]; !known {
+		bad("unknown Cgroups %q, want auto, never or required", o.Cgroups)
 	}
 	return o, errors.Join(errs...)
 }
@@ -134,7 +123,7 @@ func theOptions(given []Options) (o Options, err error) {
 // changed in this process.
 func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	sys, err = runtime.NewSystem(runtime.SystemOptions{Logger: o.Logger, MaxMessage: o.MaxMessage, Inline: o.Inline,
-		Transport: transports[o.Transport], Spin: o.Spin, Cgroups: runtime.Cgroups(o.Cgroups)})
+		Transport: transports[o.Transport], Spin: o.Spin, Cgroups: cgroupUses[o.Cgroups]})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -20,7 +20,7 @@ func TestFaultyOptions(t *testing.T) {
 		"MaxMessage -1":     {{MaxMessage: -1}},
 		"Inline -1":         {{Inline: -1}},
 		`transport "Ring"`:  {{Transport: "Ring"}},
-		"Cgroups 3":         {{Cgroups: 3}},
+		`Cgroups "always"`:  {{Cgroups: "always"}},
 		"negative period -": {none},
 	} {
 		spec := supervisor.Spec{Period: -5}

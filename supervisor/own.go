@@ -6,7 +6,9 @@ import (
 	"math"
 
 	"github.com/understudy-go/understudy/actor"
+	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/runtime"
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // Kind is a kind of supervisor that runs in a process of its own: see [Define].
@@ -47,7 +49,7 @@ func childsWish(err error) error {
 // own. As for every supervisor, there is no time limit for its start and stop
 // unless the child has one. The arguments are encoded once, when the child is
 // checked.
-func (k *Kind[A]) With(args A) Runnable { return ownBody{k.kind.With(args)} }
+func (k *Kind[A]) With(args A) Runnable { return ownBody{runtime.RoleOf(k.kind.With(args))} }
 
 // role is the actor that is a supervisor.
 type role struct{ tree *Tree }
@@ -64,19 +66,23 @@ func (r *role) Run(ctx context.Context) error {
 }
 
 // ownBody is a child that is a supervisor in a process of its own.
-type ownBody struct{ actor.Role }
+type ownBody struct{ role port.Role }
 
-func (b ownBody) kind() string { return b.Role.Kind() }
+func (b ownBody) kind() string { return kindName(b.role) }
+
+// Runnable makes an ownBody the Run of a [Child].
+func (ownBody) Runnable(seal.Seal) any { return nil }
 
 // prepare: of the defaults for actors only those that concern the process are
 // meant for it.
 func (b ownBody) prepare(_ string, p *plan, c Child) (launcher, Child, error) {
 	c = c.orProcess(p.defaults)
 	timed := c
+	timed.supervisor = true
 	if timed.StartTimeout == 0 {
 		timed.StartTimeout = math.MaxInt64
 	}
-	l, err := newActorLauncher(b.Role, timed, c.stopTimeout(Forever), p.max)
+	l, err := newActorLauncher(b.role, timed, c.stopTimeout(Forever), p.max)
 	if err != nil {
 		return nil, c, err
 	}
@@ -91,14 +97,3 @@ func (l ownLauncher) launch(parent *Tree, path string) instance {
 
 // ownProcess is an incarnation of a supervisor's process.
 type ownProcess struct{ *runtime.Instance }
-
-// Exit reports the end as a supervisor's. That its tree gave up, or shut down
-// by itself, the process has said with the error, or without one, that Run
-// returned; nothing else in it can say so, and an exit code is another reason.
-func (p ownProcess) Exit() actor.ExitStatus {
-	x := p.Instance.Exit()
-	if x.Reason == actor.ReasonError || x.Reason == actor.ReasonNormal {
-		x.Reason = actor.ReasonShutdown
-	}
-	return x
-}

@@ -35,9 +35,11 @@ type body interface {
 func bodyOf(r Runnable) body {
 	switch r := r.(type) {
 	case actor.Role:
-		return actorBody{r}
+		return actorBody{runtime.RoleOf(r)}
 	case Spec:
 		return nestedBody{r}
+	case Pool:
+		return poolBody{r}
 	case body:
 		return r
 	}
@@ -180,6 +182,8 @@ func (p *plan) prepare(at string, c Child, comesAndGoes bool) (spec, error) {
 	switch run.(type) {
 	case nestedBody, ownBody:
 		s.supervisor = true
+		s.stopTimeout = filled.stopTimeout(Forever)
+	case poolBody: // its workers have the default
 		s.stopTimeout = filled.stopTimeout(Forever)
 	}
 	return s, nil

@@ -228,7 +228,7 @@ func TestDefaultsOfOwnProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", supervisor: true, stopTimeout: Forever}); got != want {
+	if got, want := p.specs[0].policy, (policy{id: "s", kind: "soloist", series: "/s", readyGrace: defaultReadyGrace, supervisor: true, stopTimeout: Forever}); got != want {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
 	bp := p.specs[0].launch.(ownLauncher).role

@@ -119,7 +119,7 @@ func start(t *testing.T, ctx context.Context, spec supervisor.Spec) *supervisor.
 	return tree
 }
 
-func ref(t *testing.T, tree *supervisor.Tree, path string) actor.Ref[player] {
+func ref(t *testing.T, tree actor.Scope, path string) actor.Ref[player] {
 	t.Helper()
 	r, err := players.Lookup(tree, path)
 	if err != nil {

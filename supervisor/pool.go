@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/seal"
 )
 
 // Pool is a child that is several worker processes of one kind behind one
@@ -43,7 +45,7 @@ import (
 type Pool struct {
 	// Run is what each worker runs: an actor kind's With(args). Worker k is
 	// named after the child, with "-k" added. Numbers are not used again.
-	Run any
+	Run Runnable
 
 	// Min is the number of workers that are kept, and that make the pool ready.
 	// With 0 it is ready without any, and the first message starts one.
@@ -80,6 +82,9 @@ type Pool struct {
 	Retry      Retry
 	Quarantine Quarantine
 }
+
+// Runnable makes a Pool the Run of a [Child].
+func (p Pool) Runnable(seal.Seal) any { return p }
 
 // Queue bounds the messages that wait in a pool for a free worker. A sender
 // whose message does not fit waits, until its ctx ends, for its turn; a

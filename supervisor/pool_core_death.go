@@ -148,7 +148,7 @@ func (p *poolCore) lost(w *poolWorker, g *poolGrant, h poolHand, culprit *poolGr
 	default:
 		f.why = failMaxHandle
 	}
-	again := (it.safe || p.safe) && it.attempts < p.attempts && !it.exclusive && !it.orphan && !it.cancelled &&
+	again := (it.safe || p.safe) && !it.once && it.attempts < p.attempts && !it.exclusive && !it.orphan && !it.cancelled &&
 		!p.stopping && p.refused.find(it.key, p.now) == nil
 	if !again {
 		p.fail(it, f)

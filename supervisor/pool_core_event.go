@@ -28,8 +28,9 @@ type poolMessage struct {
 	order string
 	// key, if not empty, is the quarantine key. The runner bounds its length.
 	key string
-	// safe: it may be begun more than once.
-	safe bool
+	// safe: it may be begun more than once; once: it may not, whatever the pool
+	// says.
+	safe, once bool
 	// keep: the sender can use the slot for further messages while it is not
 	// recalled.
 	keep bool

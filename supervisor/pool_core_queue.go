@@ -231,6 +231,13 @@ func (p *poolCore) admit() {
 	}
 }
 
+// inQueue reports whether the message is in the queue, or was and is in hand or
+// over.
+func (p *poolCore) inQueue(id messageID) bool {
+	it := p.items[id]
+	return it == nil || it.outside == nil
+}
+
 func (p *poolCore) leaveOutside(it *poolItem) {
 	if it.outside != nil {
 		p.outside.Remove(it.outside)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/actor"
 )
 
 // Random events in random order against the invariants that [poolWorld]
@@ -23,7 +25,7 @@ func drawPool(rt *rapid.T) poolRules {
 		return time.Duration(rapid.SampledFrom(values).Draw(rt, name)) * time.Millisecond
 	}
 	p := Pool{
-		Run: "decoder", Min: in("min", 0, 3), StartParallel: in("parallel", 1, 3),
+		Run: actor.Role{}, Min: in("min", 0, 3), StartParallel: in("parallel", 1, 3),
 		IdleTimeout: ms("idle", 50, 500), KillGrace: ms("grace", 10, 100), MaxHandle: ms("max handle", 0, 0, 200),
 		Intensity: rapid.SampledFrom([]int{2, 5, 1000, Unlimited, NoRestarts}).Draw(rt, "intensity"), Period: ms("period", 100, 1000),
 		Queue: Queue{Messages: in("messages", 1, 6), Bytes: in("bytes", 10, 100)},

@@ -5,12 +5,15 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
 	"time"
+
+	"github.com/understudy-go/understudy/actor"
 )
 
 // The zero values are useful.
 func TestPoolDefaults(t *testing.T) {
-	r, err := Pool{Run: "decoder"}.rules("decoders", 0)
+	r, err := Pool{Run: actor.Role{}}.rules("decoders", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,11 +25,11 @@ func TestPoolDefaults(t *testing.T) {
 	if r != want {
 		t.Fatalf("%+v\n%+v", r, want)
 	}
-	r, err = Pool{Run: "decoder", Min: n + 1, Intensity: NoRestarts, IdleTimeout: Forever, KillGrace: Forever}.rules("decoders", 4)
+	r, err = Pool{Run: actor.Role{}, Min: n + 1, Intensity: NoRestarts, IdleTimeout: Forever, KillGrace: Forever}.rules("decoders", 4)
 	if err != nil || r.max != n+1 || r.intensity != 0 || r.idle != Forever || r.grace != Forever || r.slots != 4 {
 		t.Fatalf("%v, %+v", err, r)
 	}
-	r, err = Pool{Run: "decoder", Intensity: Unlimited, Max: 1}.rules("decoders", 1)
+	r, err = Pool{Run: actor.Role{}, Intensity: Unlimited, Max: 1}.rules("decoders", 1)
 	if err != nil || r.intensity != unlimited || r.max != 1 {
 		t.Fatalf("%v, %+v", err, r)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/understudy-go/understudy/actor"
 )
 
 // poolWorld plays everything around the core of a pool: workers, senders and
@@ -74,7 +76,7 @@ func newPoolWorld(t failer, r poolRules) *poolWorld {
 func poolOf(t testing.TB, p Pool, slots int) poolRules {
 	t.Helper()
 	if p.Run == nil {
-		p.Run = "decoder"
+		p.Run = actor.Role{}
 	}
 	if p.StartParallel == 0 {
 		p.StartParallel = 4

@@ -99,6 +99,9 @@ func (t *Tree) Snapshot(ctx context.Context) *Node {
 		ctx, cancel = context.WithTimeout(ctx, defaultSnapshotTime)
 		defer cancel()
 	}
+	if t.away != nil {
+		return t.snapshotAway(ctx)
+	}
 	var s survey
 	n := s.tree(ctx, t)
 	s.work.Wait()
@@ -253,6 +256,10 @@ var errSilent = errors.New("its process did not answer in time")
 // that its loop turns. Otherwise it is why the supervisor has ended, or the cause
 // of ctx's end.
 func (t *Tree) Ping(ctx context.Context) error {
+	if t.away != nil {
+		_, err := t.order(ctx, adminOrder{Do: doFind})
+		return err
+	}
 	turned := make(chan struct{})
 	if !t.inbox.post(pinged{turned}) {
 		return t.stopped()

@@ -26,8 +26,8 @@ import (
 // The children's arguments are encoded by Start, once. What cannot be encoded is
 // one of the faults.
 func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
-	scope, inside := actor.ScopeOf(ctx)
-	if inside {
+	scope, below := actor.ScopeOf(ctx)
+	if below {
 		return startInside(ctx, scope, spec, opts, false)
 	}
 	o, err := theOptions(opts)
@@ -49,6 +49,7 @@ func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 	}
 	t := newTree("/", p, sys, sys)
 	t.close = end
+	inside.add(t)
 	if err := t.await(ctx); err != nil {
 		return nil, err
 	}

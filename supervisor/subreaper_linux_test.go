@@ -264,7 +264,7 @@ func TestSubreaperRefusals(t *testing.T) {
 // With control groups required, an orphan without session, cookie and parent ends with its actor; a nested one, too.
 func TestCgroups(t *testing.T) {
 	leaktest.Check(t)
-	o := supervisor.Options{Cgroups: supervisor.CgroupsRequired}
+	o := supervisor.Options{Cgroups: "required"}
 	for name, how := range map[string]*actor.Method[parent, bool, int]{"an actor's": daemon, "a nested actor's": nested} {
 		t.Run(name, func(t *testing.T) {
 			var orphan int
@@ -301,7 +301,7 @@ func TestCgroupsRefusals(t *testing.T) {
 	leaktest.Check(t)
 	ctx := t.Context()
 	tree, err := supervisor.Start(ctx, supervisor.Spec{Children: []supervisor.Child{
-		{Name: "a", Run: parents.With(0), Process: actor.Process{Memory: 1 << 30}}}}, supervisor.Options{Logger: quiet, Cgroups: supervisor.CgroupsRequired})
+		{Name: "a", Run: parents.With(0), Process: actor.Process{Memory: 1 << 30}}}}, supervisor.Options{Logger: quiet, Cgroups: "required"})
 	switch {
 	case err == nil:
 		t.Log("memory can be limited by group here")

@@ -19,11 +19,16 @@ import (
 // Tree is a running supervisor: the root of a system, a supervisor that an
 // actor started, or a nested one. It is an [actor.Scope]. All its methods may
 // be called from everywhere, at any time, side by side.
+//
+// [Tree.Supervisor] and [TreeOf] return supervisors of other processes, too.
+// Their methods ask that process, and do the same; errors have lost their types
+// then, and wrap the same values.
 type Tree struct {
 	path        string
 	incarnation actor.Incarnation
 	plan        *plan
 	system      *runtime.System
+	away        *away // not nil: it runs in another process, and has only what is above, done and err
 	host        host
 	parent      *Tree  // nil unless nested
 	actor       string // path of the actor that it belongs to; empty for the root and nested ones
@@ -101,14 +106,19 @@ func (t *Tree) Events(ctx context.Context) iter.Seq[actor.Event] { return t.syst
 
 // Done is closed when the supervisor has ended: all its children are reaped,
 // and so is, for a root, all else that the system had.
-func (t *Tree) Done() <-chan struct{} { return t.done }
+func (t *Tree) Done() <-chan struct{} {
+	if t.away != nil {
+		return t.doneAway()
+	}
+	return t.done
+}
 
 // Err returns why the supervisor ended: a [*GaveUpError], or nil if it was
 // stopped, shut down by itself because of a significant child, or has not
 // ended.
 func (t *Tree) Err() error {
 	select {
-	case <-t.done:
+	case <-t.Done():
 		return t.err
 	default:
 		return nil
@@ -118,7 +128,7 @@ func (t *Tree) Err() error {
 // Wait waits for the end and returns [Tree.Err], or the cause of ctx's end.
 func (t *Tree) Wait(ctx context.Context) error {
 	select {
-	case <-t.done:
+	case <-t.Done():
 		return t.err
 	case <-ctx.Done():
 		return fmt.Errorf("wait for supervisor %s: %w", t.path, context.Cause(ctx))
@@ -136,30 +146,39 @@ func (t *Tree) Wait(ctx context.Context) error {
 // The parent of a nested supervisor takes the end for what it is, a shutdown:
 // it restarts a permanent one. [Tree.StopChild] of the parent stops it for good.
 func (t *Tree) Stop(ctx context.Context) error {
-	t.inbox.post(stopAsked{})
-	if t.path == "/" && t.parent == nil {
+	done := t.Done()
+	if t.away != nil {
+		t.stopAway(doStop)
+	} else {
+		t.inbox.post(stopAsked{})
+	}
+	if t.close != nil { // the root
 		t.system.Stopping() // behind the post: what learns of it ends after it
 	}
 	if t.contains(ctx) {
 		return nil
 	}
 	select {
-	case <-t.done:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 	}
 	select {
-	case <-t.done:
+	case <-done:
 		return nil
 	default:
 	}
 	t.kill()
-	<-t.done
+	<-done
 	return fmt.Errorf("stop supervisor %s: what was left has been killed: %w", t.path, context.Cause(ctx))
 }
 
 // kill has everything killed that has not ended.
 func (t *Tree) kill() {
+	if t.away != nil {
+		t.stopAway(doKill)
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.inbox.post(killAsked{}) {

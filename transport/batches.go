@@ -46,7 +46,7 @@ func (b *batches) add(end int64, fds []int, truncated bool) {
 
 // limit drops a batch that no message can announce.
 func (b *batches) limit(it *batch) {
-	if b.closed || len(it.fds) > MaxFiles {
+	if b.closed || len(it.fds) > maxFiles {
 		b.closeAll(it.fds)
 		it.fds, it.truncated = nil, true
 	}
@@ -68,7 +68,7 @@ func (b *batches) claim(end int64, want int) (fds []int, lost bool) {
 		b.closeAll(fds)
 		return nil, false
 	}
-	if lost || len(fds) < want || len(fds) > MaxFiles {
+	if lost || len(fds) < want || len(fds) > maxFiles {
 		b.closeAll(fds)
 		return nil, true
 	}

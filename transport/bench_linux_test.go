@@ -11,7 +11,7 @@ import (
 func init() {
 	helpers["echo-raw"] = func() { must(echoRaw(fileConn(os.NewFile(3, "fd 3")))) }
 	helpers["echo-conn"] = func() {
-		l, err := NewSocket(os.NewFile(3, "fd 3"), newFramer(), WithFileCount(countFiles))
+		l, err := NewSocket(os.NewFile(3, "fd 3"), newFramer().Frame, SocketOptions{Files: countFiles})
 		must(err)
 		must(echoConn(l))
 	}
@@ -149,12 +149,12 @@ func BenchmarkStream(b *testing.B) {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
 			room := make(chan struct{}, 1)
 			here, there := socketPair(b)
-			a, c := newSocket(b, here, WithDrained(func() {
+			a, c := newSocket(b, here, func() {
 				select {
 				case room <- struct{}{}:
 				default:
 				}
-			})), newSocket(b, there)
+			}), newSocket(b, there)
 			total := make(chan int)
 			go func() {
 				n := 0

@@ -3,9 +3,8 @@
 //
 // A [Conn] is one end of such a connection. There are two of them: the socket
 // transport ([NewSocket]) over a stream socket of the AF_UNIX family, and the pipe
-// in memory ([Pipe]). The package knows nothing of what a message means: a
-// [Framer] tells where one ends, and an option tells how many descriptors it
-// announces.
+// in memory ([Pipe]). The package knows nothing of what a message means: two
+// functions tell where one ends and how many descriptors it announces.
 //
 // Two rules keep the ends of a connection from waiting for each other. A
 // reader never writes, and a writer never waits: what the kernel does not take
@@ -20,9 +19,9 @@ import (
 	"os"
 )
 
-// MaxFiles is the largest number of descriptors one message may carry. The
+// maxFiles is the largest number of descriptors one message may carry. The
 // kernel's own bound (SCM_MAX_FD in its scm.h) is 253.
-const MaxFiles = 64
+const maxFiles = 64
 
 var (
 	// ErrClosed says that the connection carries nothing any more, because it was
@@ -31,10 +30,10 @@ var (
 	// one.
 	ErrClosed = errors.New("connection is closed")
 
-	// ErrRefused says that one message could not be sent as it is: it is
+	// errRefused says that one message could not be sent as it is: it is
 	// empty, has too many descriptors, or one of them cannot be used or
 	// duplicated. Nothing of it was sent, and the connection goes on working.
-	ErrRefused = errors.New("message refused")
+	errRefused = errors.New("message refused")
 )
 
 // A Message is what one end sends and the other receives: a whole one, always.
@@ -62,19 +61,6 @@ type Message struct {
 	Local any
 }
 
-// A Framer finds the end of each message in a stream. It is resumable: a connection
-// calls it with a message's bytes from its beginning each time some more of
-// them have come, so that it can go on where it stopped. The bytes are the
-// same, but they may have moved in memory: it may keep an offset, not a slice.
-type Framer interface {
-	// Frame returns 0 if data, which is never empty, does not yet hold a
-	// whole message. Otherwise data[:n] is one, and the next call is about
-	// the bytes behind it. An error is final for the connection. Bounding the
-	// size of a message is the framer's duty: the connection goes on reading for
-	// as long as it is told to.
-	Frame(data []byte) (n int, err error)
-}
-
 // A Conn is one end of a connection that carries messages in both directions,
 // in order. Send, Buffered and Close may be called by any number of goroutines
 // at once; Receive by one at a time.
@@ -86,17 +72,17 @@ type Conn interface {
 	// order in which the connection took them.
 	//
 	// An error that wraps [ErrClosed] is the end of sending, though what
-	// the peer had sent can still be received. An error that wraps
-	// [ErrRefused] concerns this message only. A nil error says that the
+	// the peer had sent can still be received. Any other concerns this
+	// message only. A nil error says that the
 	// message was accepted, not that the peer has it.
 	Send(m Message) error
 
 	// Receive waits for the next message. After the peer closed its end,
 	// or died, what it had sent is delivered first; then the error is
-	// io.EOF, or a [*TruncatedError] (which is io.EOF to errors.Is) if it
-	// stopped in the middle of a message. A [*StreamError] holds what the
-	// framer found wrong. After Close it wraps [ErrClosed]. Every error is
-	// final.
+	// io.EOF, or one that is both io.EOF and io.ErrUnexpectedEOF to
+	// errors.Is if it stopped in the middle of a message. What the framer
+	// found wrong is wrapped. After Close the error wraps [ErrClosed]. Every
+	// error is final.
 	Receive() (Message, error)
 
 	// Buffered returns how many bytes of accepted messages still wait in
@@ -110,60 +96,51 @@ type Conn interface {
 	Close() error
 }
 
-// A StreamError is what [Conn.Receive] returns when the framer refused the
+// A streamError is what [Conn.Receive] returns when the framer refused the
 // peer's bytes.
-type StreamError struct {
+type streamError struct {
 	Offset int64 // where the bad message begins, in bytes from the beginning of the stream
 	Err    error // the framer's error
 }
 
-func (e *StreamError) Error() string {
+func (e *streamError) Error() string {
 	return fmt.Sprintf("transport: receive: bad message at byte %d of the stream: %v", e.Offset, e.Err)
 }
 
 // Unwrap returns the framer's error.
-func (e *StreamError) Unwrap() error { return e.Err }
+func (e *streamError) Unwrap() error { return e.Err }
 
-// A TruncatedError is what [Conn.Receive] returns when the peer closed its end
+// A truncatedError is what [Conn.Receive] returns when the peer closed its end
 // or died in the middle of a message. To errors.Is it is io.EOF as well as
 // io.ErrUnexpectedEOF, because it is an ordinary way to end for a process that
 // was killed.
-type TruncatedError struct {
+type truncatedError struct {
 	Offset int64 // where the message begins, in bytes from the beginning of the stream
 	Have   int   // how many bytes of it came
 }
 
-func (e *TruncatedError) Error() string {
+func (e *truncatedError) Error() string {
 	return fmt.Sprintf("transport: receive: the peer is gone in the middle of a message: %d bytes of the one at byte %d of the stream", e.Have, e.Offset)
 }
 
 // Is reports whether target is one of the two ends of file.
-func (e *TruncatedError) Is(target error) bool {
+func (e *truncatedError) Is(target error) bool {
 	return target == io.EOF || target == io.ErrUnexpectedEOF
 }
 
-// An Option changes how a socket works.
-type Option func(*options)
+// SocketOptions change how a socket works. The zero value is ready.
+type SocketOptions struct {
+	// Files says how many descriptors a message announces, which is 0 for
+	// nearly all. It is called once for each received message, by the
+	// goroutine that receives. Descriptors that came with a message that did
+	// not announce them are closed. Without Files none are received at all.
+	Files func(body []byte) int
 
-type options struct {
-	count   func(body []byte) int
-	drained func()
-}
-
-// WithFileCount says how many descriptors a message announces, which is 0 for
-// nearly all. The function is called once for each received message, by the
-// goroutine that receives. Descriptors that came with a message that did not
-// announce them are closed. Without this option none are received at all.
-func WithFileCount(count func(body []byte) int) Option {
-	return func(o *options) { o.count = count }
-}
-
-// WithDrained sets a function to be called each time [Conn.Buffered] has come
-// down to 0: everything accepted before is in the kernel, or was dropped
-// because the connection failed. It is called on a goroutine of the connection or of a
-// sender and must not block; it may use the connection.
-func WithDrained(drained func()) Option {
-	return func(o *options) { o.drained = drained }
+	// Drained is called each time [Conn.Buffered] has come down to 0:
+	// everything accepted before is in the kernel, or was dropped because the
+	// connection failed. It is called on a goroutine of the connection or of a
+	// sender and must not block; it may use the connection.
+	Drained func()
 }
 
 // closedError builds the error of a connection that has ended. The cause is nil if
@@ -177,7 +154,7 @@ func closedError(op string, cause error) error {
 
 // refused builds the error of a message that cannot be sent.
 func refused(format string, args ...any) error {
-	return fmt.Errorf("transport: send: %w: %w", ErrRefused, fmt.Errorf(format, args...))
+	return fmt.Errorf("transport: send: %w: %w", errRefused, fmt.Errorf(format, args...))
 }
 
 // check refuses what no connection can carry.
@@ -185,8 +162,8 @@ func (m *Message) check() error {
 	if len(m.Files) == 0 {
 		return nil
 	}
-	if len(m.Files) > MaxFiles {
-		return refused("%d descriptors, at most %d may travel together", len(m.Files), MaxFiles)
+	if len(m.Files) > maxFiles {
+		return refused("%d descriptors, at most %d may travel together", len(m.Files), maxFiles)
 	}
 	for i, f := range m.Files {
 		if f == nil {

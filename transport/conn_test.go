@@ -361,10 +361,10 @@ func TestRefused(t *testing.T) {
 			"empty":       {},
 			"nil file":    {Body: frame(1, nil), Files: []*os.File{nil}},
 			"closed file": {Body: frame(2, nil), Files: []*os.File{open, closed}},
-			"many files":  {Body: frame(65, nil), Files: make([]*os.File, MaxFiles+1)},
+			"many files":  {Body: frame(65, nil), Files: make([]*os.File, maxFiles+1)},
 		} {
-			if err := a.Send(m); !errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
-				t.Errorf("%s: %v, want ErrRefused", name, err)
+			if err := a.Send(m); !errors.Is(err, errRefused) || errors.Is(err, ErrClosed) {
+				t.Errorf("%s: %v, want errRefused", name, err)
 			}
 		}
 		mustSend(t, a, numbered(7, 8))

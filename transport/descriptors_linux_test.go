@@ -213,7 +213,7 @@ func TestUnannouncedFilesAreClosed(t *testing.T) {
 func TestFilesWithoutCount(t *testing.T) {
 	noLeak(t)
 	f, g := socketPair(t)
-	l, err := NewSocket(f, newFramer())
+	l, err := NewSocket(f, newFramer().Frame, SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestTooManyFilesForAMessage(t *testing.T) {
 	noLeak(t)
 	s, conn := newPeer(t)
 	w, right := newWitness(t), newWitness(t)
-	many := make([]*os.File, MaxFiles+10)
+	many := make([]*os.File, maxFiles+10)
 	for i := range many {
 		many[i] = w.w
 	}
@@ -343,7 +343,7 @@ func TestFilesOfLargeMessage(t *testing.T) {
 	noLeak(t)
 	a, b := newSockets(t)
 	w := newWitness(t)
-	files := make([]*os.File, MaxFiles)
+	files := make([]*os.File, maxFiles)
 	for i := range files {
 		files[i] = w.w
 	}
@@ -369,8 +369,8 @@ func TestFilesCannotWait(t *testing.T) {
 	restore := limitFiles(t, 1)
 	err := a.Send(Message{Body: frame(2, nil), Files: []*os.File{w.w, w.w}})
 	restore()
-	if !errors.Is(err, ErrRefused) || !errors.Is(err, unix.EMFILE) {
-		t.Fatalf("send: %v, want ErrRefused and EMFILE", err)
+	if !errors.Is(err, errRefused) || !errors.Is(err, unix.EMFILE) {
+		t.Fatalf("send: %v, want errRefused and EMFILE", err)
 	}
 	mustSend(t, a, numbered(1, 8))
 	for i := range 2 {

@@ -8,7 +8,7 @@ import (
 // descriptors. It does no input itself: its user reads into space and says
 // with filled how much came. It is used by one goroutine, except its batches.
 type assembler struct {
-	framer  Framer
+	frame   func(data []byte) (n int, err error)
 	count   func(body []byte) int
 	batches batches
 
@@ -40,13 +40,13 @@ func (a *assembler) next() (p part, ok bool, err error) {
 	if len(data) == a.seen {
 		return part{}, false, nil // nothing that the framer does not know
 	}
-	n, err := a.framer.Frame(data)
+	n, err := a.frame(data)
 	switch {
 	case err != nil:
-		return part{}, false, &StreamError{Offset: a.offset, Err: err}
+		return part{}, false, &streamError{Offset: a.offset, Err: err}
 	case n < 0 || n > len(data):
 		err = fmt.Errorf("the framer claims %d of %d bytes", n, len(data))
-		return part{}, false, &StreamError{Offset: a.offset, Err: err}
+		return part{}, false, &streamError{Offset: a.offset, Err: err}
 	case n == 0:
 		a.seen = len(data)
 		return part{}, false, nil

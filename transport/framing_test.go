@@ -103,13 +103,13 @@ func play(s *script, l *ledger, k *kernel) []expectation {
 		if announced < 128 {
 			announced = 0
 		}
-		announced %= MaxFiles + 1
+		announced %= maxFiles + 1
 		payload := bytes.Repeat([]byte{byte(i)}, size)
 		e := expectation{body: frame(announced, payload)}
 
 		rest, came, cut := e.body, []int(nil), false
 		for range style >> 1 & 3 { // batches
-			sent := s.next() % (MaxFiles + 1)
+			sent := s.next() % (maxFiles + 1)
 			fds := l.new(sent)
 			truncated := s.next() > 200
 			if truncated {
@@ -145,7 +145,7 @@ func play(s *script, l *ledger, k *kernel) []expectation {
 			flush()
 		}
 		if announced > 0 {
-			e.lost = cut || len(came) < announced || len(came) > MaxFiles
+			e.lost = cut || len(came) < announced || len(came) > maxFiles
 			if !e.lost {
 				e.fds = came[:announced]
 			}
@@ -172,7 +172,7 @@ func FuzzAssembler(f *testing.F) {
 		l := &ledger{t: t}
 		k := &kernel{}
 		want := play(s, l, k)
-		a := assembler{framer: newFramer(), count: countFiles}
+		a := assembler{frame: newFramer().Frame, count: countFiles}
 		a.batches.closeFD = func(fd int) { l.set(fd, "closed") }
 		for {
 			p, ok, err := a.next()
@@ -244,10 +244,10 @@ func TestBatchesAreBounded(t *testing.T) {
 		}
 		return n
 	}
-	for i := range int64(10 * MaxFiles) {
+	for i := range int64(10 * maxFiles) {
 		b.add(i, l.new(1), false)
-		b.add(i, l.new(MaxFiles), false)
-		if n := open(); n > 2*MaxFiles {
+		b.add(i, l.new(maxFiles), false)
+		if n := open(); n > 2*maxFiles {
 			t.Fatalf("%d descriptors are kept", n)
 		}
 	}
@@ -271,7 +271,7 @@ func TestAssemblerMovesLittle(t *testing.T) {
 	for i := range 300 {
 		stream = append(stream, numbered(i, 8+i*13)...)
 	}
-	a := assembler{framer: newFramer()}
+	a := assembler{frame: newFramer().Frame}
 	moved, messages := 0, 0
 	for _, b := range stream {
 		_, ok, err := a.next()
@@ -302,7 +302,7 @@ func TestAssemblerMovesLittle(t *testing.T) {
 
 // Where more comes than fits, more is read at a time.
 func TestAssemblerReadsMore(t *testing.T) {
-	a := assembler{framer: newFramer()}
+	a := assembler{frame: newFramer().Frame}
 	for range 10 {
 		space := a.space()
 		// Many small messages, so that none of them asks for room.

@@ -22,7 +22,7 @@ func FuzzSocket(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
 		const limit = 1 << 16
 		a, b := socketPair(t)
-		l, err := NewSocket(a, &prefixFramer{limit: limit}, WithFileCount(countFiles))
+		l, err := NewSocket(a, (&prefixFramer{limit: limit}).Frame, SocketOptions{Files: countFiles})
 		if err != nil {
 			t.Fatal(err)
 		}

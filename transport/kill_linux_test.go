@@ -12,6 +12,7 @@ import (
 
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
 	"github.com/understudy-go/understudy/transport"
@@ -81,7 +82,7 @@ type receiver struct {
 func (r *receiver) AcceptUpgrade() error         { return nil }
 func (r *receiver) Control(*conn.Incoming)       {}
 func (r *receiver) Reply(_ uint32, a conn.Reply) { a.Drop() }
-func (r *receiver) Closed(error)                 { r.queue.Close(); close(r.closed) }
+func (r *receiver) Closed(error)                 { r.queue.Close(false); close(r.closed) }
 
 func (r *receiver) Message(m *conn.Incoming) {
 	r.p.step("delivered")
@@ -132,13 +133,13 @@ func live(t *testing.T, to, at *process) *life {
 		t.Fatal(err)
 	}
 	peer := func(fd int, h conn.Handler) *conn.Conn {
-		socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(conn.FileCount))
+		socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: conn.FileCount})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return conn.New(socket, h, conn.Options{})
 	}
-	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(-1), progress: mailbox.NewProgress(), closed: make(chan struct{})},
+	l := &life{receiver: &receiver{p: to, in: mailbox.NewInbox(1, -1), progress: mailbox.NewProgress(), closed: make(chan struct{})},
 		from: &sender{closed: make(chan struct{})}, at: at}
 	l.queue = l.in.NewQueue(l.progress, 100, 1<<20, func(uint64) {})
 	l.peer, l.from.peer = peer(fds[0], l.receiver), peer(fds[1], l.from)
@@ -186,7 +187,7 @@ func killMessage(id uint32) *mailbox.Message {
 // to begin each.
 func (l *life) flush(out *mailbox.Outbox, together bool) {
 	for {
-		m := out.PeekUnsent()
+		m, _ := out.PeekUnsent()
 		if m == nil {
 			return
 		}
@@ -221,8 +222,8 @@ func TestReceiverKilledAtEachStep(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			leaktest.Check(t)
 			together := c.together
-			transport.Blocking.Off.Store(c.onChannel)
-			defer transport.Blocking.Off.Store(false)
+			sys.Threads.Off.Store(c.onChannel)
+			defer sys.Threads.Off.Store(false)
 			for point := 0; ; point++ {
 				to := newProcess(point)
 				l := live(t, to, never())
@@ -242,7 +243,7 @@ func TestReceiverKilledAtEachStep(t *testing.T) {
 				// The end of the connection: the progress page is read for the last time.
 				var first []uint32
 				out.Begun(l.progress.Begun(), func(_ uint64, m *mailbox.Message) { first = append(first, m.ID) })
-				out.Reset(func(m *mailbox.Message) bool { return m.Cancelled() })
+				out.Reset(func(m *mailbox.Message, cancelled bool) bool { return cancelled })
 				if !survived && !slices.Equal(first, l.begun) { // the slot stands still
 					t.Fatalf("killed at step %d (%s): begun %v, of which the sender knows %v", point, to.last(), l.begun, first)
 				}
@@ -283,8 +284,8 @@ func TestSenderKilledAtEachStep(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			leaktest.Check(t)
 			together := c.together
-			transport.Blocking.Off.Store(c.onChannel)
-			defer transport.Blocking.Off.Store(false)
+			sys.Threads.Off.Store(c.onChannel)
+			defer sys.Threads.Off.Store(false)
 			for point := 0; ; point++ {
 				at := newProcess(point)
 				l := live(t, never(), at)

@@ -4,7 +4,7 @@ import (
 	"errors"
 )
 
-// ErrInterrupted is what Receive returns after [Pollable.Interrupt]. Unlike
+// ErrInterrupted is what Receive returns after [Sleeper.Wake]. Unlike
 // every other error it is not final.
 var ErrInterrupted = errors.New("receiving was interrupted")
 
@@ -13,9 +13,9 @@ var ErrInterrupted = errors.New("receiving was interrupted")
 type Pollable interface {
 	Conn
 
-	// Interrupt ends the Receive in progress, or else the next one, with
+	// interrupt ends the Receive in progress, or else the next one, with
 	// ErrInterrupted. Several may end the same one.
-	Interrupt()
+	interrupt()
 
 	// TryReceive is Receive without waiting: ok says whether a whole
 	// message had been read already.

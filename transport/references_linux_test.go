@@ -51,9 +51,9 @@ func helpRefs() {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		check(err)
 		drained := make(chan struct{}, 1)
-		a, err := NewSocket(os.NewFile(uintptr(fds[0]), "a"), newFramer(), WithDrained(func() { drained <- struct{}{} }))
+		a, err := NewSocket(os.NewFile(uintptr(fds[0]), "a"), newFramer().Frame, SocketOptions{Drained: func() { drained <- struct{}{} }})
 		check(err)
-		b, err := NewSocket(os.NewFile(uintptr(fds[1]), "b"), newFramer(), WithFileCount(countFiles))
+		b, err := NewSocket(os.NewFile(uintptr(fds[1]), "b"), newFramer().Frame, SocketOptions{Files: countFiles})
 		check(err)
 		a.(*socket).patience = 0
 		if patient {

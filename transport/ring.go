@@ -33,9 +33,9 @@ const (
 	parkedWord = 128
 	ringStart  = 4096
 
-	// RingSize is the size of a ring in bytes, a power of two: room for the
+	// ringSize is the size of a ring in bytes, a power of two: room for the
 	// thousand small messages that a mailbox holds by default.
-	RingSize = 128 << 10
+	ringSize = 128 << 10
 
 	// MaxRecord is the largest body that goes into a ring, in bytes. A larger
 	// message would keep small ones waiting while it is copied, and gains
@@ -43,7 +43,7 @@ const (
 	MaxRecord = 16 << 10
 
 	recordHead = 16
-	ringMemory = ringStart + RingSize
+	ringMemory = ringStart + ringSize
 
 	// parkedInKernel is set in a parked word whose reader has blocked a thread.
 	parkedInKernel = 1

@@ -59,7 +59,7 @@ func (e *ringEnds) expect(t *testing.T, number uint64, want []byte) {
 }
 
 func TestRingEverySize(t *testing.T) {
-	e := newRingEnds(RingSize)
+	e := newRingEnds(ringSize)
 	number := uint64(0)
 	for size := 0; size <= MaxRecord; size++ { // at ever other places of the ring
 		number++
@@ -300,11 +300,11 @@ func readToTheEnd(t *testing.T, e *ringEnds) {
 }
 
 func TestRingMemoryIsChecked(t *testing.T) {
-	good := heapRing(RingSize)
+	good := heapRing(ringSize)
 	if err := good.check(); err != nil {
 		t.Error(err)
 	}
-	for name, m := range map[string]ringMem{"none": nil, "short": good[:ringMemory-1], "askew": heapRing(RingSize + 8)[8:]} {
+	for name, m := range map[string]ringMem{"none": nil, "short": good[:ringMemory-1], "askew": heapRing(ringSize + 8)[8:]} {
 		if err := m.check(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(len(m))) {
 			t.Errorf("%s: %v", name, err)
 		}

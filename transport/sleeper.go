@@ -1,9 +1,10 @@
 package transport
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // Ways in which the goroutine of a Sleeper waits.
@@ -73,46 +74,16 @@ func (s *Sleeper) step(at step) {
 	}
 }
 
-// Blocking says whether and for how long goroutines block their threads. Only
-// tests change it: Off does as a kernel that cannot wait for several words, and a
-// long Patience lets no wake-up that was lost be made good by its end.
-var Blocking struct {
-	Off      atomic.Bool
-	Patience atomic.Int64 // in nanoseconds; 0: kernelPatience
-}
-
-// blocked counts the goroutines of this process that block a thread.
-var blocked atomic.Int32
-
-func patience() time.Duration {
-	if d := Blocking.Patience.Load(); d != 0 {
-		return time.Duration(d)
-	}
-	return kernelPatience
-}
-
-// mayBlock reserves the right to block a thread.
-func mayBlock() bool {
-	if Blocking.Off.Load() || !hasFutexes() {
-		return false
-	}
-	if int(blocked.Add(1)) < runtime.GOMAXPROCS(0) {
-		return true
-	}
-	blocked.Add(-1)
-	return false
-}
-
 // Block sleeps in the kernel until a ring has a record or Wake is called, unless
 // ready is true: it is asked behind all preparations. It may also return for
 // nothing. It is false if it could not sleep so, or not any longer: then it is
 // time for [Sleeper.Wait]. The rings must be entered.
-func (s *Sleeper) Block(rings []*Rings, ready Ready) bool {
+func (s *Sleeper) Block(rings []*Rings, ready interface{ Ready() bool }) bool {
 	if s.kernel == nil {
-		if !mayBlock() {
+		if !hasFutexes() || !sys.Threads.Reserve() {
 			return false
 		}
-		defer blocked.Add(-1)
+		defer sys.Threads.Release()
 	}
 	words := append(s.waits[:0], waitForPrivate(&s.word, s.word.Load())) // before any waker can see that it sleeps
 	s.step(stepWord)
@@ -152,7 +123,7 @@ func (s *Sleeper) watch() {
 	if s.timer == nil {
 		s.timer = time.AfterFunc(time.Hour, s.lookAfter)
 	}
-	s.timer.Reset(patience())
+	s.timer.Reset(sys.Threads.MostTime(kernelPatience))
 }
 
 // lookAfter ends a sleep that has lasted since the timer last looked.
@@ -161,7 +132,7 @@ func (s *Sleeper) lookAfter() {
 	switch {
 	case n != s.seen:
 		s.seen = n
-		s.timer.Reset(patience())
+		s.timer.Reset(sys.Threads.MostTime(kernelPatience))
 		return
 	case s.mode.Load() == inKernel:
 		s.tooLong.Store(true)
@@ -176,7 +147,7 @@ func (s *Sleeper) lookAfter() {
 // Wait sleeps on a channel until Wake is called or done is closed, unless ready
 // is true: it is asked behind all preparations. The rings must be entered; what
 // comes by them is for who reads their socket to take: see [Sleeper.Again].
-func (s *Sleeper) Wait(rings []*Rings, ready Ready, done <-chan struct{}) {
+func (s *Sleeper) Wait(rings []*Rings, ready interface{ Ready() bool }, done <-chan struct{}) {
 	if s.wake == nil {
 		s.wake = make(chan struct{}, 1)
 	}
@@ -283,6 +254,6 @@ func (s *Sleeper) Wake() {
 			s.wake <- struct{}{}
 		}
 	case onSocket:
-		(*s.socket.Load()).Interrupt()
+		(*s.socket.Load()).interrupt()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/understudy-go/understudy/internal/sys"
 )
 
 // always blocks: no sleep in the kernel ends by itself.
@@ -15,8 +17,8 @@ func always(t *testing.T) {
 	if !hasFutexes() {
 		t.Skip("this kernel cannot wait for several words")
 	}
-	Blocking.Patience.Store(int64(time.Hour))
-	t.Cleanup(func() { Blocking.Patience.Store(0) })
+	sys.Threads.Patience.Store(int64(time.Hour))
+	t.Cleanup(func() { sys.Threads.Patience.Store(0) })
 }
 
 // processors has the test run with n Ps.
@@ -26,7 +28,7 @@ func processors(t *testing.T, n int) {
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// readyFunc is a Ready.
+// readyFunc is what a Sleeper asks.
 type readyFunc func() bool
 
 func (f readyFunc) Ready() bool { return f() }
@@ -113,7 +115,7 @@ func TestSleepersAreBounded(t *testing.T) {
 		for range 2 {
 			<-refused
 		}
-		if got := int(blocked.Load()); got != procs-1 {
+		if got := sys.Threads.Blocked(); got != procs-1 {
 			t.Errorf("%d block with %d Ps", got, procs)
 		}
 		over.Store(true)
@@ -166,12 +168,12 @@ func TestSleepersHoldNothingUp(t *testing.T) {
 func TestIdleSleeperLeavesTheKernel(t *testing.T) {
 	always(t)
 	processors(t, 2)
-	Blocking.Patience.Store(int64(time.Millisecond))
+	sys.Threads.Patience.Store(int64(time.Millisecond))
 	_, b := newRingPair(t)
 	var s Sleeper
 	for s.Block([]*Rings{b}, readyFunc(func() bool { return false })) {
 	}
-	if s.Asleep() || blocked.Load() != 0 || b.in.pending() || *b.in.parked != 0 {
+	if s.Asleep() || sys.Threads.Blocked() != 0 || b.in.pending() || *b.in.parked != 0 {
 		t.Error("it is not awake")
 	}
 }

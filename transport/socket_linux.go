@@ -18,9 +18,17 @@ import (
 // AF_UNIX family. It takes f over, also when it fails, and makes it
 // non-blocking; the connection must have the description for itself.
 //
+// frame finds the end of each message in the stream. It returns 0 if data, which
+// is never empty, does not yet hold a whole message; otherwise data[:n] is one,
+// and the next call is about the bytes behind it. It is resumable: it is called
+// with a message's bytes from the beginning each time some more have come. They
+// may have moved in memory: it may keep an offset, not a slice. An error is final.
+// To bound the size of a message is frame's duty: the socket is read for as long
+// as it asks for more.
+//
 // A message with descriptors is a sendmsg of its own, with the descriptors
 // attached to the first byte of the message; other messages may share a write.
-func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
+func NewSocket(f *os.File, frame func(data []byte) (n int, err error), opts SocketOptions) (Conn, error) {
 	if f == nil {
 		return nil, fmt.Errorf("transport: socket: %w", os.ErrInvalid)
 	}
@@ -34,15 +42,11 @@ func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
 		own.Close()
 		return nil, fmt.Errorf("transport: socket on %s: %w", name, err)
 	}
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
 	s := &socket{file: own, raw: raw}
-	s.drained, s.closing, s.patience = o.drained, make(chan struct{}), refsPatience
-	s.assembler.framer, s.assembler.count = framer, o.count
+	s.drained, s.closing, s.patience = opts.Drained, make(chan struct{}), refsPatience
+	s.assembler.frame, s.assembler.count = frame, opts.Files
 	s.assembler.batches.closeFD = closeFD
-	if o.count != nil {
+	if opts.Files != nil {
 		s.files = newFilesReceiver()
 	}
 	s.settled.L = &s.mu
@@ -144,8 +148,8 @@ func (s *socket) TryReceive() (m Message, ok bool, err error) {
 	return Message{}, false, s.end
 }
 
-// Interrupt implements [Assistable].
-func (s *socket) Interrupt() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
+// interrupt implements [Assistable].
+func (s *socket) interrupt() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // fill waits for bytes, or for the end. It is false when it was interrupted.
 func (s *socket) fill() bool {
@@ -172,7 +176,7 @@ func (s *socket) fill() bool {
 		// (unix_release_sock in net/unix/af_unix.c), but also only after
 		// all that the peer had sent.
 		if have := s.assembler.pending(); have > 0 {
-			s.finish(&TruncatedError{Offset: s.assembler.offset, Have: have})
+			s.finish(&truncatedError{Offset: s.assembler.offset, Have: have})
 		} else {
 			s.finish(io.EOF)
 		}

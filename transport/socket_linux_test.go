@@ -28,9 +28,14 @@ func socketPair(t testing.TB) (a, b *os.File) {
 	return os.NewFile(uintptr(fds[0]), "one end"), os.NewFile(uintptr(fds[1]), "other end")
 }
 
-func newSocket(t testing.TB, f *os.File, opts ...Option) *socket {
+// newSocket is the connection over f; drained may be left out.
+func newSocket(t testing.TB, f *os.File, drained ...func()) *socket {
 	t.Helper()
-	l, err := NewSocket(f, newFramer(), append([]Option{WithFileCount(countFiles)}, opts...)...)
+	opts := SocketOptions{Files: countFiles}
+	if len(drained) > 0 {
+		opts.Drained = drained[0]
+	}
+	l, err := NewSocket(f, newFramer().Frame, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,14 +43,14 @@ func newSocket(t testing.TB, f *os.File, opts ...Option) *socket {
 	return l.(*socket)
 }
 
-func newSockets(t testing.TB, opts ...Option) (a, b *socket) {
+func newSockets(t testing.TB, drained ...func()) (a, b *socket) {
 	t.Helper()
 	f, g := socketPair(t)
-	return newSocket(t, f, opts...), newSocket(t, g)
+	return newSocket(t, f, drained...), newSocket(t, g)
 }
 
 // newPeer returns a connection and a plain connection as its peer.
-func newPeer(t testing.TB, opts ...Option) (*socket, *net.UnixConn) {
+func newPeer(t testing.TB, drained ...func()) (*socket, *net.UnixConn) {
 	t.Helper()
 	f, g := socketPair(t)
 	conn, err := net.FileConn(g)
@@ -54,7 +59,7 @@ func newPeer(t testing.TB, opts ...Option) (*socket, *net.UnixConn) {
 	}
 	g.Close()
 	t.Cleanup(func() { conn.Close() })
-	return newSocket(t, f, opts...), conn.(*net.UnixConn)
+	return newSocket(t, f, drained...), conn.(*net.UnixConn)
 }
 
 func mustWrite(t testing.TB, conn *net.UnixConn, data []byte) {
@@ -176,7 +181,7 @@ func TestSendComesToAnEnd(t *testing.T) {
 func TestDrained(t *testing.T) {
 	drained := make(chan int, 10)
 	var s *socket
-	s, conn := newPeer(t, WithDrained(func() { drained <- s.Buffered() }))
+	s, conn := newPeer(t, func() { drained <- s.Buffered() })
 	for i := range 3 {
 		mustSend(t, s, numbered(i, 8)) // written at once: nothing has to be drained
 		if len(drained) != 0 {
@@ -208,7 +213,7 @@ func TestTruncatedEnd(t *testing.T) {
 	mustEnd(t, s, io.EOF)
 	mustEnd(t, s, io.ErrUnexpectedEOF)
 	_, err := s.Receive()
-	var truncated *TruncatedError
+	var truncated *truncatedError
 	if !errors.As(err, &truncated) || truncated.Offset != int64(len(whole)) || truncated.Have != 40 {
 		t.Fatalf("%+v, want offset %d and 40 bytes", err, len(whole))
 	}
@@ -220,22 +225,18 @@ func TestBadStream(t *testing.T) {
 	mustReceive(t, s)
 	mustEnd(t, s, errTooLong)
 	_, err := s.Receive()
-	var bad *StreamError
+	var bad *streamError
 	if !errors.As(err, &bad) || bad.Offset != headerSize+8 {
 		t.Fatalf("%+v, want offset %d", err, headerSize+8)
 	}
 }
-
-type framerFunc func(data []byte) (int, error)
-
-func (f framerFunc) Frame(data []byte) (int, error) { return f(data) }
 
 // A framer that claims bytes that are not there does not corrupt anything.
 func TestBadFramer(t *testing.T) {
 	for _, n := range []int{-1, 4} {
 		f, g := socketPair(t)
 		defer g.Close()
-		l, err := NewSocket(f, framerFunc(func([]byte) (int, error) { return n, nil }))
+		l, err := NewSocket(f, func([]byte) (int, error) { return n, nil }, SocketOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,9 +244,9 @@ func TestBadFramer(t *testing.T) {
 		if _, err := g.Write([]byte("abc")); err != nil {
 			t.Fatal(err)
 		}
-		var bad *StreamError
+		var bad *streamError
 		if _, err := l.Receive(); !errors.As(err, &bad) {
-			t.Fatalf("receive: %v, want a StreamError", err)
+			t.Fatalf("receive: %v, want a streamError", err)
 		}
 	}
 }
@@ -313,7 +314,7 @@ func TestNewSocketRefuses(t *testing.T) {
 	for name, f := range map[string]*os.File{
 		"nil": nil, "pipe": w, "seqpacket": os.NewFile(uintptr(fds[0]), "seqpacket"), "closed": closed,
 	} {
-		if l, err := NewSocket(f, newFramer()); err == nil {
+		if l, err := NewSocket(f, newFramer().Frame, SocketOptions{}); err == nil {
 			l.Close()
 			t.Errorf("%s: no error", name)
 		}
@@ -329,8 +330,8 @@ func TestNewSocketRefuses(t *testing.T) {
 
 func TestLocalRefused(t *testing.T) {
 	a, _ := newSockets(t)
-	if err := a.Send(Message{Body: numbered(0, 8), Local: 1}); !errors.Is(err, ErrRefused) {
-		t.Fatalf("send: %v, want ErrRefused", err)
+	if err := a.Send(Message{Body: numbered(0, 8), Local: 1}); !errors.Is(err, errRefused) {
+		t.Fatalf("send: %v, want errRefused", err)
 	}
 }
 
@@ -395,7 +396,7 @@ func TestPeerKilled(t *testing.T) {
 // helpFlood sends 200 messages and more than the kernel takes, reads nothing,
 // and waits to be killed.
 func helpFlood() {
-	l, err := NewSocket(os.NewFile(3, "fd 3"), newFramer())
+	l, err := NewSocket(os.NewFile(3, "fd 3"), newFramer().Frame, SocketOptions{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

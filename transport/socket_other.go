@@ -10,7 +10,7 @@ import (
 
 // NewSocket works on Linux. Elsewhere it closes f and returns an error that
 // wraps errors.ErrUnsupported.
-func NewSocket(f *os.File, framer Framer, opts ...Option) (Conn, error) {
+func NewSocket(f *os.File, frame func(data []byte) (n int, err error), opts SocketOptions) (Conn, error) {
 	if f != nil {
 		f.Close()
 	}

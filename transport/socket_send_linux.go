@@ -17,7 +17,7 @@ import (
 // others that wait, and the one with the pen writes it. If the kernel takes no
 // more, the pen goes to a goroutine that lives until the queue is empty.
 type sender struct {
-	drained  func()        // see WithDrained; may be nil
+	drained  func()        // see SocketOptions; may be nil
 	closing  chan struct{} // closed by Close
 	patience time.Duration // with ETOOMANYREFS
 
@@ -82,7 +82,7 @@ func (s *socket) Send(m Message) error {
 	s.mu.Lock()
 	switch {
 	case err != nil:
-		if !errors.Is(err, ErrRefused) {
+		if !errors.Is(err, errRefused) {
 			err = s.fail(err)
 		}
 	case errno == 0 && n == len(m.Body):

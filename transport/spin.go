@@ -14,10 +14,10 @@ import (
 // and then sleeps.
 
 const (
-	// DefaultSpin is the longest that a reader looks before it sleeps. It must be
+	// defaultSpin is the longest that a reader looks before it sleeps. It must be
 	// longer than to wake a core that sleeps takes, some 60 us in a virtual
 	// machine: else two that have once slept never meet awake again.
-	DefaultSpin = 100 * time.Microsecond
+	defaultSpin = 100 * time.Microsecond
 
 	minSpin  = 2 * time.Microsecond // less is nothing
 	spinStep = time.Microsecond     // what each wait that looking spares, or would have spared, adds
@@ -31,7 +31,7 @@ const (
 // looking would only take them away from those who are waited for. The zero value
 // is ready. It has no clock, and one goroutine at a time uses it.
 type Spinner struct {
-	Max time.Duration // 0: DefaultSpin; negative: never look, always sleep
+	Max time.Duration // 0: defaultSpin; negative: never look, always sleep
 
 	budget time.Duration
 	begun  bool
@@ -41,13 +41,13 @@ type Spinner struct {
 
 func (s *Spinner) max() time.Duration {
 	if s.Max == 0 {
-		return DefaultSpin
+		return defaultSpin
 	}
 	return s.Max
 }
 
-// Budget is how long to look this time.
-func (s *Spinner) Budget() time.Duration {
+// nextBudget is how long to look this time.
+func (s *Spinner) nextBudget() time.Duration {
 	if s.max() < 0 {
 		return 0
 	}
@@ -64,8 +64,8 @@ func (s *Spinner) Budget() time.Duration {
 	return 0
 }
 
-// Waited says how long the reader had to wait altogether, awake and asleep.
-func (s *Spinner) Waited(d time.Duration) {
+// waited says how long the reader had to wait altogether, awake and asleep.
+func (s *Spinner) waited(d time.Duration) {
 	tried := s.trying
 	s.trying = false
 	switch limit := s.max(); {
@@ -79,9 +79,6 @@ func (s *Spinner) Waited(d time.Duration) {
 	}
 }
 
-// Ready is what a reader waits for.
-type Ready interface{ Ready() bool }
-
 // spinners counts the goroutines of this process that look for long.
 var spinners atomic.Int32
 
@@ -91,19 +88,19 @@ const glance = 32
 
 // Spin looks until w is ready, which it reports, or for as long as the budget
 // is. Then since is when it began, for [Spinner.Slept].
-func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
+func (s *Spinner) Spin(w interface{ Ready() bool }) (ok bool, since int64) {
 	if w.Ready() {
 		return true, 0
 	}
 	cpus := min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
-	budget := s.Budget()
+	budget := s.nextBudget()
 	if budget == 0 || cpus == 1 {
 		return false, sys.MonotonicNow()
 	}
 	for range glance {
 		pause(1)
 		if w.Ready() {
-			s.Waited(0)
+			s.waited(0)
 			return true, 0
 		}
 	}
@@ -117,7 +114,7 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 	for i, end := 1, since+int64(budget); ; i++ {
 		pause(1)
 		if w.Ready() {
-			s.Waited(time.Duration(sys.MonotonicNow() - since))
+			s.waited(time.Duration(sys.MonotonicNow() - since))
 			return true, since
 		}
 		if i%glance != 0 {
@@ -133,4 +130,4 @@ func (s *Spinner) Spin(w Ready) (ok bool, since int64) {
 }
 
 // Slept says that the reader which gave up looking has slept and is awake.
-func (s *Spinner) Slept(since int64) { s.Waited(time.Duration(sys.MonotonicNow() - since)) }
+func (s *Spinner) Slept(since int64) { s.waited(time.Duration(sys.MonotonicNow() - since)) }

@@ -15,7 +15,7 @@ func TestSpinnerLearns(t *testing.T) {
 		want   time.Duration
 	}{
 		{"at first it looks for long", 40 * us, nil, 40 * us},
-		{"the default", 0, nil, DefaultSpin},
+		{"the default", 0, nil, defaultSpin},
 		{"what does not pay is halved", 40 * us, []time.Duration{time.Second}, 20 * us},
 		{"and halved", 40 * us, []time.Duration{time.Second, time.Second}, 10 * us},
 		{"until it is nothing", 40 * us, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9}, 0},
@@ -29,11 +29,11 @@ func TestSpinnerLearns(t *testing.T) {
 		{"and stays off", -1, []time.Duration{us, us, 1e9}, 0},
 	} {
 		s := Spinner{Max: c.max}
-		s.Budget()
+		s.nextBudget()
 		for _, d := range c.waited {
-			s.Waited(d)
+			s.waited(d)
 		}
-		if got := s.Budget(); got != c.want {
+		if got := s.nextBudget(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -45,25 +45,25 @@ func TestSpinnerTriesAgain(t *testing.T) {
 		waited, want time.Duration
 	}{{time.Microsecond, 20 * time.Microsecond}, {time.Second, 0}} {
 		s := Spinner{Max: 40 * time.Microsecond}
-		s.Budget()
+		s.nextBudget()
 		for range 6 {
-			s.Waited(time.Second)
+			s.waited(time.Second)
 		}
 		for n := range 2 * tryEvery {
 			want := time.Duration(0)
 			if (n+1)%tryEvery == 0 {
 				want = s.Max
 			}
-			if got := s.Budget(); got != want {
+			if got := s.nextBudget(); got != want {
 				t.Fatalf("the wait number %d: %v, want %v", n, got, want)
 			}
-			s.Waited(time.Second)
+			s.waited(time.Second)
 		}
 		for range tryEvery {
-			s.Budget()
+			s.nextBudget()
 		}
-		s.Waited(c.waited)
-		if got := s.Budget(); got != c.want {
+		s.waited(c.waited)
+		if got := s.nextBudget(); got != c.want {
 			t.Errorf("having waited %v when it tried: %v, want %v", c.waited, got, c.want)
 		}
 	}

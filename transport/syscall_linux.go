@@ -75,14 +75,14 @@ type filesReceiver struct {
 }
 
 func newFilesReceiver() *filesReceiver {
-	r := &filesReceiver{rights: make([]byte, unix.CmsgSpace(4*MaxFiles))}
+	r := &filesReceiver{rights: make([]byte, unix.CmsgSpace(4*maxFiles))}
 	r.header.Iov = &r.iov
 	r.header.SetIovlen(1)
 	r.header.Control = &r.rights[0]
 	return r
 }
 
-// recv reads into p, which is not empty, together with at most MaxFiles
+// recv reads into p, which is not empty, together with at most maxFiles
 // descriptors; truncated says that more were sent, or that this process has no
 // room for them.
 func (r *filesReceiver) recv(fd int, p []byte) (n int, fds []int, truncated bool, errno unix.Errno) {

@@ -63,7 +63,7 @@ func floors(w *workshop) []harness.Row {
 type lane struct {
 	name  string
 	spins string
-	lane  supervisor.Transport
+	lane  string
 }
 
 var lanes = []lane{

@@ -20,7 +20,7 @@ type bed struct {
 
 // makeBed starts n actors of a tree whose messages take the lane, with
 // these fields.
-func makeBed(ctx context.Context, n int, lane supervisor.Transport, fields supervisor.Child) (*bed, error) {
+func makeBed(ctx context.Context, n int, lane string, fields supervisor.Child) (*bed, error) {
 	var children []supervisor.Child
 	for i := range n {
 		c := fields

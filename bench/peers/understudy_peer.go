@@ -14,7 +14,7 @@ import (
 // callPeer is this process calling an actor.
 type callPeer struct{ *bed }
 
-func startCall(lane supervisor.Transport, fields supervisor.Child) func(context.Context) (harness.Peer, error) {
+func startCall(lane string, fields supervisor.Child) func(context.Context) (harness.Peer, error) {
 	return func(ctx context.Context) (harness.Peer, error) {
 		b, err := makeBed(ctx, 1, lane, fields)
 		if err != nil {
@@ -48,7 +48,7 @@ func (p callPeer) Stream(n int) (time.Duration, error) {
 // the actor that calls.
 type siblingPeer struct{ *bed }
 
-func startSibling(lane supervisor.Transport) func(context.Context) (harness.Peer, error) {
+func startSibling(lane string) func(context.Context) (harness.Peer, error) {
 	return func(ctx context.Context) (harness.Peer, error) {
 		b, err := makeBed(ctx, 2, lane, supervisor.Child{})
 		if err != nil {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) { actor.TestMain(m) }
 
 // transports are by name what messages travel by: the socket alone, rings from a
 // connection's first message on, and rings that come while it is in use.
-var transports = map[string]supervisor.Transport{"socket": "socket", "ring": "ring", "auto": "auto"}
+var transports = map[string]string{"socket": "socket", "ring": "ring", "auto": "auto"}
 
 // TestChaos lets faults happen while everybody sends to everybody, and then
 // accounts for each message.

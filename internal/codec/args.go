@@ -6,21 +6,24 @@ import (
 	"reflect"
 )
 
-// Args, embedded in a struct or the type of a field named _, makes the struct an
-// argument list: each exported field is one argument, in order.
+// argsType is the marker that makes a struct an argument list: embedded in it, or
+// the type of a field named _. Then each exported field is one argument, in order.
 //
 //	type Open struct {
-//		mailbox.Args
+//		actor.Args
 //		Path string
 //		Line int
 //	}
 //
 // stands for the parameters (path, line) of a method, where any other type
 // stands for one parameter. So does a pointer to such a struct. A struct that has
-// an argument of the name Args writes the marker as _ mailbox.Args.
-type Args struct{}
+// an argument of the name Args writes the marker as _ actor.Args.
+var argsType reflect.Type
 
-var argsType = reflect.TypeFor[Args]()
+// RegisterArgs says which type is the marker of argument lists. It is called once,
+// while the package that declares the marker for users is initialized: before any
+// type is looked at.
+func RegisterArgs(marker reflect.Type) { argsType = marker }
 
 // isNothing tells whether t is a struct type without fields. Such a value is
 // nothing: as arguments the empty list, as a result nil.
@@ -32,7 +35,7 @@ var ErrArguments = errors.New("wrong number of arguments")
 
 // EncodeArgs appends v, which may be a pointer to it, to buf as an argument
 // list: [] for a struct type without fields, an element per exported field for
-// a struct with the marker [Args], and [v] for anything else. See Encode.
+// a struct with the marker (see [RegisterArgs]), and [v] for anything else. See Encode.
 func EncodeArgs(buf *Buffer, v any, structsAsArrays bool) error {
 	return encode(buf, v, structsAsArrays, true)
 }

@@ -18,12 +18,14 @@ type openArgs struct {
 
 type none struct{}
 
-// Alias is how package actor gives users the marker.
-type Alias = Args
+// Args is the marker of these tests, as package actor has one.
+type Args struct{}
+
+func init() { RegisterArgs(reflect.TypeFor[Args]()) }
 
 func TestArgs(t *testing.T) {
 	type pair struct {
-		Alias
+		_    Args
 		A, B any
 	}
 	type embedded struct {

@@ -342,7 +342,7 @@ func (l *leaderCheck) leave() {
 	l.w, l.done, l.of, l.socket = nil, nil, nil, nil
 }
 
-// Ready implements [transport.Ready].
+// Ready implements what [transport.Sleeper.Block] asks.
 func (l *leaderCheck) Ready() bool {
 	for _, r := range l.pairs {
 		if r.Ready() {

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/internal/leaktest"
+	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/transport"
 )
 
 // wish is something that a waiter waits for.
@@ -159,8 +159,8 @@ func TestPollerNoWaiterWaitsForEver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			transport.Blocking.Off.Store(c.noFutexes)
-			defer transport.Blocking.Off.Store(false)
+			sys.Threads.Off.Store(c.noFutexes)
+			defer sys.Threads.Off.Store(false)
 			c.t, c.wishes = t, make(map[uint32]*wish)
 			const waiters, each = 12, 500
 			var waiting sync.WaitGroup

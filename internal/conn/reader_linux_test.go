@@ -78,7 +78,7 @@ func listeners(t *testing.T) (a, b *listener) {
 	}
 	ends := [2]*listener{}
 	for i, fd := range fds {
-		c, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
+		c, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: FileCount})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type liar struct {
 
 func newLiar(t *testing.T, fd int) *liar {
 	t.Helper()
-	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: FileCount})
 	if err != nil {
 		t.Fatal(err)
 	}

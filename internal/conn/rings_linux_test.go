@@ -47,7 +47,7 @@ func newRingEnd(t testing.TB, fd int) *ringEnd {
 	t.Helper()
 	e := &ringEnd{t: t, closed: make(chan error, 1),
 		last: make(map[uint64]uint64), kinds: make(map[string]int), all: make(chan struct{})}
-	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), &wire.Scanner{}, transport.WithFileCount(FileCount))
+	socket, err := transport.NewSocket(os.NewFile(uintptr(fd), "socket"), new(wire.Scanner).Frame, transport.SocketOptions{Files: FileCount})
 	if err != nil {
 		t.Fatal(err)
 	}

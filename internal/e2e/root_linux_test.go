@@ -57,7 +57,7 @@ func root() error {
 		}
 	}
 	if os.Getenv(envGroups) != "" {
-		o.Cgroups = supervisor.CgroupsRequired
+		o.Cgroups = "required"
 	}
 	tree, err := supervisor.Start(ctx, spec, o)
 	if err != nil {

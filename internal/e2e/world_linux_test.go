@@ -12,7 +12,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/leaktest"
 	"github.com/understudy-go/understudy/internal/runtime"
-	"github.com/understudy-go/understudy/supervisor"
 )
 
 // patience is how long anything may take before a test gives up. Nothing is
@@ -25,7 +24,7 @@ type world struct {
 	testing.TB
 	ctx       context.Context
 	sys       *runtime.System
-	transport supervisor.Transport
+	transport string
 	healthy   *runtime.Instance
 	ref       actor.Ref[victim]
 
@@ -51,7 +50,7 @@ func (l *eventLog) add(e actor.Event) {
 // first message on.
 var transports = []struct {
 	name      string
-	transport supervisor.Transport
+	transport string
 }{{"socket", "socket"}, {"ring", "ring"}}
 
 // overTransports runs a test of connections over each transport.
@@ -66,9 +65,9 @@ func newWorld(t testing.TB) *world {
 	return newWorldOver(t, "auto")
 }
 
-var byName = map[supervisor.Transport]runtime.Transport{"auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
+var byName = map[string]runtime.Transport{"auto": runtime.AutoTransport, "socket": runtime.SocketTransport, "ring": runtime.RingTransport}
 
-func newWorldOver(t testing.TB, transport supervisor.Transport) *world {
+func newWorldOver(t testing.TB, transport string) *world {
 	t.Helper()
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

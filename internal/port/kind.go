@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/codec"
@@ -25,8 +27,13 @@ type Kind struct {
 	// External makes the command of another executable that runs the kind; likewise.
 	External func(args *codec.Source) (*exec.Cmd, error)
 
+	place string // where it is defined: file and line
+	late  string // where it was defined or implemented after actor.Main, if it was
+
 	mu      sync.Mutex
 	methods map[string]bool // declared by the frontend
+
+	repeatable sync.Map // of methods that may be begun more than once for one message
 }
 
 // Backend is what runs in the actor's process.
@@ -50,6 +57,7 @@ var registry = struct {
 	sync.Mutex
 	kinds     map[string]*Kind
 	sentinels []Sentinel
+	complete  bool // actor.Main was called: what comes later, an actor's process does not know
 }{kinds: make(map[string]*Kind)}
 
 // Register makes a kind known by its name.
@@ -59,8 +67,12 @@ func Register(k *Kind) {
 	}
 	registry.Lock()
 	defer registry.Unlock()
-	if _, twice := registry.kinds[k.Name]; twice {
-		panic(fmt.Sprintf("actor: kind %q is defined twice", k.Name))
+	k.place = callerPlace()
+	if other, twice := registry.kinds[k.Name]; twice {
+		panic(fmt.Sprintf("actor: kind %q is defined twice: at %s and at %s", k.Name, other.place, k.place))
+	}
+	if registry.complete {
+		k.late = k.place
 	}
 	all, err := addSentinels(registry.sentinels, k)
 	if err != nil {
@@ -79,6 +91,41 @@ func KindByName(name string) (*Kind, error) {
 	}
 	return k, nil
 }
+
+// Complete says that all kinds which the processes of this program know are defined.
+func Complete() {
+	registry.Lock()
+	defer registry.Unlock()
+	registry.complete = true
+}
+
+// Late returns an error if an actor's process would not know the kind.
+func (k *Kind) Late() error {
+	registry.Lock()
+	defer registry.Unlock()
+	if k.late == "" {
+		return nil
+	}
+	return fmt.Errorf("kind %q is defined at %s, which an actor's process does not run: define it in a package variable", k.Name, k.late)
+}
+
+// callerPlace is the file and line that called package actor or supervisor.
+func callerPlace() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		ours := strings.HasPrefix(f.Function, module+"actor.") || strings.HasPrefix(f.Function, module+"supervisor.") || strings.HasPrefix(f.Function, module+"internal/port.")
+		if !ours || strings.HasSuffix(f.File, "_test.go") {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+		if !more {
+			return "an unknown place"
+		}
+	}
+}
+
+const module = "github.com/understudy-go/understudy/"
 
 // Unbound returns an error for each method that a frontend declares and a
 // backend that is linked does not serve.
@@ -117,6 +164,15 @@ func (k *Kind) Declare(method string) {
 	wire.Intern(method)
 }
 
+// SetRepeatable says that a method may be begun more than once for one message.
+func (k *Kind) SetRepeatable(method string) { k.repeatable.Store(method, true) }
+
+// Repeatable reports whether SetRepeatable said so.
+func (k *Kind) Repeatable(method string) bool {
+	_, yes := k.repeatable.Load(method)
+	return yes
+}
+
 // Bind gives a method its handler. It is called during initialization, before
 // any actor of the kind runs.
 func (k *Kind) Bind(method string, h Handler) {
@@ -134,6 +190,7 @@ func (k *Kind) Implement(b *Backend) {
 	defer k.mu.Unlock()
 	k.once()
 	k.Backend = b
+	k.lateIfComplete()
 }
 
 // ImplementExternal says that another executable runs the kind.
@@ -142,6 +199,15 @@ func (k *Kind) ImplementExternal(command func(args *codec.Source) (*exec.Cmd, er
 	defer k.mu.Unlock()
 	k.once()
 	k.External = command
+}
+
+// lateIfComplete notes an implementation that comes late.
+func (k *Kind) lateIfComplete() {
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.complete && k.late == "" {
+		k.late = callerPlace()
+	}
 }
 
 func (k *Kind) once() {

@@ -29,6 +29,19 @@ type ContextKey struct{}
 // TraceKey is the key under which a context holds its trace entries.
 type TraceKey struct{}
 
+// PoolKey and OrderKey are the keys of a context's quarantine key and order
+// key, for messages to pools.
+type (
+	PoolKey  struct{}
+	OrderKey struct{}
+)
+
+// StringOf returns the string that ctx has by a key, or "".
+func StringOf(ctx context.Context, key any) string {
+	s, _ := ctx.Value(key).(string)
+	return s
+}
+
 // Runtime is what the runtime does for the process as a whole.
 type Runtime interface {
 	// Main runs the actor, if the process was started as one, and does not
@@ -105,7 +118,7 @@ type Target interface {
 	Cast(ctx context.Context, method string, buf *codec.Buffer, pin uuid.UUID, try bool) error
 
 	// RemoteError decodes a handler's error.
-	RemoteError(k *Kind, method string, raw []byte) error
+	RemoteError(method string, raw []byte) error
 	// Incarnation waits for a connection to the actor and returns whom it leads to.
 	Incarnation(ctx context.Context) (uuid.UUID, error)
 }

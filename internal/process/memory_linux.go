@@ -138,3 +138,14 @@ func dataSize(pid int) (int64, bool) {
 	pages, err := strconv.ParseInt(string(fields[5]), 10, 64)
 	return pages * int64(os.Getpagesize()), err == nil
 }
+
+// Resident returns what a process holds for itself, in bytes: anonymous memory, resident or swapped out. It is 0 if there is
+// no such process.
+func Resident(pid int) int64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	resident, _ := anonymous(status)
+	return resident
+}

@@ -68,3 +68,12 @@ func ReadUsage(int) (Usage, bool) { return Usage{}, false }
 
 // Said does nothing.
 func (*Process) Said(string) {}
+
+// MaxFiles returns a large number.
+func MaxFiles() int { return 1 << 30 }
+
+// Spare returns nil: there is nothing to keep descriptors for.
+func Spare(*os.File) error { return nil }
+
+// SparePair returns an error that wraps errors.ErrUnsupported.
+func SparePair() (parent, child *os.File, err error) { return nil, nil, unsupported("socket pair") }

@@ -34,6 +34,8 @@ type backend interface {
 	childConn() *conn.Conn
 
 	pid() int
+	// selfEnded reports whether the actor has said that it ends.
+	selfEnded() bool
 	// tail returns the last lines that it printed.
 	tail() (stdout, stderr []string)
 }

@@ -54,8 +54,19 @@ func (b *foreignBackend) command() (process.Command, error) {
 	}
 	own := []string{orphans.SystemTag(i.sys.id), "UNDERSTUDY_FD=3"}
 	cmd.Env = append(append(own, lastWins(i.settings.Process.Env)...), env...)
+	if n := i.settings.Process.CPUs; n > 0 {
+		for _, name := range threadCounts { // last: of two equal names the first counts
+			cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", name, n))
+		}
+	}
 	return cmd, nil
 }
+
+// threadCounts are the variables by which native libraries are told how many
+// threads to make. They count the machine's processors otherwise, not those that
+// the process may use.
+var threadCounts = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
+	"NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS"}
 
 // greet says hello. Who answers it with an error is spoken to in plain mode, and
 // has started by being there.

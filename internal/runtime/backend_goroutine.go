@@ -26,6 +26,7 @@ func (b hosted) accuse(error)                           {} // it is this very co
 func (b hosted) remote() bool                           { return false }
 func (b hosted) childConn() *conn.Conn                  { return nil }
 func (b hosted) tail() (stdout, stderr []string)        { return nil, nil }
+func (b hosted) selfEnded() bool                        { return b.h.stopping() }
 func (b hosted) connect(s *sender) (*connection, error) { return pipeToHost(b.h, s, b.i) }
 func (b hosted) connectFor(from string) (*os.File, error) {
 	return pairForHost(b.h, from)
@@ -59,11 +60,15 @@ func (b *goroutineBackend) kill(why force) {
 	b.once.Do(func() {
 		b.forced = why
 		switch why {
-		case byKill:
+		case byKill, byDeadline:
 			b.h.inbox.Close()
 			b.h.closeConnections() // before its contexts end: what it still does reaches no caller
 			b.h.limit(0)
-			b.h.finish(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+			if why == byDeadline {
+				b.h.finish(actor.ExitStatus{Reason: actor.ReasonDeadline})
+			} else {
+				b.h.finish(actor.ExitStatus{Reason: actor.ReasonSignal, Signal: syscall.SIGKILL})
+			}
 			b.h.cancel(errKilled)
 		case byStartTimeout:
 			b.h.finish(actor.ExitStatus{Reason: actor.ReasonStartTimeout})
@@ -114,7 +119,7 @@ func (b *goroutineBackend) run() {
 	}
 	said := h.report()
 	said.Err = carried(said.Err, i.path)
-	f.said, f.asked = &said, i.stopAsked()
+	f.said, f.asked, f.late = &said, i.stopAsked(), i.lateness()
 	i.finished(exitStatus(f))
 }
 
@@ -140,11 +145,11 @@ func (b selfBackend) kill(why force) {
 
 // pairForHost makes a connection to a host of this process for a sender elsewhere.
 func pairForHost(h *host, from string) (*os.File, error) {
-	theirs, ours, err := process.SocketPair()
+	theirs, ours, err := process.SparePair()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connection to %s: %w", h.path, err)
 	}
-	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(ours, newScanner(h.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		err = h.accept(socket, from, nil)
 	}

@@ -36,6 +36,7 @@ type processBackend struct {
 	progress   *mailbox.Progress
 	facts      facts         // as far as they are known
 	over       bool          // the connection has ended: no sender can have it any more
+	refusals   refusals      // of direct connections
 	drained    chan struct{} // the connection has delivered its last message
 
 	starting context.Context // ends with the start, or with the time for it
@@ -129,12 +130,13 @@ func (b *processBackend) run() {
 		i.sys.Emit(e)
 	}
 	status := b.proc.Status()
+	status.Stdout, status.Stderr = b.tail() // with what came by the connection
 	b.crashLines.end(status.Crash)
 	stops := !b.stopBegan() && !b.program.deaf() && toldToEnd(status) && i.sys.stopsWithin(signalGrace)
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.status, f.asked = status, f.asked || stops
+	f.status, f.asked, f.late = status, f.asked || stops, i.lateness()
 	i.finished(exitStatus(f))
 }
 
@@ -174,7 +176,13 @@ func (b *processBackend) connectFor(from string) (*os.File, error) {
 	b.mu.Lock()
 	conn := b.conn
 	b.mu.Unlock()
-	sender, receiver, err := process.SocketPair()
+	switch {
+	case b.refusals.take(from):
+		return nil, fmt.Errorf("connection to %s: it is out of descriptors: %w", b.i.path, actor.ErrLost)
+	case conn.Buffered() > maxUnreadDescriptors:
+		return nil, fmt.Errorf("connection to %s: %w", b.i.path, errBusy)
+	}
+	sender, receiver, err := process.SparePair()
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", b.i.path, err)
 	}
@@ -251,10 +259,15 @@ func (b *processBackend) raced(report string) {
 	b.i.sys.Emit(e)
 }
 
+func (b *processBackend) selfEnded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.facts.said != nil
+}
+
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
-	s, ctx := b.i.sys, context.Background()
-	if len(line) == 0 || !s.logs(ctx, slog.LevelInfo) {
+	if s := b.i.sys; len(line) == 0 || s.parent != nil && !s.logs(context.Background(), slog.LevelInfo) {
 		return
 	}
 	b.crashLines.line(printed{time.Now(), stream, string(line), cut})
@@ -267,5 +280,5 @@ func (b *processBackend) logPrinted(l printed) {
 	if l.cut {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
-	_ = b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)
+	b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)
 }

@@ -42,7 +42,7 @@ func (b *processBackend) selfReported(m *conn.Incoming) {
 	var w wireExit
 	if codec.DecodeControl(m.Params, &w) == nil {
 		x := w.exit()
-		x.Err = own(x.Err, b.i.path)
+		x.Err = withPath(x.Err, b.i.path)
 		b.say(x)
 	}
 }

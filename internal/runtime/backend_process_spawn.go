@@ -43,8 +43,7 @@ func (b *processBackend) spawn() error {
 		ours.Close()
 		return err
 	}
-	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline), transport.WithFileCount(conn.FileCount),
-		transport.WithDrained(b.program.written))
+	socket, err := transport.NewSocket(ours, newScanner(i.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount, Drained: b.program.written})
 	if err != nil {
 		_ = proc.Kill()
 		<-proc.Done()
@@ -53,7 +52,7 @@ func (b *processBackend) spawn() error {
 	b.mu.Lock()
 	b.proc = proc
 	b.conn = conn.New(socket, (*processHandler)(b), i.sys.connOptions())
-	b.server = newControlServer(i.sys, b.conn)
+	b.server = newControlServer(i.sys, b.conn, i.path)
 	b.requests = newRequestQueue(b)
 	b.mu.Unlock()
 	b.conn.Start()
@@ -64,6 +63,9 @@ func (b *processBackend) spawn() error {
 func (b *processBackend) command() (process.Command, error) {
 	if !mainCalled.Load() {
 		return process.Command{}, actor.ErrNoMain
+	}
+	if err := b.i.kind.Late(); err != nil {
+		return process.Command{}, err
 	}
 	i := b.i
 	own := []string{orphans.SystemTag(i.sys.id), port.EnvActor + "=" + i.sys.id, sys.EnvBuild + "=" + sys.BuildID()}

@@ -43,7 +43,7 @@ func (b *processBackend) start() {
 	i.unbound(byStartTimeout) // unless it passed, which says more
 	switch {
 	case isRemote(err): // the constructor's own word
-		err = own(err, i.path)
+		err = withPath(err, i.path)
 		b.say(actor.ExitStatus{Reason: actor.ReasonStartFailed, Err: err, DoNotRestart: errors.Is(err, actor.ErrDoNotRestart)})
 		i.bound(time.Second, byLingerLimit) // it ends by itself once it has said so; a foreign one may not
 		<-b.proc.Done()
@@ -71,6 +71,10 @@ func isDone(ch <-chan struct{}) bool {
 	}
 }
 
+// minPingTime is the least time to answer a ping. A reader that is aside may take
+// 40 ms to look; see conn/reader.go.
+const minPingTime = 100 * time.Millisecond
+
 // watch kills the process if it gives no sign of life.
 func (b *processBackend) watch(interval time.Duration) {
 	tick := time.NewTicker(interval)
@@ -81,7 +85,7 @@ func (b *processBackend) watch(interval time.Duration) {
 		case <-b.drained:
 			return
 		}
-		ctx, cancel := context.WithTimeout(b.i.sys.ctx, interval)
+		ctx, cancel := context.WithTimeout(b.i.sys.ctx, max(interval, minPingTime))
 		r, err := request(ctx, b.conn, ctlPing, codec.Params())
 		r.Drop()
 		late := ctx.Err() == context.DeadlineExceeded
@@ -123,16 +127,20 @@ func (b *processBackend) handshake(ctx context.Context) error {
 			outcome <- err
 		}()
 	})
-	if err != nil || !started {
-		return err
+	if err == nil && started {
+		err = <-outcome
 	}
-	if err := <-outcome; err != nil {
-		return err
+	if err == nil && i.settings.Watchdog > 0 {
+		b.mu.Lock()
+		c := b.connection
+		b.mu.Unlock()
+		if c != nil && c.pings {
+			go b.watch(i.settings.Watchdog)
+		} else {
+			s.say(slog.LevelWarn, "the watchdog is off: while it works, the peer may not answer pings, and would be taken for dead", slog.String("path", i.path))
+		}
 	}
-	if i.settings.Watchdog > 0 {
-		go b.watch(i.settings.Watchdog)
-	}
-	return nil
+	return err
 }
 
 // greet begins at once: to the same program there is no need to wait for its
@@ -152,7 +160,7 @@ func (b *processBackend) deaf() bool { return true }
 
 func (b *processBackend) written() {} // the receiver's credits say when there is room
 
-func (b *processBackend) encodeError(err error) []byte { return encodeRemote(&noKind, err) }
+func (b *processBackend) encodeError(err error) []byte { return encodeRemote(err) }
 
 // stand makes the connection usable as a connection.
 func (b *processBackend) stand(c *connection) {

@@ -19,18 +19,30 @@ type call struct {
 	begun  bool             // likewise
 	items  *itemQueue       // of a stream
 
-	wait conn.Waiter
-	over atomic.Bool // res is there
-	res  callResult
-	from *sender
+	wait    conn.Waiter
+	over    atomic.Bool // res is there
+	refused atomic.Bool // of a pool: its caller gets an error and does not wait for the end
+	res     callResult
+	from    *sender
 
-	inv *invocation // that made it, of one that is awaited later
+	inv    *invocation  // that made it, of one that is awaited later
+	pooled *PoolMessage // of a pool, whose slot it holds
 }
 
 type callResult struct {
 	reply conn.Reply
 	err   error
+	lost  lost
 }
+
+// lost says what is known of a call that its receiver did not answer.
+type lost uint8
+
+const (
+	notLost     lost = iota
+	lostUnbegun      // the receiver is gone, and had not begun it
+	lostBegun        // it had, or may have
+)
 
 var calls = sync.Pool{New: func() any {
 	c := &call{}
@@ -51,19 +63,23 @@ func (c *call) recycle() {
 	if !c.over.Load() {
 		return // its caller has given up: it may yet end
 	}
-	c.id, c.msg, c.begun, c.items, c.res, c.from, c.inv = 0, nil, false, nil, callResult{}, nil, nil
+	c.id, c.msg, c.begun, c.items, c.res, c.from, c.inv, c.pooled = 0, nil, false, nil, callResult{}, nil, nil, nil
 	c.over.Store(false)
 	calls.Put(c)
 }
 
 // Over reports whether the call has ended: see [conn.Waiter].
-func (c *call) Over() bool { return c.over.Load() }
+func (c *call) Over() bool { return c.over.Load() || c.refused.Load() }
 
 // end is called once, by the goroutine that took the call out of its sender's
 // table.
 func (c *call) end(r callResult) {
 	if r.err != nil {
 		r.reply.Drop()
+	}
+	if c.pooled != nil {
+		c.pooled.ended(c, r)
+		return
 	}
 	items, from := c.items, c.from
 	c.res = r

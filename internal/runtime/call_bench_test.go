@@ -151,7 +151,7 @@ func (a *atOnce) Closed(error) { close(a.done) }
 // message apart, begin, decode, handle, encode, end.
 func BenchmarkHandle(b *testing.B) {
 	system := benchSystem(b)
-	h := newHost(system, benchActors.With(actor.None{}).Port().Kind, "/bench", uuid.New(), 16, 1<<16, true)
+	h := newHost(system, RoleOf(benchActors.With(actor.None{})).Kind, "/bench", uuid.New(), 16, 1<<16, true)
 	h.state = &benchActor{}
 	run := func(name, method string, v any, call bool, deadline time.Duration) {
 		b.Run(name, func(b *testing.B) {
@@ -224,7 +224,7 @@ func benchArray(b *testing.B) benchBlock {
 // array which the receiver knows.
 func BenchmarkHandleArray(b *testing.B) {
 	sys := benchSystem(b)
-	h := newHost(sys, benchActors.With(actor.None{}).Port().Kind, "/bench", uuid.New(), 16, 1<<16, true)
+	h := newHost(sys, RoleOf(benchActors.With(actor.None{})).Kind, "/bench", uuid.New(), 16, 1<<16, true)
 	h.state = &benchActor{}
 	block := benchArray(b)
 	for _, arrays := range []bool{true, false} {
@@ -292,7 +292,7 @@ func BenchmarkSendArray(b *testing.B) {
 				if err := peer.Send(m.Body, m.Segments); err != nil {
 					b.Fatal(err)
 				}
-				m.Recycle()
+				m.Drop()
 				call.over.Store(true)
 				call.recycle()
 			}
@@ -354,7 +354,7 @@ func BenchmarkSend(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				m.Recycle()
+				m.Drop()
 				call.over.Store(true)
 				call.recycle()
 			}
@@ -367,7 +367,7 @@ func BenchmarkSend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			m.Recycle()
+			m.Drop()
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -39,6 +38,7 @@ func (thisProcess) Main() {
 	}
 	id, isActor := os.LookupEnv(port.EnvActor)
 	mainCalled.Store(true)
+	port.Complete()
 	if !isActor {
 		return
 	}
@@ -70,6 +70,7 @@ type child struct {
 	h      *host
 	self   *Instance
 	ending sync.Once
+	orphan atomic.Bool // the parent is gone, or has closed the connection
 }
 
 // orphanTimeout bounds the orderly end of an actor whose parent closed the
@@ -80,14 +81,14 @@ func runChild(id string) {
 	f := os.NewFile(3, "parent")
 	c := &child{sys: newSystem(id, SystemOptions{})}
 	c.scanner = newScanner(c.sys.opts.Inline)
-	socket, err := transport.NewSocket(f, c.scanner, transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, c.scanner.Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "understudy: this process was started as an actor, and descriptor 3 is not its parent: %v\n", err)
 		os.Exit(1)
 	}
 	c.conn = conn.New(socket, c, c.sys.connOptions())
 	c.sys.parent = c.conn
-	c.server = newControlServer(c.sys, c.conn)
+	c.server = newControlServer(c.sys, c.conn, "")
 	c.receiver = &receiver{conn: c.conn, from: "parent"}
 	c.logToParent()
 	c.conn.Start()
@@ -162,6 +163,7 @@ func (c *child) Closed(err error) {
 	if c.host() == nil {
 		os.Exit(0)
 	}
+	c.orphan.Store(true)
 	c.receiver.Closed(err)
 	c.sys.Stopping()
 	c.self.Stop(orphanTimeout)
@@ -274,41 +276,19 @@ func (c *child) life(h *host, src *codec.Source, id uint64, segments []*segment.
 	c.leave(h)
 }
 
-// leave says the last word and ends the process.
-func (c *child) leave(h *host) {
-	c.ending.Do(func() {
-		x := h.report()
-		_ = c.conn.Notify(ctlEnded, codec.ControlParams(toWireExit(x, 0)))
-		c.flush(h)
-		h.closeConnections()
-		os.Exit(exitCode(x))
-	})
-	select {} // another goroutine is about to exit
-}
-
-// flush waits until the last words and replies are in the kernel, as long as
-// their readers read at all.
-func (c *child) flush(h *host) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for c.conn.Buffered()+h.buffered() > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 func (c *child) serveConnection(m *conn.Incoming) {
 	var o connectOrder
 	if codec.DecodeControl(m.Params, &o) != nil {
 		return
 	}
 	f, err := c.conn.TakeFile(o.Token)
+	if err == nil {
+		if err = process.Spare(f); err != nil {
+			f.Close()
+		}
+	}
 	if err != nil {
+		_ = c.conn.Notify(ctlRefused, codec.ControlParams(connectOrder{From: o.From}))
 		c.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: c.sys.fromPath(), Sender: o.From, Err: fmt.Errorf("connection from %s: %w", o.From, err)})
 		return
 	}
@@ -317,7 +297,7 @@ func (c *child) serveConnection(m *conn.Incoming) {
 		f.Close()
 		return
 	}
-	socket, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(c.sys.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err == nil {
 		_ = h.accept(socket, o.From, nil) // an actor that ends refuses: the sender asks again
 	}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
@@ -24,6 +25,7 @@ type connection struct {
 	dead     bool      // it ended before it stood; guarded by the sender's lock
 	unused   bool      // it came too late: its end is all that is awaited; likewise
 	rings    int       // messages until the peer is asked for rings; 0: never, or it was
+	pings    bool      // it answers pings also while a handler is busy
 	paged    bool      // progress is the receiver's page, which we can only read
 	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 
@@ -74,7 +76,7 @@ type dialect interface {
 	body(c *sender, m *mailbox.Message) ([]byte, error)
 	// granted reports whether the next message may be sent now. If not, and if
 	// tells, the sender is told when it may; else it looks again.
-	granted(c *sender, m *mailbox.Message) bool
+	granted(credit bool) bool
 	// tells sees to it that the sender is told when there is room. It is false if
 	// there is, and nothing would tell.
 	tells(c *sender) bool
@@ -101,7 +103,7 @@ func (full) body(_ *sender, m *mailbox.Message) ([]byte, error) { return m.Body,
 
 // granted is false for what was put in when more was granted, or before there
 // was a connection.
-func (full) granted(s *sender, m *mailbox.Message) bool { return s.out.Granted(m) }
+func (full) granted(credit bool) bool { return credit }
 
 // tells asks the receiver to say when half of what is on its way is begun. It is
 // false when all of it is.
@@ -127,10 +129,25 @@ func (f full) wrote(s *sender, m *mailbox.Message) {
 }
 
 func (f full) begun(*sender) uint64              { return f.c.progress.Begun() }
-func (f full) busy(position uint64) bool         { return f.c.progress.Busy(position) }
-func (f full) inHand() map[uint64]bool           { return f.c.progress.InHand() }
 func (f full) tell(method string, params []byte) { _ = f.c.conn.Notify(method, params) }
 func (full) cutOff() actor.Begun                 { return actor.BegunYes }
+
+func (f full) busy(position uint64) bool {
+	for p := range f.c.progress.InHand() {
+		if p == position {
+			return true
+		}
+	}
+	return false
+}
+
+func (f full) inHand() map[uint64]bool {
+	all := make(map[uint64]bool)
+	for p := range f.c.progress.InHand() {
+		all[p] = true
+	}
+	return all
+}
 
 // plain is MessagePack-RPC alone: the bare envelope, no control messages, and no
 // word on what is begun. So what is written counts as begun.
@@ -145,7 +162,7 @@ func (plain) metadata() bool { return false }
 // body refuses what plain MessagePack-RPC has no words for.
 func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	call := s.calls[m.ID]
-	switch body := m.Plain(); {
+	switch body := withoutMeta(m); {
 	case len(m.Segments) > 0:
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC, which cannot carry arrays: %w", s.target.path, errors.ErrUnsupported)
 	case m.Call && call != nil && call.items != nil:
@@ -157,7 +174,18 @@ func (plain) body(s *sender, m *mailbox.Message) ([]byte, error) {
 	}
 }
 
-func (p plain) granted(*sender, *mailbox.Message) bool { return p.c.conn.Buffered() <= plainBuffer }
+// withoutMeta is the message without its metadata, which a strict peer does not
+// understand. It may have been encoded before it was known who would get it.
+func withoutMeta(m *mailbox.Message) []byte {
+	if m.Meta == 0 {
+		return m.Body
+	}
+	b := slices.Clone(m.Body[:len(m.Body)-m.Meta])
+	b[0]-- // one element less
+	return b
+}
+
+func (p plain) granted(bool) bool { return p.c.conn.Buffered() <= plainBuffer }
 
 func (plain) tells(*sender) bool                  { return true } // the connection does, when it has written
 func (plain) wrote(s *sender, _ *mailbox.Message) { s.begunUpTo(s.out.Sent()) }

@@ -17,11 +17,14 @@ const (
 	ctlStart     = "$/start"
 	ctlStop      = "$/stop"
 	ctlPing      = "$/ping"
+	ctlRefused   = "$/refused"
 	ctlConnect   = "$/connect"
 	ctlEnded     = "$/ended"
 	ctlIntroduce = "$/introduce"
 	ctlReport    = "$/report"
 	ctlWatch     = "$/watch"
+	ctlKill      = "$/kill"
+	ctlAdmin     = "$/admin"
 	ctlAbandon   = "$/abandon"
 	ctlEvent     = "$/event"
 	ctlLog       = "$/log"
@@ -76,6 +79,7 @@ func init() {
 		ctlStart:    {args: startOrder{}, way: down, request: true, child: (*child).start},                            // answered when the actor is ready
 		ctlStop:     {args: stopOrder{}, way: down, child: (*child).stopOrdered},
 		ctlPing:     {args: numbers{}, way: down, request: true, child: (*child).ping},           // a sign of life
+		ctlRefused:  {args: connectOrder{}, way: up, parent: (*processBackend).refused},          // it could not take a direct connection
 		ctlConnect:  {args: connectOrder{}, way: down, child: (*child).serveConnection},          // the end of a direct connection
 		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported},         // the actor's own reason for its end
 		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},                //
@@ -86,7 +90,9 @@ func init() {
 		ctlIntroduce: {args: introduceOrder{}, way: upDown, request: true, server: (*controlServer).introduce},
 		ctlReport:    {args: reportOrder{}, way: upDown, request: true, server: (*controlServer).report},
 		ctlWatch:     {args: watchOrder{}, way: upDown, request: true, server: (*controlServer).watch},
-		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon}, // the asker of a request has given up
+		ctlKill:      {args: killOrder{}, way: upDown, request: true, server: (*controlServer).kill},   // answered when it is reaped
+		ctlAdmin:     {args: adminOrder{}, way: upDown, request: true, server: (*controlServer).admin}, // a call of a supervisor
+		ctlAbandon:   {args: numbers{"id"}, way: upDown, server: (*controlServer).abandon},             // the asker of a request has given up
 
 		// The messages of a connection.
 		ctlWant:   {args: numbers{"position"}, way: along, receiver: (*receiver).want},      // tell me when it is begun
@@ -112,5 +118,5 @@ func unknownControl(p *conn.Conn, m *conn.Incoming) {
 
 // respondError answers a control request with an error.
 func respondError(p *conn.Conn, id uint64, err error) {
-	_ = p.Respond(id, encodeRemote(&noKind, err), nil, nil)
+	_ = p.Respond(id, encodeRemote(err), nil, nil)
 }

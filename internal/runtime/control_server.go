@@ -16,6 +16,11 @@ import (
 type controlServer struct {
 	sys  *System
 	conn *conn.Conn
+	// below is the path of the process that asks, if it is below us: it asks for
+	// itself, or for what is below it. "" is the process above.
+	below string
+
+	making sync.Mutex // while a descriptor is made and sent
 
 	mu     sync.Mutex
 	open   map[uint64]context.CancelFunc
@@ -25,8 +30,8 @@ type controlServer struct {
 // maxRequests bounds the control requests of one process that wait here.
 const maxRequests = 4096
 
-func newControlServer(sys *System, c *conn.Conn) *controlServer {
-	return &controlServer{sys: sys, conn: c, open: make(map[uint64]context.CancelFunc)}
+func newControlServer(sys *System, c *conn.Conn, below string) *controlServer {
+	return &controlServer{sys: sys, conn: c, below: below, open: make(map[uint64]context.CancelFunc)}
 }
 
 func (s *controlServer) serve(m *conn.Incoming) {
@@ -35,18 +40,6 @@ func (s *controlServer) serve(m *conn.Incoming) {
 	} else {
 		unknownControl(s.conn, m)
 	}
-}
-
-func (s *controlServer) introduce(m *conn.Incoming) {
-	answer(s, m, func(ctx context.Context, o introduceOrder) (any, error) {
-		f, in, err := s.sys.introduceFor(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in.Token, err = s.conn.SendFile(f)
-		return in, err
-	})
 }
 
 func (s *controlServer) report(m *conn.Incoming) {
@@ -58,6 +51,10 @@ func (s *controlServer) report(m *conn.Incoming) {
 
 func (s *controlServer) watch(m *conn.Incoming) {
 	answer(s, m, func(ctx context.Context, o watchOrder) (any, error) { return s.sys.watch(ctx, o) })
+}
+
+func (s *controlServer) kill(m *conn.Incoming) {
+	answer(s, m, func(ctx context.Context, o killOrder) (any, error) { return nil, s.sys.kill(ctx, o) })
 }
 
 // abandon ends the work for a request whose asker has given up.

@@ -147,5 +147,11 @@ func (s *System) logCrash(e actor.Event, next string) {
 	if next != "" {
 		attrs = append(attrs, slog.String("next", next))
 	}
-	s.Logger().LogAttrs(context.Background(), slog.LevelError, "actor "+string(e.Type), attrs...)
+	size := 1024
+	if p != nil {
+		size += len(p.Stack)
+	}
+	s.toSink(size, func() {
+		s.Logger().LogAttrs(context.Background(), slog.LevelError, "actor "+string(e.Type), attrs...)
+	})
 }

@@ -124,7 +124,7 @@ func (r *receiver) probed(p probe) {
 	h := r.h
 	inv := h.begun(r, p.Call)
 	if inv == nil { // it waits for the call that holds the slot
-		if h.kind.Concurrent > 1 || r.queue == nil || !r.queue.Waits(p.Call) {
+		if h.kind.Concurrent > 1 || r.queue == nil || !r.queue.Grant(p.Call, 0, 0) {
 			return
 		}
 		if inv = h.active[0].Load(); inv == nil {
@@ -154,6 +154,10 @@ func (h *host) resolve(inv *invocation, p probe) {
 
 // failCall ends a call that would wait for ever.
 func (s *sender) failCall(call *call, err error) {
+	if call.pooled != nil {
+		call.pooled.refuse(err)
+		return
+	}
 	if _, ended := s.cancel(call); ended {
 		return // it has just ended by itself
 	}

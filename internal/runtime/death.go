@@ -23,6 +23,7 @@ const (
 	byItself       force = iota // we did not
 	byLingerLimit               // it lived on after its connection, its start or its own end
 	byKill                      // Kill was called
+	byDeadline                  // KillLate was called
 	byStopTimeout               // it was asked to stop, and did not in time
 	byWatchdog                  // it gave no sign of life
 	byStartTimeout              // it was not ready in time
@@ -34,6 +35,7 @@ type facts struct {
 	startTimeout time.Duration     // how long it had to become ready
 	asked        bool              // it was asked to stop
 	forced       force             // why it was ended by force
+	late         error             // byDeadline: whose deadline, and what was late
 	fault        error             // what it did against the protocol
 	said         *actor.ExitStatus // its self-reported reason, if it gave one
 	status       process.Status    // of its process; zero for a goroutine
@@ -56,6 +58,8 @@ func exitStatus(f facts) actor.ExitStatus {
 		x.Reason, x.Err = actor.ReasonStartFailed, f.unmade
 	case f.forced == byWatchdog && st.Killed:
 		x.Reason = actor.ReasonUnresponsive
+	case f.forced == byDeadline && (st.Killed || st.Signal == 0 && f.said != nil && f.said.Reason == actor.ReasonDeadline):
+		x.Reason, x.Err = actor.ReasonDeadline, f.late
 	case f.fault != nil && (st.Killed || bySignal || st.Success()):
 		x.Reason = actor.ReasonProtocol
 	case f.forced == byStopTimeout && st.Killed && st.Signal == syscall.SIGKILL:
@@ -112,6 +116,17 @@ func toldToEnd(st process.Status) bool {
 // end waits for the stop of the whole system. A service manager and a ^C signal
 // both, in any order.
 const signalGrace = 100 * time.Millisecond
+
+// endOfSupervisor is how the end of an actor that is a supervisor is reported.
+// That its tree gave up, or shut down by itself, it has said with the error, or
+// without one, that Run returned; nothing else in it can say so, and an exit code
+// is another reason.
+func endOfSupervisor(x actor.ExitStatus) actor.ExitStatus {
+	if x.Reason == actor.ReasonError || x.Reason == actor.ReasonNormal {
+		x.Reason = actor.ReasonShutdown
+	}
+	return x
+}
 
 // Class is what a supervisor decides by.
 type Class int

@@ -33,6 +33,7 @@ type entry struct {
 	path    string
 	state   PathState
 	inst    *Instance    // current; nil between lives
+	pool    *Pool        // current, of a path that is a pool
 	exits   []actor.Down // the last ones
 	exited  int          // how many there were
 	lives   int          // incarnations that were launched
@@ -72,7 +73,7 @@ func (e *entry) restedByItself() bool {
 
 // comesBack reports whether the path may run again without being asked to.
 func (e *entry) comesBack() bool {
-	return e.state == PathStarting || e.state == PathRestarting || e.state == PathUnknown && e.exited > 0
+	return e.pool == nil && (e.state == PathStarting || e.state == PathRestarting || e.state == PathUnknown && e.exited > 0)
 }
 
 func (e *entry) notify() {
@@ -181,7 +182,7 @@ func (s *System) recordExit(path string, i *Instance, d actor.Down) {
 	defer s.mu.Unlock()
 	e := s.entryOf(path)
 	if e.inst == i {
-		e.inst = nil
+		e.inst, e.pool = nil, nil
 		if e.state == PathRunning || e.state == PathStarting {
 			e.state = PathUnknown
 		}
@@ -199,6 +200,9 @@ func (s *System) Check(path, kind string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[path]; e != nil {
+		if e.pool != nil && e.pool.kind.Name != kind {
+			return fmt.Errorf("%s is a pool of kind %q, not %q: %w", path, e.pool.kind.Name, kind, actor.ErrKindMismatch)
+		}
 		if e.inst != nil && e.inst.kind.Name != kind {
 			return fmt.Errorf("%s runs kind %q, not %q: %w", path, e.inst.kind.Name, kind, actor.ErrKindMismatch)
 		}
@@ -233,9 +237,11 @@ func parentPath(path string) string {
 	return path[:i]
 }
 
-// route is who can answer for a path: an instance here, or another process.
+// route is who can answer for a path: an instance or a pool here, or another
+// process.
 type route struct {
 	inst *Instance
+	pool *Pool
 	conn *conn.Conn
 }
 
@@ -279,6 +285,12 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 			return route{}, nil, fmt.Errorf("%s runs kind %q, not %q: %w", path, e.inst.kind.Name, kind, actor.ErrKindMismatch)
 		}
 		return route{inst: e.inst}, nil, nil
+	}
+	if e != nil && e.pool != nil {
+		if kind != "" && e.pool.kind.Name != kind {
+			return route{}, nil, fmt.Errorf("%s is a pool of kind %q, not %q: %w", path, e.pool.kind.Name, kind, actor.ErrKindMismatch)
+		}
+		return route{pool: e.pool}, nil, nil
 	}
 	ended := s.endedAbove(path)
 	if e != nil && e.state != PathStopped && e.state != PathGone && ended == nil {

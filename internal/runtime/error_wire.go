@@ -31,6 +31,10 @@ type wireError struct {
 	Exit  *wireExitCase `msgpack:"exit,omitempty"`
 
 	Remote *wireRemote `msgpack:"remote,omitempty"`
+
+	// Of an exception in another language.
+	Type      string `msgpack:"type,omitempty"`
+	Traceback string `msgpack:"traceback,omitempty"`
 }
 
 // wireRemote is what another actor had answered.
@@ -108,6 +112,9 @@ func toWireError(err error, depth int) *wireError {
 	if errors.As(err, &errno) {
 		w.Errno = int(errno)
 	}
+	if r, ok := err.(*actor.RemoteError); ok {
+		w.Type, w.Traceback = cut(r.Type, maxErrorText), cut(r.Traceback, maxStack)
+	}
 	if p, ok := err.(*actor.PanicError); ok {
 		w.Stack = cut(p.Stack, maxStack)
 	}
@@ -117,9 +124,14 @@ func toWireError(err error, depth int) *wireError {
 			ExitStatus: x.ExitStatus}, depth+1)}
 	}
 	if r := remoteIn(err); depth < maxErrorDepth && r != nil {
-		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(&actor.RemoteError{Text: r.Text, Causes: r.Causes}, depth+1)}
+		w.Remote = &wireRemote{Path: r.Path, Method: r.Method, Err: toWireError(anonymous(r), depth+1)}
 	}
 	return w
+}
+
+// anonymous is what an actor answered, without who it was.
+func anonymous(r *actor.RemoteError) *actor.RemoteError {
+	return &actor.RemoteError{Text: r.Text, Causes: r.Causes, Type: r.Type, Traceback: r.Traceback}
 }
 
 // remoteIn finds what another actor had answered.
@@ -140,20 +152,22 @@ func carried(err error, path string) error {
 	if err == nil {
 		return nil
 	}
-	return own(toWireError(word(err), 0).error(), path)
+	return withPath(toWireError(withoutPath(err), 0).error(), path)
 }
 
-// own puts the actor's path on what it said of its own end; word takes it off.
-func own(err error, path string) error {
+// withPath puts the actor's path on what it said of its own end; withoutPath takes it off.
+func withPath(err error, path string) error {
 	if r, ok := err.(*actor.RemoteError); ok {
 		r.Path, r.Method = path, ""
 	}
 	return err
 }
 
-func word(err error) error {
+func withoutPath(err error) error {
 	if r, ok := err.(*actor.RemoteError); ok && r.Method == "" {
-		return &actor.RemoteError{Text: r.Text, Value: r.Value, Causes: r.Causes}
+		b := anonymous(r)
+		b.Value = r.Value
+		return b
 	}
 	return err
 }
@@ -170,7 +184,7 @@ func (w *wireError) error() *actor.RemoteError {
 	if w == nil {
 		return nil
 	}
-	e := &actor.RemoteError{Text: w.Text}
+	e := &actor.RemoteError{Text: w.Text, Type: w.Type, Traceback: w.Traceback}
 	sentinels := port.Sentinels()
 	for _, name := range w.Is {
 		if s, ok := wellKnown[name]; ok {
@@ -205,12 +219,12 @@ func (w *wireError) error() *actor.RemoteError {
 }
 
 func toWireExit(x actor.ExitStatus, depth int) wireExit {
-	return wireExit{x, toWireError(word(x.Err), depth+1)}
+	return wireExit{x, toWireError(withoutPath(x.Err), depth+1)}
 }
 
 func (w wireExit) exit() actor.ExitStatus {
 	x := w.ExitStatus
-	if x.Reason < 0 || x.Reason > actor.ReasonKilled {
+	if x.Reason < 0 || x.Reason > actor.ReasonDeadline {
 		x.Reason = actor.ReasonProtocol
 	}
 	if w.Error != nil {
@@ -238,7 +252,7 @@ func toWireDown(d actor.Down, depth int) wireDown {
 func (w wireDown) down() actor.Down {
 	inc, _ := uuid.Parse(w.Incarnation) // a nil id for what is none
 	x := w.Exit.exit()
-	x.Err = own(x.Err, w.Path)
+	x.Err = withPath(x.Err, w.Path)
 	return actor.Down{Path: w.Path, PID: w.PID, Incarnation: inc, ExitStatus: x}
 }
 
@@ -264,20 +278,20 @@ func (w wireEvent) event() actor.Event {
 	}
 	if w.Exit != nil {
 		x := w.Exit.exit()
-		x.Err = own(x.Err, w.Path)
+		x.Err = withPath(x.Err, w.Path)
 		e.Exit = &x
 	}
 	return e
 }
 
 // encodeRemote encodes a handler's error for the caller.
-func encodeRemote(_ *port.Kind, err error) []byte {
+func encodeRemote(err error) []byte {
 	return codec.EncodeControl(toWireError(err, 0))
 }
 
 // decodeRemote rebuilds what a handler, here or in a program in another
 // language, answered as its error.
-func decodeRemote(_ *port.Kind, path, method string, raw []byte) error {
+func decodeRemote(path, method string, raw []byte) error {
 	var w wireError
 	if hasText(raw) && codec.DecodeResult(raw, &w) == nil {
 		e := w.error()

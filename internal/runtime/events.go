@@ -17,13 +17,9 @@ type broker struct {
 	closed bool
 }
 
-// maxEvents bounds what waits for one subscriber.
-const maxEvents = 8192
-
 type subscription struct {
 	mu      sync.Mutex
-	queue   []actor.Event
-	dropped int
+	backlog backlog[actor.Event]
 	ended   bool
 	changed chan struct{}
 }
@@ -80,11 +76,7 @@ func (b *broker) close() {
 
 func (s *subscription) put(e actor.Event) {
 	s.mu.Lock()
-	if len(s.queue) >= maxEvents {
-		s.queue = s.queue[1:]
-		s.dropped++
-	}
-	s.queue = append(s.queue, e)
+	s.backlog.put(e, eventSize(e))
 	s.mu.Unlock()
 	s.wake()
 }
@@ -107,15 +99,11 @@ func (s *subscription) end() {
 func (s *subscription) next(ctx context.Context) (actor.Event, bool) {
 	for {
 		s.mu.Lock()
-		if s.dropped > 0 {
-			n := s.dropped
-			s.dropped = 0
+		if n := s.backlog.told(); n > 0 {
 			s.mu.Unlock()
 			return actor.Event{Type: actor.EventsDropped, Detail: fmt.Sprintf("%d events: the reader was too slow", n)}, true
 		}
-		if len(s.queue) > 0 {
-			e := s.queue[0]
-			s.queue = s.queue[1:]
+		if e, ok := s.backlog.take(); ok {
 			s.mu.Unlock()
 			return e, true
 		}

@@ -64,7 +64,7 @@ func (l *fuzzTransport) Receive() (transport.Message, error) {
 		f, err := os.Open(os.DevNull)
 		if l.page {
 			f.Close()
-			f, err = memfd.Create("fuzz", mailbox.ProgressSize, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
+			f, err = memfd.Create("fuzz", 4096, unix.F_SEAL_SHRINK, unix.F_SEAL_GROW)
 		}
 		if err != nil {
 			return transport.Message{}, err
@@ -163,14 +163,14 @@ func fuzzSystem() (*System, func(t *testing.T)) {
 func fuzzChild(t *testing.T, data []byte, page bool) {
 	sys, end := fuzzSystem()
 	defer end(t)
-	h := newHost(sys, fuzzKind.With(actor.None{}).Port().Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
+	h := newHost(sys, RoleOf(fuzzKind.With(actor.None{})).Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
 	ready := make(chan error, 1)
 	go h.run(newSource(nil, nil, sys), func(err error) { ready <- err })
 	if err := <-ready; err == nil {
 		t.Fatal("started without arguments")
 	}
 	<-h.ended
-	h = newHost(sys, fuzzKind.With(actor.None{}).Port().Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
+	h = newHost(sys, RoleOf(fuzzKind.With(actor.None{})).Kind, "/fuzzed", uuid.New(), 16, 1<<16, false)
 	go h.run(newSource([]byte{0x90}, nil, sys), func(err error) { ready <- err })
 	if err := <-ready; err != nil {
 		t.Fatal(err)
@@ -181,14 +181,14 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 	side := &withoutEnd{Handler: c, done: make(chan struct{}), closed: func(err error) { c.server.close(); c.receiver.Closed(err) }}
 	c.conn = conn.New(socket, side, sys.connOptions())
 	c.receiver.conn = c.conn
-	c.server = newControlServer(sys, c.conn)
+	c.server = newControlServer(sys, c.conn, "")
 	c.conn.Start()
 	<-side.done
 	h.finish(actor.ExitStatus{Reason: actor.ReasonShutdown})
 	<-h.ended
 	h.closeConnections()
 	if c.receiver.queue != nil {
-		c.receiver.queue.CloseProgress()
+		c.receiver.queue.Close(true)
 	} else if c.receiver.progress != nil {
 		c.receiver.progress.Close()
 	}
@@ -198,7 +198,7 @@ func fuzzChild(t *testing.T, data []byte, page bool) {
 func fuzzParent(t *testing.T, data []byte, page bool) {
 	sys, end := fuzzSystem()
 	defer end(t)
-	i := &Instance{sys: sys, path: "/fuzzed", kind: fuzzKind.With(actor.None{}).Port().Kind, incarnation: uuid.New(), ready: make(chan struct{}), done: make(chan struct{})}
+	i := &Instance{sys: sys, path: "/fuzzed", kind: RoleOf(fuzzKind.With(actor.None{})).Kind, incarnation: uuid.New(), ready: make(chan struct{}), done: make(chan struct{})}
 	b := newProcessBackend(i, EncodedRole{})
 	i.backend = b
 	socket := &fuzzTransport{data: data, scanner: newScanner(sys.opts.Inline), page: page}
@@ -213,7 +213,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		s.down(c, err)
 	}}
 	b.conn = conn.New(socket, side, sys.connOptions())
-	b.server, b.requests = newControlServer(sys, b.conn), newRequestQueue(b)
+	b.server, b.requests = newControlServer(sys, b.conn, "/fuzz"), newRequestQueue(b)
 	c.conn = b.conn
 	b.connection, b.sender = c, s
 	b.caller.Store(s)
@@ -232,7 +232,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 		defer close(greeted)
 		defer r.Drop()
 		if r.Fault != nil || r.Err != nil {
-			_ = decodeRemote(&noKind, "/fuzzed", ctlHello, r.Err)
+			_ = decodeRemote("/fuzzed", ctlHello, r.Err)
 			return
 		}
 		other := newConnection()
@@ -252,7 +252,7 @@ func fuzzParent(t *testing.T, data []byte, page bool) {
 			if r.reply.Err == nil {
 				_ = codec.DecodeResult(r.reply.Result, &v)
 			} else {
-				_ = decodeRemote(&noKind, "/fuzzed", "echo", r.reply.Err)
+				_ = decodeRemote("/fuzzed", "echo", r.reply.Err)
 			}
 			r.reply.Drop()
 		}

@@ -173,6 +173,8 @@ func (c *handlerContext) Value(key any) any {
 		return c.inv
 	case port.TraceKey:
 		return c.inv.trace
+	case port.PoolKey, port.OrderKey: // they are of one message
+		return nil
 	}
 	return c.materialize().Value(key)
 }

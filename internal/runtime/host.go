@@ -42,6 +42,7 @@ type host struct {
 	mu        sync.Mutex
 	late      map[callKey]*invocation // calls whose handlers have returned and who answer later
 	receivers map[*receiver]struct{}
+	accepted  uint64 // receivers, ever
 	attached  map[int]func(context.Context)
 	nextID    int
 	stall     *time.Timer   // looks into calls that wait long
@@ -62,7 +63,7 @@ var mainHost atomic.Pointer[host]
 
 func newHost(sys *System, kind *port.Kind, path string, inc actor.Incarnation, capacity, capBytes int, local bool) *host {
 	h := &host{sys: sys, kind: kind, path: path, incarnation: inc, capacity: capacity, capBytes: capBytes, local: local,
-		inbox: mailbox.NewInbox(sys.opts.Spin), late: make(map[callKey]*invocation), receivers: make(map[*receiver]struct{}),
+		inbox: mailbox.NewInbox(kind.Concurrent, sys.opts.Spin), late: make(map[callKey]*invocation), receivers: make(map[*receiver]struct{}),
 		attached: make(map[int]func(context.Context)), ending: make(chan struct{}), ended: make(chan struct{})}
 	if h.capacity == 0 {
 		h.capacity = DefaultCapacity

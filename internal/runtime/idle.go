@@ -1,14 +1,77 @@
 package runtime
 
 import (
+	"github.com/understudy-go/understudy/internal/process"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // maxConnections bounds the direct connections from one process. When there are more, idle
 // ones are closed, the least recently used first; the next send makes a new
 // one. It is well below the usual limit of descriptors.
 const maxConnections = 256
+
+// maxReceivers bounds the connections to one actor. When there are more, an idle one
+// is closed; its sender makes a new one when it sends again.
+func maxReceivers() int { return min(1024, process.MaxFiles()/4) }
+
+// mostlyIdle returns the oldest idle connection of the part of the tree from which
+// most come, or nil. A flood so drives out itself. h.mu is held.
+func (h *host) mostlyIdle() (oldest *receiver) {
+	count := make(map[string]int)
+	for r := range h.receivers {
+		count[r.part()]++
+	}
+	for r := range h.receivers {
+		if !r.idle() {
+			continue
+		}
+		if oldest == nil || count[r.part()] > count[oldest.part()] ||
+			count[r.part()] == count[oldest.part()] && r.number < oldest.number {
+			oldest = r
+		}
+	}
+	return oldest
+}
+
+// part is the part of the tree that the sender is in: the first name of its path,
+// which the root vouches for.
+func (r *receiver) part() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(r.from, "/"), "/")
+	return name
+}
+
+// idle reports whether nothing is under way over the connection, as far as one
+// sees. h.mu is held.
+func (r *receiver) idle() bool {
+	if r.progress == nil && r.queue == nil {
+		return true // it has not said hello
+	}
+	if !r.owned || r.queue == nil || !r.queue.Empty() || r.conn.Buffered() > 0 {
+		return false
+	}
+	for i := range r.h.active {
+		if inv := r.h.active[i].Load(); inv != nil && inv.receiver == r {
+			return false
+		}
+	}
+	for k := range r.h.late {
+		if k.receiver == r {
+			return false
+		}
+	}
+	return true
+}
+
+// leave closes the connection. The queue ends first: what is not begun stays with
+// the sender.
+func (r *receiver) leave() {
+	if r.queue != nil {
+		r.queue.Close(false)
+	}
+	r.conn.Close()
+}
 
 // closeIdle makes room for another direct connection.
 func (s *System) closeIdle() {

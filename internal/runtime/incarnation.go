@@ -34,6 +34,8 @@ type Instance struct {
 	startErr error
 	started  bool // the outcome of the start is known
 	exit     actor.ExitStatus
+	late     error  // see KillLate
+	why      string // see Because
 	ended    bool
 	asked    bool
 	limits   limits
@@ -139,6 +141,29 @@ func (i *Instance) Stop(timeout time.Duration) {
 // its contexts end, and if it does not return it is abandoned.
 func (i *Instance) Kill() { i.backend.kill(byKill) }
 
+// KillLate is Kill because of a handler that went on for too long: the reason is
+// [actor.ReasonDeadline], and err says more.
+func (i *Instance) KillLate(err error) {
+	i.mu.Lock()
+	i.late = err
+	i.mu.Unlock()
+	i.backend.kill(byDeadline)
+}
+
+// Because has the event of its end say why it was asked to end.
+func (i *Instance) Because(why string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.why = why
+}
+
+// lateness is what KillLate was told.
+func (i *Instance) lateness() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.late
+}
+
 // bound has the incarnation ended by force, for this reason, if it still is
 // there after d. A negative d is no bound.
 func (i *Instance) bound(d time.Duration, why force) {
@@ -241,6 +266,8 @@ func (i *Instance) stopAsked() bool {
 	return i.asked
 }
 
+func (i *Instance) selfEnded() bool { return i.backend.selfEnded() }
+
 // succeeded says that the actor is ready.
 func (i *Instance) succeeded() {
 	i.mu.Lock()
@@ -289,7 +316,12 @@ func (i *Instance) finished(x actor.ExitStatus) {
 		i.mu.Unlock()
 		return
 	}
+	d := actor.Down{Path: i.path, PID: i.PID(), Incarnation: i.incarnation, ExitStatus: x} // what senders go by
+	if i.settings.Supervisor {
+		x = endOfSupervisor(x)
+	}
 	i.ended, i.exit = true, x
+	why := i.why
 	i.limits.stop()
 	inHand := strings.Join(i.inHand, ", ")
 	wasReady := i.started && i.startErr == nil
@@ -304,8 +336,8 @@ func (i *Instance) finished(x actor.ExitStatus) {
 			e.Type = actor.EventIgnored
 		}
 	}
-	e.Exit = &x
-	i.sys.recordExit(i.path, i, i.down())
+	e.Exit, e.Detail = &x, why
+	i.sys.recordExit(i.path, i, d)
 	i.sys.Emit(e)
 	close(i.done)
 }

@@ -226,7 +226,7 @@ func (inv *invocation) Answer(buf *codec.Buffer, err error) error {
 	}
 	if buf != nil {
 		if err != nil {
-			inv.receiver.respondError(inv.request, encodeRemote(inv.h.kind, err))
+			inv.receiver.respondError(inv.request, encodeRemote(err))
 		} else {
 			inv.receiver.result(inv.request, buf)
 		}
@@ -243,7 +243,7 @@ func (inv *invocation) Fail(err error) bool {
 		return false
 	}
 	if inv.isCall {
-		inv.receiver.respondError(inv.request, encodeRemote(inv.h.kind, err))
+		inv.receiver.respondError(inv.request, encodeRemote(err))
 	} else {
 		inv.h.sys.castFailed(inv, err)
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -87,8 +88,11 @@ func (w wireAttr) attr() slog.Attr {
 		}
 		a.Value = slog.GroupValue(members...)
 	case wireDuration:
-		if a.Value.Kind() == slog.KindInt64 {
+		switch a.Value.Kind() {
+		case slog.KindInt64:
 			a.Value = slog.DurationValue(time.Duration(a.Value.Int64()))
+		case slog.KindUint64: // other encoders choose the shortest form
+			a.Value = slog.DurationValue(time.Duration(a.Value.Uint64()))
 		}
 	case wireTime:
 		text, _ := w.Value.(string)
@@ -98,10 +102,6 @@ func (w wireAttr) attr() slog.Attr {
 	}
 	return a
 }
-
-// maxLogBuffered is how many bytes may wait on the connection to the parent
-// before records are dropped: a log must not stop an actor.
-const maxLogBuffered = 1 << 20
 
 // childLevel is the level below which records stay in the child.
 var childLevel slog.LevelVar
@@ -118,7 +118,7 @@ func (s *System) logs(ctx context.Context, level slog.Level) bool {
 
 // deliver gives the system's logger a record under the name of the actor that made it.
 // From a process below the root it goes straight to the root.
-func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Record) error {
+func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Record) {
 	if s.parent != nil {
 		params, err := codec.TryControlParams(toWireRecord(path, pid, r))
 		if err != nil { // groups inside groups, or too much: the message alone, then
@@ -126,11 +126,19 @@ func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Recor
 			bare.AddAttrs(slog.String("attributes_lost", cut(err.Error(), maxErrorText)))
 			params = codec.ControlParams(toWireRecord(path, pid, bare))
 		}
-		s.sendLog(params)
+		s.sendUpward(&s.upward.records, ctlLog, params)
 		if r.Level >= lastWordsLevel {
 			s.settle()
 		}
-		return nil
+		return
+	}
+	s.toSink(recordSize(r), func() { s.write(ctx, path, pid, r) })
+}
+
+// write gives a record to the logger, on the sink's goroutine.
+func (s *System) write(ctx context.Context, path string, pid int, r slog.Record) {
+	if !s.logTarget().Enabled(ctx, r.Level) {
+		return
 	}
 	named := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	if path != "" { // else it was made before the process was told who it is
@@ -141,34 +149,22 @@ func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Recor
 		named.AddAttrs(a)
 		return true
 	})
-	return s.logTarget().Handle(ctx, named)
+	_ = s.logTarget().Handle(ctx, named) // where would one say that a log fails?
 }
 
 // logRecord delivers, or passes on, a record from a process below.
 func (s *System) logRecord(params []byte) {
+	params = bytes.Clone(params) // they are lent
 	if s.parent != nil {
-		s.sendLog(params)
+		s.sendUpward(&s.upward.records, ctlLog, params)
 		return
 	}
-	var w wireRecord
-	ctx := context.Background()
-	if codec.DecodeControl(params, &w) == nil && s.logs(ctx, slog.Level(w.Level)) {
-		_ = s.deliver(ctx, w.Path, w.PID, w.record()) // where would one say that a log fails?
-	}
-}
-
-// sendLog passes a record to the parent, or counts it if too much waits there.
-func (s *System) sendLog(params []byte) {
-	if s.parent.Buffered() > maxLogBuffered {
-		s.logsDropped.Add(1)
-		return
-	}
-	if n := s.logsDropped.Swap(0); n > 0 {
-		r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped: they came faster than they were read", 0)
-		r.AddAttrs(slog.Int64("dropped", n))
-		_ = s.parent.Notify(ctlLog, codec.ControlParams(toWireRecord(s.fromPath(), os.Getpid(), r)))
-	}
-	_ = s.parent.Notify(ctlLog, params)
+	s.toSink(len(params), func() {
+		var w wireRecord
+		if codec.DecodeControl(params, &w) == nil {
+			s.write(context.Background(), w.Path, w.PID, w.record())
+		}
+	})
 }
 
 // logTarget is where records come out. A program may have made an in-process

@@ -48,7 +48,8 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	n := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	n.AddAttrs(attrs...)
-	return h.sys.deliver(ctx, path, os.Getpid(), n)
+	h.sys.deliver(context.WithoutCancel(ctx), path, os.Getpid(), n)
+	return nil
 }
 
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -21,11 +21,15 @@ func TestLogHandlerIsAHandler(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
+			var root, sys *System
 			slogtest.Run(t, func(*testing.T) slog.Handler {
 				out.Reset()
-				root := newSystem("test", SystemOptions{Logger: slog.New(slog.NewJSONHandler(&out, nil))})
-				return &logHandler{sys: system(root), path: "/a"}
+				root = newSystem("test", SystemOptions{Logger: slog.New(slog.NewJSONHandler(&out, nil))})
+				sys = system(root)
+				return &logHandler{sys: sys, path: "/a"}
 			}, func(t *testing.T) map[string]any {
+				sys.sink.flush()
+				root.sink.flush()
 				var m map[string]any
 				if err := json.Unmarshal(out.Bytes(), &m); err != nil {
 					t.Fatal(err)
@@ -66,6 +70,7 @@ func TestLoggerOfItself(t *testing.T) {
 	l := slog.New(&logHandler{sys: s, path: "/a"})
 	s.opts.Logger = l.With("round", "and round")
 	l.Info("hello")
+	s.sink.flush()
 	if got := out.String(); strings.Count(got, "hello") != 1 || !strings.Contains(got, "path=/a") {
 		t.Errorf("it logged %q", got)
 	}
@@ -85,6 +90,7 @@ func TestForeignRecords(t *testing.T) {
 	} {
 		s.logRecord(codec.ControlParams(v))
 	}
+	s.sink.flush()
 	for _, want := range []string{"msg=one pid=0 k=7", "msg=two pid=0 k=long", "msg=three", "msg=four"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)

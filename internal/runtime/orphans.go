@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/cgroup"
@@ -35,7 +36,7 @@ func (o *cleanup) openLocked(s *System) (err error) {
 		o.groups, err = cgroup.Open(s.id, cgroup.Mode(s.opts.Cgroups))
 	}
 	if err != nil && s.parent == nil && s.opts.Cgroups != CgroupsRequired {
-		s.Logger().Debug("actors have no control groups", "reason", err)
+		s.say(slog.LevelDebug, "actors have no control groups", slog.Any("reason", err))
 		err = nil
 	}
 	o.opened = err == nil
@@ -70,6 +71,6 @@ func (o *cleanup) close(s *System) {
 		o.sweeper = nil
 	}
 	if err := o.groups.Close(); err != nil {
-		s.Logger().Warn("a control group is left", "error", err)
+		s.say(slog.LevelWarn, "a control group is left", slog.Any("error", err))
 	}
 }

@@ -45,6 +45,7 @@ const (
 	capFiles    = "files"
 	capStream   = "streams"
 	capRings    = "rings"
+	capPings    = "pings" // a busy handler does not keep it from answering "$/ping"
 )
 
 // startOrder is all that a process needs to become an actor.
@@ -106,6 +107,9 @@ type introduceOrder struct {
 	Path string `msgpack:"path"`
 	Kind string `msgpack:"kind"`
 	From string `msgpack:"from"`
+
+	Leaving bool `msgpack:"leaving,omitempty"` // the asker's process is about to end
+	Stopped bool `msgpack:"stopped,omitempty"` // and was asked to
 }
 
 type introduction struct {
@@ -117,6 +121,11 @@ type introduction struct {
 type reportOrder struct {
 	Path        string `msgpack:"path"`
 	Incarnation string `msgpack:"incarnation"`
+}
+
+type killOrder struct {
+	Path        string `msgpack:"path"`
+	Incarnation string `msgpack:"incarnation"` // "": the present one
 }
 
 type watchOrder struct {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type receiver struct {
 	progress *mailbox.Progress
 	from     string
 	same     atomic.Bool // the sender is the same build
+	number   uint64      // counts the connections to the actor: the lowest is the oldest
 	owned    bool        // the connection is ours alone: its progress are given back with it
 }
 
@@ -40,8 +42,18 @@ func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Prog
 		socket.Close()
 		return errRetry
 	}
+	h.accepted++
+	r.number = h.accepted
+	var idle *receiver
+	if progress == nil && len(h.receivers) >= maxReceivers() {
+		idle = h.mostlyIdle()
+		delete(h.receivers, idle)
+	}
 	h.receivers[r] = struct{}{}
 	h.mu.Unlock()
+	if idle != nil {
+		idle.leave()
+	}
 	if progress != nil {
 		r.open()
 	}
@@ -51,7 +63,6 @@ func (h *host) accept(socket transport.Conn, from string, progress *mailbox.Prog
 
 // open gives the connection its part of the inbox.
 func (r *receiver) open() {
-	r.progress.SetSlots(r.h.kind.Concurrent)
 	r.queue = r.h.inbox.NewQueue(r.progress, r.h.capacity, r.h.capBytes, func(begun uint64) {
 		_ = r.conn.Notify(ctlCredit, codec.Params(begun))
 	})
@@ -86,14 +97,14 @@ func (r *receiver) AcceptUpgrade() error {
 	if r.queue == nil || r.h.sys.opts.Transport == SocketTransport {
 		return errors.ErrUnsupported
 	}
-	if r.h.inbox.Closed() {
+	if r.h.stopping() {
 		return transport.ErrClosed
 	}
 	return nil
 }
 
 func (r *receiver) sendProgress() (token uint64, err error) {
-	progress, f, err := newProgressPage()
+	progress, f, err := mailbox.CreateProgress()
 	if err != nil {
 		return 0, err
 	}
@@ -126,7 +137,7 @@ func (r *receiver) result(id uint64, buf *codec.Buffer) {
 // unsent tells the caller that the response could not be sent, if the connection stands.
 func (r *receiver) unsent(id uint64, err error) {
 	if err != nil && !isClosed(err) {
-		_ = r.conn.Respond(id, encodeRemote(&noKind, fmt.Errorf("sending the response: %w", err)), nil, nil)
+		_ = r.conn.Respond(id, encodeRemote(fmt.Errorf("sending the response: %w", err)), nil, nil)
 	}
 }
 
@@ -148,7 +159,7 @@ func (r *receiver) Message(m *conn.Incoming) {
 	m.From = r
 	if m.Call && len(m.Meta.Chain) > 0 && r.h.holdsLastSlot(m.Meta.Chain) {
 		m.Skip() // its turn would never come
-		_ = r.conn.Respond(m.ID, encodeRemote(&noKind, fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
+		_ = r.conn.Respond(m.ID, encodeRemote(fmt.Errorf("%s of %s: %w", m.Method, r.h.path, actor.ErrCallCycle)), nil, nil)
 	}
 	// A slot that found the call in the ring has just been idle.
 	mayStall := m.Call && m.By == nil
@@ -187,7 +198,7 @@ func (h *host) holdsLastSlot(chain []uint64) bool {
 func (r *receiver) violation(err error) {
 	r.h.sys.Emit(actor.Event{Type: actor.EventConnectionLost, Path: r.h.path, Kind: r.h.kind.Name, Incarnation: r.h.incarnation, Sender: r.from, Err: err})
 	if r.queue != nil {
-		r.queue.Close()
+		r.queue.Close(false)
 	}
 	r.conn.Close()
 }
@@ -220,6 +231,8 @@ func (r *receiver) cancel(m *conn.Incoming) error {
 		return err
 	}
 	if r.queue != nil && r.queue.Cancel(id) {
+		// The caller may be a pool, which learns so that the slot is free.
+		r.respondError(id, encodeRemote(context.Canceled))
 		return nil
 	}
 	if inv := r.h.begun(r, id); inv != nil {
@@ -271,12 +284,9 @@ func (r *receiver) Closed(err error) {
 	delete(h.receivers, r)
 	h.mu.Unlock()
 	if r.queue != nil {
-		r.queue.Close() // first: what is begun after this look would never be told
+		r.queue.Close(r.owned) // first: what is begun after this look would never be told
 	}
 	for _, inv := range h.begunBy(r) {
 		inv.ctx.end(errCallerGone)
-	}
-	if r.queue != nil && r.owned {
-		r.queue.CloseProgress()
 	}
 }

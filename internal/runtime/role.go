@@ -9,6 +9,7 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/port"
+	"github.com/understudy-go/understudy/internal/seal"
 	"github.com/understudy-go/understudy/internal/segment"
 	"github.com/understudy-go/understudy/internal/wire"
 )
@@ -21,12 +22,19 @@ type EncodedRole struct {
 	args     *arguments
 }
 
+// RoleOf is what role keeps from its users.
+func RoleOf(role actor.Role) port.Role { return role.Runnable(seal.Seal{}).(port.Role) }
+
 // EncodeRole checks the role and encodes its arguments, which may have
 // maxMessage bytes (0: the default). It reports every fault that is known
 // without starting. The caller releases the role when nothing will be
 // launched from it any more.
 func EncodeRole(role actor.Role, s Settings, maxMessage int) (EncodedRole, error) {
-	r := role.Port()
+	return EncodePort(RoleOf(role), s, maxMessage)
+}
+
+// EncodePort is EncodeRole for a role that was none of the user's.
+func EncodePort(r port.Role, s Settings, maxMessage int) (EncodedRole, error) {
 	if r.Kind == nil {
 		return EncodedRole{}, errors.New("a Role without a kind: make it with Kind.With")
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
-	"github.com/understudy-go/understudy/internal/port"
 	"github.com/understudy-go/understudy/internal/sys"
 	"github.com/understudy-go/understudy/internal/wire"
 	"github.com/understudy-go/understudy/mailbox"
@@ -24,12 +23,24 @@ import (
 // target's part of the tree, then downwards to the target's supervisor, which
 // makes a fresh socket pair and hands an end to each. Nothing else is relayed.
 
-// introduce makes a connection for a sender.
-func (s *System) introduce(ctx context.Context, to *sender) (*connection, error) {
+// introduce makes a connection for a sender. What it waits for is another matter when this
+// process leaves: then it asks again.
+func (s *System) introduce(to *sender) (*connection, error) {
+	if l, err := s.introduceIn(s.staying, to); err == nil || !s.leaving.Load() {
+		return l, err
+	}
+	return s.introduceIn(s.ctx, to)
+}
+
+func (s *System) introduceIn(ctx context.Context, to *sender) (*connection, error) {
 	for {
 		r, err := s.route(ctx, to.target.path, to.target.kind)
 		if err != nil {
 			return nil, err
+		}
+		if r.pool != nil {
+			to.foreign.Store(r.pool.kind.External != nil)
+			return nil, errPool
 		}
 		var c *connection
 		if r.inst != nil {
@@ -82,11 +93,11 @@ func (s *System) fromPath() string {
 
 func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*connection, error) {
 	s.closeIdle()
-	f, in, err := s.askIntroduction(ctx, p, introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()})
+	f, in, err := s.askIntroduction(ctx, p, s.order(to))
 	if err != nil {
 		return nil, err
 	}
-	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline), transport.WithFileCount(conn.FileCount))
+	socket, err := transport.NewSocket(f, newScanner(s.opts.Inline).Frame, transport.SocketOptions{Files: conn.FileCount})
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +120,24 @@ func (s *System) introduceVia(ctx context.Context, p *conn.Conn, to *sender) (*c
 	return c, nil
 }
 
+func (s *System) order(to *sender) introduceOrder {
+	o := introduceOrder{Path: to.target.path, Kind: to.target.kind, From: s.fromPath()}
+	if s.leaving.Load() {
+		o.Leaving, o.Stopped = true, s.self.askedToStop()
+	}
+	return o
+}
+
+// hopeless reports whether the asker leaves and should not wait for the
+// instance: one that was asked to stop may be waiting for the asker's end in turn;
+// and if the asker was asked to stop, too, so may the restart of any other.
+func (o introduceOrder) hopeless(i *Instance) bool {
+	return o.Leaving && (i.stopAsked() || o.Stopped && i.selfEnded())
+}
+
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream}}
+		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream, capPings}}
 	if s.opts.Transport != SocketTransport {
 		h.Caps = append(h.Caps, capRings)
 	}
@@ -142,6 +168,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	}
 	c.same = h.Build != "" && h.Build == sys.BuildID()
 	c.capacity, c.capBytes = h.Capacity, h.Bytes
+	c.pings = slices.Contains(h.Caps, capPings)
 	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
 		c.rings = ringsAfter
 		if s.opts.Transport == RingTransport {
@@ -159,7 +186,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	if err != nil {
 		return err
 	}
-	c.progress, err = openProgressPage(f)
+	c.progress, err = mailbox.OpenProgress(f)
 	c.paged = err == nil
 	return err
 }
@@ -194,12 +221,10 @@ func requestAnd(ctx context.Context, p *conn.Conn, method string, params []byte,
 	}
 	if r.Err != nil {
 		defer r.Drop()
-		return conn.Reply{}, decodeRemote(&noKind, "", method, r.Err)
+		return conn.Reply{}, decodeRemote("", method, r.Err)
 	}
 	return r, nil
 }
-
-var noKind port.Kind
 
 func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceOrder) (*os.File, introduction, error) {
 	var in introduction
@@ -221,34 +246,52 @@ func (s *System) askIntroduction(ctx context.Context, p *conn.Conn, o introduceO
 	return f, in, err
 }
 
-// introduceFor answers an introduction for another process: an end of a connection.
-func (s *System) introduceFor(ctx context.Context, o introduceOrder) (*os.File, introduction, error) {
+// introduceFor answers an introduction for another process. sendEnd sends it the
+// end of a connection that it has made.
+func (s *System) introduceFor(ctx context.Context, o introduceOrder, sendEnd func(make func() (*os.File, error)) (token uint64, err error)) (introduction, error) {
 	for {
-		r, err := s.route(ctx, o.Path, o.Kind)
+		r, err := s.routeFor(ctx, o)
+		if err == nil && r.inst != nil && o.hopeless(r.inst) {
+			err = fmt.Errorf("%s: %w", o.Path, actor.ErrStopped)
+		}
 		if err != nil {
-			return nil, introduction{}, err
+			return introduction{}, err
 		}
-		if r.inst == nil {
-			f, in, err := s.askIntroduction(ctx, r.conn, o)
-			if err == nil || !errors.Is(err, errRetry) {
-				return f, in, err
+		if r.pool != nil {
+			return introduction{}, fmt.Errorf("%s is a pool of another process: %w", o.Path, errors.ErrUnsupported)
+		}
+		var in introduction
+		if r.inst != nil {
+			in = introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}
+			in.Token, err = sendEnd(func() (*os.File, error) { return r.inst.backend.connectFor(o.From) })
+		} else {
+			var f *os.File
+			if f, in, err = s.askIntroduction(ctx, r.conn, o); err == nil {
+				in.Token, err = sendEnd(func() (*os.File, error) { return f, nil })
+				f.Close() // sendEnd has, unless it was too early
 			}
-			if err := r.waitEnd(ctx); err != nil {
-				return nil, introduction{}, err
-			}
-			continue
 		}
-		f, err := r.inst.backend.connectFor(o.From)
-		if err == nil {
-			return f, introduction{Incarnation: r.inst.incarnation.String(), PID: r.inst.PID()}, nil
-		}
-		if !errors.Is(err, errRetry) {
-			return nil, introduction{}, err
+		if err == nil || !errors.Is(err, errRetry) {
+			return in, err
 		}
 		if err := r.waitEnd(ctx); err != nil {
-			return nil, introduction{}, err
+			return introduction{}, err
 		}
 	}
+}
+
+// routeFor is route, which an asker that was asked to stop does not wait for.
+func (s *System) routeFor(ctx context.Context, o introduceOrder) (route, error) {
+	if !o.Stopped {
+		return s.route(ctx, o.Path, o.Kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, wait, err := s.routeNow(o.Path, o.Kind)
+	if wait != nil {
+		err = fmt.Errorf("%s: %w", o.Path, actor.ErrNotRunning)
+	}
+	return r, err
 }
 
 // exitReport says how the incarnation at the other end of a connection ended.
@@ -313,6 +356,41 @@ func (s *System) watch(ctx context.Context, o watchOrder) (watchAnswer, error) {
 	}
 	defer r.Drop()
 	return a, codec.DecodeResult(r.Result, &a)
+}
+
+// kill ends an incarnation by force, and returns when it is reaped.
+func (s *System) kill(ctx context.Context, o killOrder) error {
+	if p := s.owner(o.Path); p != nil {
+		r, err := request(ctx, p, ctlKill, codec.ControlParams(o))
+		r.Drop()
+		return err
+	}
+	i, err := s.alive(o.Path, o.Incarnation)
+	if err != nil {
+		return err
+	}
+	i.Kill()
+	select {
+	case <-i.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// alive returns the incarnation that is supervised here under path, if it runs
+// or starts; any for "".
+func (s *System) alive(path, incarnation string) (*Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[path]
+	switch {
+	case e == nil:
+		return nil, s.because(path, errors.Join(actor.ErrNotRunning, actor.ErrNotFound))
+	case e.inst == nil, incarnation != "" && e.inst.incarnation.String() != incarnation:
+		return nil, s.because(path, actor.ErrNotRunning)
+	}
+	return e.inst, nil
 }
 
 func newScanner(inline int) *wire.Scanner {

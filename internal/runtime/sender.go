@@ -51,7 +51,7 @@ type attempt struct {
 
 func (s *sender) newID() uint32 {
 	for {
-		if id := s.ids.Add(1) & (1<<31 - 1); id != 0 {
+		if id := s.ids.Add(1) & (firstPoolID - 1); id != 0 {
 			return id
 		}
 	}
@@ -65,6 +65,9 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 	mayPass := false // we were woken: it is our turn
 	for {
 		err := s.closed
+		if err == nil && s.sys.leaving.Load() {
+			err = actor.ErrStopping
+		}
 		if err == nil {
 			err = s.blockedBy(msg)
 		}
@@ -87,12 +90,12 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 		case s.current == nil && s.attempt == nil:
 			s.connect()
 			continue
-		case s.out.Room(msg.Size()) && (mayPass || len(s.waiters) == 0):
+		case s.out.Room(len(msg.Body)) && (mayPass || len(s.waiters) == 0):
 			s.push(msg, call)
 			s.passOn(true)
 			s.mu.Unlock()
 			return nil
-		case s.prune() && !mayPass && len(s.waiters) == 0 && s.out.Room(msg.Size()):
+		case s.prune() && !mayPass && len(s.waiters) == 0 && s.out.Room(len(msg.Body)):
 			continue
 		case try:
 			s.mu.Unlock()
@@ -115,7 +118,9 @@ func (s *sender) send(ctx context.Context, msg *mailbox.Message, call *call, try
 			mayPass = mine != nil
 			if at != nil && at.err != nil {
 				s.mu.Unlock()
-				msg.Drop()
+				if at.err != errPool {
+					msg.Drop() // else it goes to the pool
+				}
 				return at.err
 			}
 		case <-ctx.Done():
@@ -186,11 +191,11 @@ func (s *sender) push(msg *mailbox.Message, call *call) {
 func (s *sender) flush() bool {
 	c := s.current
 	for {
-		m := s.out.PeekUnsent()
+		m, credit := s.out.PeekUnsent()
 		if m == nil {
 			return true
 		}
-		if !c.granted(s, m) {
+		if !c.granted(credit) {
 			if c.tells(s) {
 				return true
 			}
@@ -203,13 +208,13 @@ func (s *sender) flush() bool {
 		}
 		if err != nil {
 			s.out.Cancel(m)
-			s.fail(m, err)
+			s.fail(m, callResult{err: err})
 			continue
 		}
 		if err := c.conn.Send(body, m.Segments); err != nil {
 			if errors.Is(err, wire.ErrTooLarge) || !isClosed(err) {
 				s.out.Cancel(m)
-				s.fail(m, err)
+				s.fail(m, callResult{err: err})
 				continue
 			}
 			return false
@@ -220,14 +225,14 @@ func (s *sender) flush() bool {
 }
 
 // fail ends a message that will not be begun.
-func (s *sender) fail(m *mailbox.Message, err error) {
+func (s *sender) fail(m *mailbox.Message, r callResult) {
 	if m.Call {
 		if call := s.calls[m.ID]; call != nil {
 			delete(s.calls, m.ID)
-			call.end(callResult{err: err})
+			call.end(r)
 		}
 	} else {
-		s.sys.deadLetter(s.target.path, m.Method, err)
+		s.sys.deadLetter(s.target.path, m.Method, r.err)
 	}
 	m.Drop()
 }
@@ -251,9 +256,8 @@ func (s *sender) begunUpTo(position uint64) {
 		} else if s.current.busy(position) {
 			s.casts[position] = m.Method
 		}
-		m.Recycle()
 	})
-	if len(s.casts) > mailbox.MaxSlots {
+	if len(s.casts) > wire.MaxSlots {
 		busy := s.current.inHand()
 		for p := range s.casts {
 			if !busy[p] {
@@ -297,7 +301,7 @@ func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 		if s.out.Cancel(call.msg) { // refused before its turn: not to be sent again
 			call.msg.Drop() // nor was it sent: the peer guessed
 		} else if r.Err == nil && r.Fault == nil {
-			begun = call.msg.Position()
+			begun = call.msg.Position
 		}
 		call.msg = nil
 	}
@@ -319,7 +323,11 @@ func (s *sender) reply(from *conn.Conn, id uint32, r conn.Reply) {
 		r.Drop() // its caller has given up
 		return
 	}
+	pooled := call.pooled // call is its caller's as soon as it has ended
 	call.end(callResult{reply: r, err: r.Fault})
+	if pooled != nil {
+		pooled.dispatcher.Run()
+	}
 }
 
 // await waits for the end of a call.

@@ -31,7 +31,7 @@ func (s *sender) connect() *attempt {
 }
 
 func (s *sender) introduce(at *attempt) {
-	c, err := s.sys.introduce(s.sys.ctx, s)
+	c, err := s.sys.introduce(s)
 	if err == nil && c.rings == 1 {
 		c.rings = 0
 		s.upgrade(c)
@@ -49,7 +49,9 @@ func (s *sender) introduce(at *attempt) {
 			c.close()
 		}
 	}
-	if err != nil {
+	if err == errPool {
+		s.toPool()
+	} else if err != nil {
 		s.abandon(err)
 	} else if !c.dead {
 		s.up(c)
@@ -66,11 +68,11 @@ func (s *sender) introduce(at *attempt) {
 // abandon fails what waits: the actor will not come back, as far as one knows.
 func (s *sender) abandon(err error) {
 	s.stood = false
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		if cancelled {
 			m.Drop()
 		} else {
-			s.fail(m, err)
+			s.fail(m, callResult{err: err, lost: lostUnbegun})
 		}
 		return true
 	})
@@ -178,17 +180,15 @@ func (s *sender) down(c *connection, cause error) {
 	methods := slices.Clone(lost)
 	clear(s.casts)
 	s.current = nil
-	s.out.Reset(func(m *mailbox.Message) bool {
-		if m.Cancelled() {
-			m.Drop()
-		}
-		return m.Cancelled()
-	})
 	waiting := make(map[uint32]bool)
-	s.out.Each(func(m *mailbox.Message) {
-		if m.Call {
+	s.out.Reset(func(m *mailbox.Message, cancelled bool) bool {
+		switch {
+		case cancelled:
+			m.Drop()
+		case m.Call:
 			waiting[m.ID] = true
 		}
+		return cancelled
 	})
 	var cut []*call
 	for id, call := range s.calls {
@@ -228,7 +228,7 @@ func (s *sender) exitReport(c *connection, cause error, cut []*call, lost []stri
 		if down.ExitStatus.Reason == actor.ReasonShutdown || down.ExitStatus.Reason == actor.ReasonKilled {
 			err = fmt.Errorf("%w: %w", actor.ErrStopped, err)
 		}
-		call.end(callResult{err: err})
+		call.end(callResult{err: err, lost: lostBegun})
 	}
 	for _, method := range lost {
 		s.sys.deadLetter(s.target.path, method, exitErrorOf(s.target.path, down.PID, c.inc, down.ExitStatus, begun))
@@ -243,7 +243,7 @@ func (s *sender) close(err error) {
 	if c == nil {
 		for id, call := range s.calls {
 			delete(s.calls, id)
-			call.end(callResult{err: err})
+			call.end(callResult{err: err, lost: lostUnbegun})
 		}
 		s.abandon(err)
 		s.settle()

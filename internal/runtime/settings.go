@@ -24,6 +24,7 @@ type Settings struct {
 	StartTimeout time.Duration  // 0: 30 s
 	InProcess    bool           // in a goroutine of this process
 	Drain        bool           // an orderly stop serves what is in the mailbox first
+	Supervisor   bool           // it is a supervisor, whose end by itself is a shutdown to its parent
 	Series       string         // see actor.Event
 	Watchdog     time.Duration  // asked for a sign of life in this interval, killed if none comes within another; 0: not
 	Mailbox      actor.Mailbox

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/understudy-go/understudy/internal/codec"
@@ -68,6 +69,9 @@ func (s *sender) item(m *conn.Incoming) {
 	if call != nil && call.items != nil {
 		call.items.put(m.Take())
 		s.poller.Done(&call.items.wait)
+		if call.pooled != nil {
+			call.pooled.received()
+		}
 	}
 }
 
@@ -86,14 +90,18 @@ type itemQueue struct {
 	items   []*conn.Incoming
 	ended   bool
 	dropped bool
+	moved   bool // the message goes to another worker of its pool
 	wait    conn.Waiter
 }
+
+// errMoved: the items will come by another connection.
+var errMoved = errors.New("moved to another worker")
 
 // Over reports whether there is something to take.
 func (q *itemQueue) Over() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ended || len(q.items) > 0
+	return q.ended || q.moved || len(q.items) > 0
 }
 
 func newItemQueue() *itemQueue {
@@ -129,10 +137,13 @@ func (q *itemQueue) next(ctx context.Context, s *sender) (*conn.Incoming, error)
 			q.mu.Unlock()
 			return m, nil
 		}
-		ended := q.ended
+		ended, moved := q.ended, q.moved
 		q.mu.Unlock()
 		if ended {
 			return nil, nil
+		}
+		if moved {
+			return nil, errMoved
 		}
 		if ctx.Err() != nil {
 			return nil, port.ContextError(ctx)

@@ -40,14 +40,22 @@ type System struct {
 	cleanup  cleanup
 	sends    atomic.Int64
 	names    atomic.Uint64 // of generated names
+	poolIDs  atomic.Uint32 // of messages to pools
 	targets  targets
 	told     toldExits
 
 	stopping     chan struct{} // closed when the whole of it begins to stop
 	stoppingOnce sync.Once
 
-	unsettled   atomic.Int64 // when the parent last did not take grave records in time, in ns of the Unix epoch
-	logsDropped atomic.Int64 // records that the parent did not read in time, since it was last told
+	unsettled atomic.Int64 // when the parent last did not take grave records in time, in ns of the Unix epoch
+
+	staying context.Context // ends when this process begins to leave, or the system ends
+	unstay  context.CancelFunc
+	leaving atomic.Bool // see seeOff
+
+	sink    sink   // of the root
+	upward  upward // of all others
+	repeats repeats
 
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -113,6 +121,7 @@ func newSystem(id string, opts SystemOptions) *System {
 		inside: make(map[string]map[string]struct{}), senders: make(map[*sender]struct{}), done: make(chan struct{}), stopping: make(chan struct{})}
 	s.program = filepath.Base(os.Args[0])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.staying, s.unstay = context.WithCancel(s.ctx)
 	return s
 }
 
@@ -153,6 +162,9 @@ func (s *System) spawn(f func()) {
 
 // follow is spawn for what continues work that Close already awaits.
 func (s *System) follow(f func()) { s.work.Go(f) }
+
+// Spawn runs f in a goroutine that ends when the system does.
+func (s *System) Spawn(f func(ctx context.Context)) { s.spawn(func() { f(s.ctx) }) }
 
 // buffer returns a buffer from the pool for a message of the system's size.
 func (s *System) buffer() *codec.Buffer {
@@ -207,6 +219,9 @@ func (s *System) Close(ctx context.Context) error {
 			s.cleanup.close(s)
 			s.work.Wait()
 			s.crashes.close(s)
+			s.sink.flush()
+			s.repeats.flush(s.logRepeats)
+			s.sink.flush()
 			s.events.close()
 		}()
 	}
@@ -250,13 +265,18 @@ func (s *System) Emit(e actor.Event) {
 		s.counters.count(e)
 	}
 	if s.parent != nil {
-		_ = s.parent.Notify(ctlEvent, codec.ControlParams(toWireEvent(e)))
+		s.sendUpward(&s.upward.events, ctlEvent, codec.ControlParams(toWireEvent(e)))
 		return
 	}
 	if e.Type == actor.EventDataRace {
 		races.add(port.Race{Path: e.Path, PID: e.PID, Report: e.Detail})
 	}
-	s.log(e)
+	s.toSink(eventSize(e), func() { s.log(e) })
+}
+
+// logRepeats says how many records of one type of event were left out.
+func (s *System) logRepeats(t actor.EventType, n int) {
+	s.say(slog.LevelWarn, "actor "+string(t)+": more, not logged one by one", slog.Int("count", n))
 }
 
 func (s *System) log(e actor.Event) {
@@ -275,6 +295,9 @@ func (s *System) log(e actor.Event) {
 		level = slog.LevelError
 	}
 	if !s.Logger().Enabled(context.Background(), level) {
+		return
+	}
+	if (e.Type == actor.EventDeadLetter || e.Type == actor.EventCastFailed) && !s.repeats.allow(e.Type, s.logRepeats) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("path", e.Path)}

@@ -26,6 +26,7 @@ type target struct {
 	path   string
 	kind   string
 	sender atomic.Pointer[sender] // once something was sent
+	pooled atomic.Bool            // the path is known to be a pool
 }
 
 // targets are the targets of a system, by what they are.
@@ -120,7 +121,10 @@ func (t *target) Begin(ctx context.Context, method string, answered bool) (*code
 	s := t.get()
 	buf := t.sys.buffer()
 	var id uint32
-	if answered {
+	if t.pooled.Load() {
+		id = t.sys.newPoolID()
+		buf.B = wire.AppendRequestHead(buf.B, uint64(id), method)
+	} else if answered {
 		id = s.newID()
 		buf.B = wire.AppendRequestHead(buf.B, uint64(id), method)
 	} else {
@@ -131,7 +135,13 @@ func (t *target) Begin(ctx context.Context, method string, answered bool) (*code
 
 // Call implements [port.Target].
 func (t *target) Call(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (conn.Reply, error) {
+	if id >= firstPoolID {
+		return t.callPool(ctx, method, id, buf, pin)
+	}
 	call, err := t.get().request(ctx, method, id, buf, pin, nil)
+	if err == errPool {
+		return t.callFound(ctx, call)
+	}
 	if err != nil {
 		return conn.Reply{}, err
 	}
@@ -147,7 +157,13 @@ func (t *target) Call(ctx context.Context, method string, id uint32, buf *codec.
 
 // Go implements [port.Target].
 func (t *target) Go(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (port.Call, error) {
+	if id >= firstPoolID {
+		return t.goPool(ctx, method, id, buf, pin)
+	}
 	call, err := t.get().request(ctx, method, id, buf, pin, nil)
+	if err == errPool {
+		return t.goFound(ctx, call)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +173,13 @@ func (t *target) Go(ctx context.Context, method string, id uint32, buf *codec.Bu
 
 // Open implements [port.Target].
 func (t *target) Open(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID) (port.Stream, error) {
+	if id >= firstPoolID {
+		return t.openPool(ctx, method, id, buf, pin)
+	}
 	call, err := t.get().request(ctx, method, id, buf, pin, newItemQueue())
+	if err == errPool {
+		return t.openFound(ctx, call)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,17 +188,23 @@ func (t *target) Open(ctx context.Context, method string, id uint32, buf *codec.
 
 // Cast implements [port.Target].
 func (t *target) Cast(ctx context.Context, method string, buf *codec.Buffer, pin uuid.UUID, try bool) error {
+	if id := poolIDOf(buf.B); id != 0 {
+		return t.castPool(ctx, method, id, buf, pin, try)
+	}
 	s := t.get()
 	msg, err := s.message(ctx, method, buf, nil, pin)
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, msg, nil, try)
+	if err = s.send(ctx, msg, nil, try); err == errPool {
+		return t.castFound(ctx, msg, try)
+	}
+	return err
 }
 
 // RemoteError implements [port.Target].
-func (t *target) RemoteError(k *port.Kind, method string, raw []byte) error {
-	return decodeRemote(k, t.path, method, raw)
+func (t *target) RemoteError(method string, raw []byte) error {
+	return decodeRemote(t.path, method, raw)
 }
 
 // Incarnation implements [port.Target].
@@ -191,6 +219,15 @@ func (t *target) Watch(ctx context.Context, cursor int) (next int, downs []actor
 	return a.Cursor, downs, a.Final, err
 }
 
+// Kill ends one incarnation of the target: see [actor.Ref.Kill].
+func (t *target) Kill(ctx context.Context, pin uuid.UUID) error {
+	o := killOrder{Path: t.path}
+	if pin != uuid.Nil {
+		o.Incarnation = pin.String()
+	}
+	return t.sys.kill(ctx, o)
+}
+
 // request sends a request whose head and arguments are in buf.
 func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
 	call := newCall(s, id)
@@ -201,7 +238,9 @@ func (s *sender) request(ctx context.Context, method string, id uint32, buf *cod
 		return nil, err
 	}
 	call.msg = msg
-	if err := s.send(ctx, msg, call, false); err != nil {
+	if err := s.send(ctx, msg, call, false); err == errPool {
+		return call, err
+	} else if err != nil {
 		return nil, err
 	}
 	return call, nil
@@ -217,7 +256,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 	defer codec.PutBuffer(buf)
 	msg := mailbox.GetMessage()
 	msg.Method, msg.Call = method, call != nil
-	msg.TakeSegments(buf)
+	msg.Segments = buf.TakeSegments(msg.Segments)
 	if pin != uuid.Nil {
 		msg.Pin = pin.String()
 	}
@@ -226,8 +265,13 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 	var ids [4]uint64
 	if call != nil {
 		msg.ID = call.id
+		if m := call.pooled; m != nil {
+			meta.Chain = append(chain[:0], m.Token)
+		}
+	}
+	if call != nil && !(call.pooled != nil && call.pooled.Cast) {
 		meta.Deadline = deadlineOf(ctx)
-		meta.Chain = appendChain(chain[:0], ctx)
+		meta.Chain = appendChain(meta.Chain, ctx)
 		if meta.Trace = actor.Trace(ctx); len(meta.Trace) > maxTrace {
 			msg.Drop()
 			return nil, fmt.Errorf("a trace context of %d entries, limit %d: %w", len(meta.Trace), maxTrace, actor.ErrTooManyElements)
@@ -247,7 +291,7 @@ func (s *sender) message(ctx context.Context, method string, buf *codec.Buffer, 
 		return nil, fmt.Errorf("%d bytes with metadata, limit %d: %w", len(buf.B), most, actor.ErrTooLarge)
 	}
 	if len(buf.B) <= 16<<10 {
-		msg.SetBody(buf.B) // and the buffer serves the next
+		msg.Body = append(msg.Body, buf.B...) // and the buffer serves the next
 	} else {
 		msg.Body, buf.B = buf.B, nil
 	}

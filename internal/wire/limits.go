@@ -123,3 +123,7 @@ func (e *ProtocolError) Unwrap() []error { return []error{e.Err, ErrProtocol} }
 func Malformed(offset int, format string, args ...any) error {
 	return &ProtocolError{Offset: offset, Detail: fmt.Sprintf(format, args...), Err: ErrMalformed}
 }
+
+// MaxSlots is how many handlers of one actor can run at once: each has a word in
+// the progress pages of the actor.
+const MaxSlots = 256

@@ -10,7 +10,7 @@ import (
 // allocates what a header claims, so a claim is checked here, before the bytes
 // that should follow have even arrived.
 //
-// It implements transport.Framer. Its cost is linear in the bytes of a message
+// Its method Frame is what transport.NewSocket wants. Its cost is linear in the bytes of a message
 // however they are split. The zero value is ready; a Scanner serves one stream
 // and one goroutine.
 type Scanner struct {
