@@ -22,8 +22,8 @@ import (
 	"github.com/understudy-go/understudy/supervisor"
 )
 
-// The behaviour suite: what DESIGN.md promises to those who write actors and to
-// those who send to them, one case for all modes: processes whose messages go by
+// The behaviour suite: what the library promises to those who write actors and
+// to those who send to them, one case for all modes: processes whose messages go by
 // socket, processes whose messages go by ring, goroutines. Its tests wait for
 // events, lines in a diary and gates, never for time to pass.
 

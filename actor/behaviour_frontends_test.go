@@ -98,7 +98,15 @@ const foreignPeer = "BEHAVIOUR_FOREIGN"
 func foreignMain() {
 	switch os.Getenv(foreignPeer) {
 	case "plain":
-		speakPlain()
+		speakPlain(nil)
+	case "greedy":
+		speakPlain(func(enc *msgpack.Encoder) {
+			for id := 1; ; id++ {
+				if enc.Encode([]any{0, id, strings.Repeat("m", 1000), []any{}}) != nil {
+					select {} // until it is killed
+				}
+			}
+		})
 	case "unbound":
 		actor.DeclareMethod[int, int](Tills, "forgotten")
 		actor.Main()
@@ -120,7 +128,8 @@ func foreignMain() {
 	os.Exit(0)
 }
 
-func speakPlain() {
+// speakPlain calls then, if not nil, after its first answer.
+func speakPlain(then func(*msgpack.Encoder)) {
 	f := os.NewFile(3, "peer")
 	dec, enc := msgpack.NewDecoder(f), msgpack.NewEncoder(f)
 	for {
@@ -147,7 +156,21 @@ func speakPlain() {
 		if enc.Encode([]any{1, m[1], failed, result}) != nil {
 			os.Exit(1)
 		}
+		if then != nil {
+			then(enc)
+		}
 	}
+}
+
+// A peer that requests and does not read the answers does not fill our memory: it
+// is cut off.
+func TestForeignPeerThatDoesNotRead(t *testing.T) {
+	inProcesses(t, func(b *bed) {
+		b.start(supervisor.Child{Name: "s", Run: Spellers.With("greedy"), Restart: supervisor.Temporary})
+		if x := b.events.wait(actor.EventExited, "/s").Exit; x.Reason != actor.ReasonProtocol || !strings.Contains(x.String(), "does not read") {
+			b.Fatalf("%v", x)
+		}
+	})
 }
 
 func asInt(v any) int64 {

@@ -232,6 +232,26 @@ type echo struct {
 	Got  int
 }
 
+// Fat counts, as Add does, and answers with n bytes.
+func (p *puppet) Fat(_ context.Context, n int) ([]byte, error) { p.sum++; return make([]byte, n), nil }
+
+// Feast calls Fat r.N times at once.
+func (p *puppet) Feast(ctx context.Context, r burst) (string, error) {
+	var all []*actor.Future[[]byte]
+	for range r.N {
+		all = append(all, PuppetFat.Go(ctx, r.To, fat))
+	}
+	p.write("sent")
+	for _, f := range all {
+		if _, err := f.Result(); err != nil {
+			return "", err
+		}
+	}
+	return r.Note, nil
+}
+
+const fat = 1 << 20
+
 // burst is many casts at once.
 type burst struct {
 	To   actor.Ref[puppet]
@@ -259,12 +279,14 @@ var (
 	PuppetSwallow = actor.DefineMethod(Puppets, "swallow", (*puppet).Swallow)
 	PuppetMisread = actor.DefineMethod(Puppets, "misread", (*puppet).Misread)
 	PuppetWords   = actor.DefineMethod(Puppets, "words", (*puppet).Words)
+	PuppetFat     = actor.DefineMethod(Puppets, "fat", (*puppet).Fat)
 	PuppetEcho    = actor.DefineMethod(Puppets, "echo", (*puppet).Echo)
 
 	// These refer to themselves and are set in init.
 	PuppetMe    *actor.Method[puppet, actor.None, actor.Ref[puppet]]
 	PuppetRelay *actor.Method[puppet, relay, string]
 	PuppetBurst *actor.Method[puppet, burst, string]
+	PuppetFeast *actor.Method[puppet, burst, string]
 
 	// Crowds are puppets with two hands.
 	Crowds   = actor.Define("crowd", newPuppet, actor.KindOptions{Concurrent: 2})
@@ -274,6 +296,7 @@ var (
 func init() {
 	PuppetMe = actor.DefineMethod(Puppets, "me", (*puppet).Me)
 	PuppetRelay = actor.DefineMethod(Puppets, "relay", (*puppet).Relay)
+	PuppetFeast = actor.DefineMethod(Puppets, "feast", (*puppet).Feast)
 	PuppetBurst = actor.DefineMethod(Puppets, "burst", (*puppet).Burst)
 	actor.DefineMethod(Crowds, "relay", (*puppet).Relay)
 }

@@ -42,7 +42,7 @@ func (k *Kind[K, A]) Ref(scope Scope, id string) Ref[K] {
 	return Ref[K]{address{to: scope.System().Target(joinPath(scope.Path(), id), k.kind.Name)}}
 }
 
-// Lookup is Ref for who wants to know now: it fails when the path is known here
+// Lookup is Ref with a check: it fails when the path is known here
 // to be of another kind, or unknown where it would have to be known. Paths below
 // another process are found out at the first send.
 func (k *Kind[K, A]) Lookup(scope Scope, id string) (Ref[K], error) {

@@ -29,7 +29,7 @@ func laneProbes() []probe {
 		aim          float64
 	}{
 		{ringLane, "call by the ring", byRing, ringAim},
-		{unspunLane, "call by the ring, nobody spins", byFutex, sleepAim},
+		{unspunLane, "call by the ring, no spinning", byFutex, sleepAim},
 		{socketLane, "call by the socket", bySocketpair, socketAim},
 		{localLane, "call in this process", byChannels, 0},
 	} {

@@ -17,7 +17,7 @@ const (
 	bySocket     = "the same by the socket"
 	byRingStream = "raw ring, both sides spin, one way"
 	byLonely     = "an actor that knows one other only"
-	byUnspun     = "the same, nobody spins"
+	byUnspun     = "the same, no spinning"
 )
 
 // loadProbes list what many messages at once come to.

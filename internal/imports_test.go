@@ -46,6 +46,7 @@ var table = []row{
 	{"supervisor/observe", "actor internal/runtime supervisor", ""},
 	{"actor/python", "actor", ""},
 	{"actor/actortest", "actor internal/leaktest internal/port supervisor", "port: it asks the runtime for data races"},
+	{"actor/isolate", "actor internal/port supervisor", "port: a worker starts in the initializer of its function"},
 
 	// Who lives.
 	{"supervisor", "actor internal/codec internal/orphans internal/port internal/process internal/runtime internal/seal internal/wire",

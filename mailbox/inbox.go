@@ -82,6 +82,7 @@ type Queue struct {
 	credit   func(begun uint64) // tells the sender; must not block
 	source   *conn.Conn         // see ReadFrom
 	closed   bool
+	unread   bool // too many replies are: see mayBegin
 }
 
 // NewQueue adds a connection. The sender may have capacity messages and capBytes
@@ -119,7 +120,7 @@ func (q *Queue) Push(m *conn.Incoming) (waits bool, err error) {
 		m.Drop()
 		return false, fmt.Errorf("%d messages, %d bytes waiting, capacity %d and %d: %w", n+1, q.bytes+m.Size(), q.capacity, q.capBytes, conn.ErrOverflow)
 	}
-	if m.By != nil && len(in.ring) == 0 && !in.closed && !m.Cancelled {
+	if m.By != nil && len(in.ring) == 0 && !in.closed && !m.Cancelled && q.mayBegin() {
 		if s := (*Slot)(m.By.For.(*slotWait)); s.m == nil {
 			q.begin(s, m)
 			return false, nil
@@ -132,7 +133,7 @@ func (q *Queue) Push(m *conn.Incoming) (waits bool, err error) {
 	}
 	q.items = append(q.items, m)
 	q.bytes += m.Size()
-	if n == 0 {
+	if n == 0 && q.mayBegin() {
 		in.ring = append(in.ring, q)
 		in.changed()
 	}
@@ -170,6 +171,10 @@ func (s *Slot) take() bool {
 		q := in.ring[0]
 		copy(in.ring, in.ring[1:])
 		in.ring = in.ring[:len(in.ring)-1]
+		if !q.mayBegin() {
+			in.changed()
+			continue
+		}
 		m := q.pop()
 		if len(q.items) > q.head {
 			in.ring = append(in.ring, q)
@@ -257,6 +262,46 @@ func (in *Inbox) WaitEmpty(giveUp <-chan struct{}) {
 	select {
 	case <-idle:
 	case <-giveUp:
+	}
+}
+
+// ReplyWindow is how many bytes of replies a caller's process may leave unread.
+// While there are more, none of its requests is begun: replies are not bounded by
+// credit, and a slot must not wait for a caller.
+const ReplyWindow = 4 << 20
+
+// mayBegin is false while the sender leaves too many replies unread; then the queue
+// is not in the ring, and comes back when half of them are read. The lock is held.
+func (q *Queue) mayBegin() bool {
+	if !q.unread && q.source != nil && q.source.Buffered() > ReplyWindow {
+		q.unread = true
+		go q.awaitReader()
+	}
+	return !q.unread
+}
+
+func (q *Queue) awaitReader() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		<-tick.C
+		if n == 100 { // it has stopped, it seems
+			tick.Reset(20 * time.Millisecond)
+		}
+		in := q.in
+		in.mu.Lock()
+		if q.closed || q.source.Buffered() <= ReplyWindow/2 { // 0 when the connection has ended
+			q.unread = false
+			if !q.closed && len(q.items) > q.head {
+				in.ring = append(in.ring, q)
+				in.changed()
+				in.poller.Wake()
+			}
+			in.checkIdle()
+			in.mu.Unlock()
+			return
+		}
+		in.mu.Unlock()
 	}
 }
 

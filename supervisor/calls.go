@@ -98,7 +98,7 @@ func (s *state) admin(ev called) error {
 	return nil
 }
 
-// cancel: nobody waits for the call any more.
+// cancel: the caller does not wait any more.
 func (s *state) cancel(ev callCancelled) {
 	if s.waiting.has(ev.call) {
 		s.waiting = s.waiting.delete(ev.call)

@@ -181,7 +181,7 @@ func step(s state, at time.Duration, ev event) (state, []action) {
 	return s, actions
 }
 
-// do adds an action to those of this step. Answers come last: whoever gets one
+// do adds an action to those of this step. Answers come last: a caller who gets one
 // finds senders told of what it means.
 func (s *state) do(a action) {
 	switch a.(type) {

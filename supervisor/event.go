@@ -47,7 +47,7 @@ type (
 
 		overtaken bool // by a restart of its group, after which it begins again
 	}
-	// callCancelled: nobody waits for the call any more. One that has not
+	// callCancelled: the caller does not wait any more. One that has not
 	// begun never will; a start under way is undone.
 	callCancelled struct {
 		call callID
@@ -126,7 +126,7 @@ type (
 		err  error
 	}
 	// armRetry asks for retryDue after the delay, of which the share jitter
-	// is to be random.
+	// must be random.
 	armRetry struct {
 		id     string
 		retry  int

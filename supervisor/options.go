@@ -34,7 +34,7 @@ type Options struct {
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
-	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
+	// when there is more work than CPUs. 0: 100 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
 	// Cgroups says whether each process gets a control group (cgroup v2, Linux

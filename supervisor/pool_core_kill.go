@@ -9,7 +9,7 @@ import "time"
 // kill, the worker serves again. So the kill never hits a message that was
 // granted after the late one was over.
 
-// cancelled: nobody waits for the message any more.
+// cancelled: the sender does not wait for the message any more.
 func (p *poolCore) cancelled(ev messageCancelled) {
 	it := p.items[ev.message]
 	if it != nil && it.waits() {

@@ -117,7 +117,7 @@ func (s *state) retryDelay(c *child) time.Duration {
 
 const (
 	firstRetryDelay   = 20 * time.Millisecond // follows the second failed start in a row
-	longestRetryDelay = 5 * time.Second       // where no limit is to be reached
+	longestRetryDelay = 5 * time.Second       // where no limit is reached
 )
 
 // giveUp ends the supervisor after one restart too many.

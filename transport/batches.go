@@ -76,7 +76,7 @@ func (b *batches) claim(end int64, want int) (fds []int, lost bool) {
 	return fds[:want:want], false
 }
 
-// close closes what nobody claimed, and whatever comes later.
+// close closes what was not claimed, and whatever comes later.
 func (b *batches) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,7 +8,7 @@
 //
 // Two rules keep the ends of a connection from waiting for each other. A
 // reader never writes, and a writer never waits: what the kernel does not take
-// at once is kept and written in the background. Whoever sends bounds what may
+// at once is kept and written in the background. The sender bounds what may
 // pile up, by credit or by [Conn.Buffered].
 package transport
 
@@ -51,7 +51,7 @@ type Message struct {
 	// FilesLost is set on a received message that announced descriptors
 	// and came without all of them, because this process or the sender had
 	// no room for them. Those that did come were closed and Files is
-	// empty, so that nobody mistakes one for another. The stream of
+	// empty, so that one is not mistaken for another. The stream of
 	// messages is not harmed.
 	FilesLost bool
 

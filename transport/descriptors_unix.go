@@ -57,7 +57,7 @@ func closeFDs(fds []int) {
 	}
 }
 
-// closeFD closes a descriptor that nobody wants. On Linux it is gone whatever
+// closeFD closes a descriptor that is not wanted. On Linux it is gone whatever
 // the error is.
 func closeFD(fd int) {
 	_ = unix.Close(fd)

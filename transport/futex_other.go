@@ -4,7 +4,7 @@ package transport
 
 import "sync/atomic"
 
-// Without futexes nobody sleeps in the kernel; see there.
+// Without futexes no goroutine sleeps in the kernel; see there.
 
 const maxFutexes = 1
 

@@ -191,6 +191,6 @@ var errPeerClosed = errors.New("the other end is closed")
 
 func closeFiles(files []*os.File) {
 	for _, f := range files {
-		f.Close() // the error of a descriptor that nobody wants says nothing to anybody
+		f.Close() // the descriptor was not wanted, so its error does not matter
 	}
 }

@@ -15,7 +15,7 @@ import (
 //
 //	word     0  tail: bytes that we have published in our ring, ever
 //	word    64  head: bytes that we have taken from the peer's ring, ever
-//	word   128  parked: 0 while nobody waits; else our reader sleeps for the
+//	word   128  parked: 0 while no reader waits; else our reader sleeps for the
 //	            n-th time and wants to be woken, once: 2n+1 on the futex of the
 //	            peer's tail, 2n by a message of the socket
 //	byte  4096  the ring

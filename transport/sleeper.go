@@ -32,7 +32,7 @@ const kernelPatience = 100 * time.Millisecond
 //
 // No wake-up is lost: the sleeper says that it sleeps, and how, and looks once
 // more for a reason not to; whoever has a reason makes it visible first, and then
-// asks whether somebody sleeps. The zero value is ready.
+// asks whether a leader sleeps. The zero value is ready.
 type Sleeper struct {
 	mode atomic.Uint32
 	word atomic.Uint32 // counts the times that it was woken in the kernel

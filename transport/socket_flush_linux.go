@@ -14,7 +14,7 @@ const sendRounds = 4
 
 // refsPatience is how long a message waits while too many descriptors are on
 // their way. Then it goes without its own, and its receiver is told so: what
-// is stuck may be on its way to somebody else who never reads.
+// is stuck may be on its way to another process that never reads.
 const refsPatience = 5 * time.Second
 
 // pass is the end of a Send that cannot just lay down the pen. It is called

@@ -163,7 +163,7 @@ func (s *socket) fill() bool {
 		}
 		s.finish(closedError("receive", nil))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		// Whoever interrupts from here on ends the next Receive.
+		// An interrupt from here on ends the next Receive.
 		_ = s.file.SetReadDeadline(time.Time{})
 		return false
 	case err != nil:

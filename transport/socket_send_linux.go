@@ -11,7 +11,7 @@ import (
 
 // sender is the sending half of a socket.
 //
-// Whoever finds nobody writing takes the pen and writes its message itself:
+// A sender that finds no other writing takes the pen and writes its message itself:
 // on an idle connection Send is one system call on the caller's goroutine. Whoever
 // finds somebody writing leaves its message in the queue, joined with the
 // others that wait, and the one with the pen writes it. If the kernel takes no
@@ -24,7 +24,7 @@ type sender struct {
 	mu      sync.Mutex
 	settled sync.Cond // the pen has been laid down
 	failed  error     // what every further Send returns
-	writing bool      // somebody has the pen
+	writing bool      // a goroutine has the pen
 	queue   []piece   // what came meanwhile
 	bytes   int       // accepted and not in the kernel
 
@@ -43,7 +43,7 @@ type sender struct {
 type piece struct {
 	data []byte // what is left to write
 	fds  []int  // duplicates, to go with the first byte; closed when they went
-	pool []byte // the whole buffer, if it is to be given back
+	pool []byte // the whole buffer, if it will be given back
 }
 
 func (p *piece) drop() {

@@ -105,7 +105,7 @@ func (s *Spinner) Spin(w interface{ Ready() bool }) (ok bool, since int64) {
 		}
 	}
 	since = sys.MonotonicNow()
-	// Where more is to be done than there are CPUs, other threads need them.
+	// Where there is more work than CPUs, other threads need them.
 	if int(spinners.Load()) >= max(1, cpus/2) || sys.Saturated() {
 		return false, since
 	}

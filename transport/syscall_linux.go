@@ -8,7 +8,7 @@ import (
 
 // The system calls below are made without the wrappers of x/sys, which build
 // (and for recvmsg also clear and parse) a header with an address on each
-// call. All of them return at once: MSG_DONTWAIT holds even if somebody made
+// call. All of them return at once: MSG_DONTWAIT holds even if other code made
 // the description blocking (golang/go#43894).
 
 const (

@@ -48,8 +48,14 @@ func Declare[K, A any](name string, p Program, opts ...actor.KindOptions) *actor
 	if (p.Script == "") == (p.Module == "") {
 		panic("python: kind " + name + ": give its program a Script or a Module")
 	}
+	return DeclareFunc[K, A](name, func() Program { return p }, opts...)
+}
+
+// DeclareFunc is Declare for a program that is known later than its kind, from
+// flags or a configuration: p is called for each incarnation.
+func DeclareFunc[K, A any](name string, p func() Program, opts ...actor.KindOptions) *actor.Kind[K, A] {
 	k := actor.Declare[K, A](name, opts...)
-	actor.External(k, func(A) *exec.Cmd { return p.command() })
+	actor.External(k, func(A) *exec.Cmd { return p().command() })
 	return k
 }
 

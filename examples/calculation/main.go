@@ -84,7 +84,7 @@ func (d desk) release() {
 }
 
 // loop keeps both workers at work until ctx ends. When several things have
-// happened, select takes one of them at random: nobody is served first always.
+// happened, select takes one of them at random, so that none is always first.
 func loop(ctx context.Context, tree *supervisor.Tree, first, second desk, idle time.Duration) error {
 	ref1 := workers.Ref(tree, "worker-1")
 	ref2 := workers.Ref(tree, "worker-2")

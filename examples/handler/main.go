@@ -46,7 +46,7 @@ func play(ctx context.Context, m Manager, training time.Duration) error {
 	var hires []*actor.Future[hired]
 	for i, name := range names {
 		hires = append(hires, m.Hire(ctx, contract{name, training * time.Duration(i+1)}))
-		roll, err := m.Roll(ctx) // served at once, though somebody is being hired
+		roll, err := m.Roll(ctx) // served at once, even while a worker is being hired
 		if err != nil {
 			return err
 		}

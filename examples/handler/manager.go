@@ -70,7 +70,7 @@ func (m *manager) Roll(context.Context, actor.None) (Roll, error) {
 }
 
 // errNobody says that there is no worker to do the work.
-var errNobody = errors.New("nobody is ready to work")
+var errNobody = errors.New("no worker is ready")
 
 // Factor passes the request on to a worker, each in turn, and its answer back.
 func (m *manager) Factor(ctx context.Context, n uint64) (Answer, error) {

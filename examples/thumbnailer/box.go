@@ -42,7 +42,7 @@ func shrink(ctx context.Context, dst, src raster) error {
 	area := uint64(src.width) * uint64(src.height) // of a destination pixel, in units
 	for y, row := range rows {
 		if ctx.Err() != nil {
-			return context.Cause(ctx) // nobody waits for it any more
+			return context.Cause(ctx) // no caller waits for it any more
 		}
 		clear(sums)
 		for i := row.from; i < row.to; i++ {

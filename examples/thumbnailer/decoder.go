@@ -16,7 +16,7 @@ import (
 // errImage is what is wrong with an image, as opposed to with us.
 var errImage = errors.New("cannot decode the image")
 
-// decodeGrace is how long a decoder may go on with an image that nobody waits
+// decodeGrace is how long a decoder may go on with an image that no caller waits
 // for any more. image.Decode cannot be interrupted, but its process can end.
 const decodeGrace = 2 * time.Second
 

@@ -26,7 +26,7 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// explain puts an error into words for whoever has asked. Of a crash it gives
+// explain puts an error into words for the client. Of a crash it gives
 // the first line; the stack is in the log.
 func explain(err error) string {
 	var exit *actor.ExitError

@@ -1,6 +1,6 @@
 // Thumbnailer makes thumbnails, of a folder or as an HTTP service. Decoders,
 // scalers and encoders are processes; the pixels pass from one to the next by
-// reference. What an image does to its decoder, it does to nobody else.
+// reference. What an image does to its decoder, it does to no other process.
 //
 //	thumbnailer -in DIR -out DIR     works through a folder
 //	thumbnailer [-addr HOST:PORT]    serves POST /thumb?w=128 and GET /healthz

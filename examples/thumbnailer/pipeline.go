@@ -77,7 +77,7 @@ func (p *Pipeline) Thumbnail(ctx context.Context, data []byte, width int) (Thumb
 		return Thumbnail{}, err
 	}
 	defer small.Release()
-	full.Release() // it is large, and nobody needs it any more
+	full.Release() // it is large and not needed any more
 	return ask(ctx, p.encoders, func(e Encoder) (Thumbnail, error) { return e.Encode(ctx, small) })
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // delegation decides where in the hierarchy a system may have a directory. "Delegated" is the kernel's word for a
-// group whose directory and cgroup.procs and cgroup.subtree_control are given to somebody to write
+// group whose directory and cgroup.procs and cgroup.subtree_control are given to another user to write
 // (Documentation/admin-guide/cgroup-v2.rst, "Delegation"). Write permission alone says that only of a user without
 // privileges: root can write everywhere, and a user's own service manager owns what that user can write. Groups are
 // to have one writer (systemd's CGROUP_DELEGATION, "Two Key Design Rules"), so more is asked for.
@@ -53,11 +53,11 @@ func groupMarked(dir string) bool {
 // delegated reports whether dir is given to us:
 //   - what an Understudy system made is its actors' own;
 //   - of what systemd manages, units with Delegate=, by their mark; without a mark (old versions), a unit that a user
-//     without privileges can write but not the group it is in: somebody gave away this one in particular;
+//     without privileges can write but not the group it is in: an administrator gave away this one in particular;
 //   - elsewhere, what a user without privileges can write, and in a container, that is below a root that is not the
 //     machine's, what root can write.
 //
-// So root on the machine itself, in a group that nobody marked, has nothing delegated: all of it is there for others
+// So root on the machine itself, in a group without a mark, has nothing delegated: all of it is there for others
 // too.
 func (d *delegation) delegated(dir string) bool {
 	if !d.writable(dir) {
@@ -90,7 +90,7 @@ func isUnit(name string) bool {
 // base chooses the group in which a system makes its directory, and says whether memory can be limited there.
 //
 // A group that holds processes cannot give controllers to its children (the "no internal processes" rule), and our
-// own holds us. So the memory controller is to be had above us, where that is delegated and holds no process (systemd's
+// own holds us. So the memory controller is available above us, where that is delegated and holds no process (systemd's
 // DelegateSubgroup=), or where our own group is the hierarchy's root, which is exempt. Without it our own group
 // is preferred, whose limits then go on to hold for the actors.
 //

@@ -72,7 +72,7 @@ func End(dir string, patience time.Duration) error {
 		if err == nil && !empty {
 			return fmt.Errorf("cgroup: end of group %s: killed processes have not gone after %v", dir, patience)
 		}
-		// Somebody may have been put there in between: once more then.
+		// A process may have been put there in between: once more then.
 		err = removeGroup(dir)
 		if err == nil {
 			return nil

@@ -107,7 +107,7 @@ func nestedGroups(h hierarchy, given string) *Groups {
 	dir, leaf := path.Split(h.own)
 	dir = path.Clean(dir)
 	if leaf != leafGroup || !strings.Contains(dir, "-"+system+"/") {
-		return nil // it could not be placed, or somebody moved it
+		return nil // it could not be placed, or another program moved it
 	}
 	return &Groups{system: system, dir: dir, required: mode == "required", memory: enable(dir, "memory"), quota: hasQuota(h.own)}
 }

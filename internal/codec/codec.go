@@ -54,7 +54,7 @@ func (e *PanicError) Unwrap() error {
 
 // Encode appends v to buf. Structs are maps of their field names. With
 // structsAsArrays, which only fits a receiver with the same definition of the
-// type, they are arrays of their fields where nobody can tell: not in a type with
+// type, they are arrays of their fields where the receiver cannot tell: not in a type with
 // interfaces in it, with types that encode themselves, or with fields that may be
 // left out. Decoding accepts both. A struct type without fields is nil. Struct
 // tags and methods of the msgpack library are honoured. v may be a pointer, which saves a copy

@@ -18,7 +18,7 @@ type plan struct {
 	args        []int // exported fields
 	any         bool  // holds interfaces, whose contents are checked before encoding
 	settles     bool  // holds interfaces or times, which are put right after decoding
-	lists       bool  // its structs may be lists of their fields: nobody can tell at the receiver
+	lists       bool  // its structs may be lists of their fields: the receiver cannot tell
 	addressable bool  // holds a type that only its pointer can encode
 	interned    bool  // has fields with the tag option "intern"
 	pointer     bool  // a pointer: encoded without a copy

@@ -13,7 +13,7 @@ import (
 // writes; a pointer to itself writes nothing.)
 type insides struct {
 	deepest int
-	left    int // visits; whoever has so many has too many elements, and the encoder says so
+	left    int // visits; a value with so many has too many elements, and the encoder says so
 }
 
 func newInsides(lim wire.Limits) *insides {

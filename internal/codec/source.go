@@ -52,8 +52,8 @@ var sources = sync.Pool{New: func() any { return &Source{pooled: true} }}
 // GetSource takes a source from a pool. It comes with a decoder.
 func GetSource() *Source { return sources.Get().(*Source) }
 
-// PutSource gives s back. What was received stays with whoever has it, as with
-// Disown. Nobody may use s any more.
+// PutSource gives s back. What was received stays with its holder, as with
+// Disown. s must not be used any more.
 func PutSource(s *Source) {
 	s.Disown()
 	s.Reset(nil)
@@ -176,7 +176,7 @@ func (s *Source) retract(n int) {
 	s.received = s.received[:n]
 }
 
-// Disown leaves the received arrays to whoever holds them: AutoRelease will
+// Disown leaves the received arrays to their holders: AutoRelease will
 // not release them.
 func (s *Source) Disown() {
 	clear(s.received)

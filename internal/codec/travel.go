@@ -275,7 +275,7 @@ func listFields(t reflect.Type, within []reflect.Type) (*wireFields, string) {
 			name = f.Name
 		}
 		if f.Anonymous && !f.IsExported() && (f.Type.Kind() != reflect.Struct || hasMethods(f.Type)) {
-			return nil, fmt.Sprintf("the embedded field %s is not exported, and nobody can set it", f.Name)
+			return nil, fmt.Sprintf("the embedded field %s is not exported, so that it cannot be set", f.Name)
 		}
 		if f.Anonymous && !has("noinline") {
 			inlined, reason := fs.inline(f.Type, within, has("inline"))

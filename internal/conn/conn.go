@@ -64,17 +64,6 @@ type Conn struct {
 // controlBit is set in the ids of control requests; user ids stay below.
 const controlBit = 1 << 31
 
-// Control methods that the peer serves itself.
-const (
-	methodFile    = "$/file"    // [token] with one descriptor: referred to by a later message
-	methodSegment = "$/segment" // [id, size, mode, token]: announces a segment
-	methodForget  = "$/forget"  // [id]: the sender will not refer to the segment again
-	methodLost    = "$/lost"    // [id]: the announced segment's descriptor did not arrive
-	methodBlob    = "$/blob"    // [size] with one segment: a message that is too large for the stream
-)
-
-func init() { wire.Intern(methodFile, methodSegment, methodForget, methodLost, methodBlob) }
-
 // New returns the connection over t; Start begins to read.
 func New(t transport.Conn, handler Handler, opts Options) *Conn {
 	if opts.Inline == 0 {
@@ -264,7 +253,7 @@ func (c *Conn) response(env wire.Envelope, local *localSegments, mem *memory, bl
 	id := uint32(env.ID)
 	if uint64(id) != env.ID {
 		r.Drop()
-		return fmt.Errorf("response to request %d, which nobody sent: %w", env.ID, wire.ErrProtocol)
+		return fmt.Errorf("response to request %d, which was not sent: %w", env.ID, wire.ErrProtocol)
 	}
 	if id&controlBit == 0 {
 		c.handler.Reply(id, r)
@@ -296,21 +285,8 @@ func (c *Conn) incoming(env wire.Envelope, local *localSegments, mem *memory, bl
 		return nil
 	}
 	defer m.Drop()
-	switch m.Method {
-	case methodSegment:
-		return c.in.announce(m.Params, c)
-	case methodForget:
-		return c.in.forget(m.Params)
-	case methodLost:
-		return c.out.lost(m.Params)
-	case methodBlob:
-		return c.blob(m)
-	case methodRing:
-		return c.serveUpgrade(m)
-	case methodRinged:
-		return c.numbersBegin()
-	case methodWake:
-		return nil // what is in the ring was delivered before
+	if known := controls[m.Method]; known.serve != nil {
+		return known.serve(c, m)
 	}
 	c.reader.worth.Store(0) // control is not for a single waiter, and items of a stream come in numbers
 	c.handler.Control(m)

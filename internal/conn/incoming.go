@@ -25,7 +25,7 @@ type Incoming struct {
 	few       [2]*segment.Segment // of few Segments
 	body      int
 	blob      func()  // releases the memory that Params lie in, if it is not ours
-	mem       *memory // where Params lie, if it is to be used again
+	mem       *memory // where Params lie, if it will be used again
 	Cancelled bool
 }
 

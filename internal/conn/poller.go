@@ -156,7 +156,7 @@ func (g *Poller) Poll() {
 	}
 }
 
-// Pending reports whether a ring has records that nobody has looked at.
+// Pending reports whether a ring has records that no reader has looked at.
 func (g *Poller) Pending() bool {
 	s := g.sources.Load()
 	return s != nil && slices.ContainsFunc(s.conns, func(c *Conn) bool {
@@ -305,7 +305,7 @@ func (g *Poller) lead(ctx context.Context, w *Waiter, stuck func()) func() {
 // leaderCheck is what a leader looks at.
 type leaderCheck struct {
 	g    *Poller
-	w    *Waiter // nil: nobody waits
+	w    *Waiter // nil: no one waits
 	done <-chan struct{}
 
 	of     *sources

@@ -21,7 +21,7 @@ import (
 // is the message's own.
 type localSegments struct{ segments []*segment.Segment }
 
-// Discard is called by the pipe for a message that nobody receives.
+// Discard is called by the pipe for a message that is never received.
 func (l *localSegments) Discard() {
 	for _, s := range l.segments {
 		s.Release()

@@ -23,14 +23,6 @@ type UpgradeHandler interface {
 	AcceptUpgrade() error
 }
 
-const (
-	methodRing   = "$/ring"   // request: [memory], a descriptor's token; answered by [memory]
-	methodRinged = "$/ringed" // []: from here on the sender numbers its messages, from 1; the side that asked says it first
-	methodWake   = "$/wake"   // []: look into the ring
-)
-
-func init() { wire.Intern(methodRing, methodRinged, methodWake) }
-
 // Upgrade asks the peer for rings. done is told, once, whether they stand.
 // Upgrade makes system calls and does not wait.
 func (c *Conn) Upgrade(done func(error)) {

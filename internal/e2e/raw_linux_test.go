@@ -234,7 +234,7 @@ func text(b []byte) string {
 }
 
 func helloMap(change map[string]any) map[string]any {
-	h := map[string]any{"min": 1, "max": 1, "build": "", "system": "", "pid": os.Getpid(), "clock": 0, "caps": []string{"begin"}}
+	h := map[string]any{"min": 1, "max": 1, "build": "", "system": "", "pid": os.Getpid(), "clock": 0, "caps": []string{"begin", "files", "streams", "connect"}}
 	for k, v := range change {
 		h[k] = v
 	}

@@ -169,7 +169,7 @@ func init() {
 }
 
 func scribble(parent *raw, args []string) error {
-	caps := helloMap(map[string]any{"caps": []string{"begin", "rings"}})
+	caps := helloMap(map[string]any{"caps": []string{"begin", "files", "streams", "connect", "rings"}})
 	greet := func(r *raw) error {
 		e, err := r.await("$/hello")
 		if err == nil {

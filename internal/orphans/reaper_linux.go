@@ -29,7 +29,7 @@ var theReaper atomic.Pointer[Reaper]
 
 // Reaper makes this process the parent of its system's orphans, in init's place, and takes them away when they are
 // dead (PR_SET_CHILD_SUBREAPER(2const)). It never takes a child of which it is not certain that it is an orphan of the
-// system, and whose exit status therefore nobody here waits for; wait4(-1) would take the children of os/exec, too.
+// system, and whose exit status no code here waits for; wait4(-1) would take the children of os/exec, too.
 //
 // Little can be seen of a zombie: not its environment, and its session and group say nothing if they were its own. Two
 // things are inherited for ever and still there: its control group, if the system has some, and its oom_score_adj,

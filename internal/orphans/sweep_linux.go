@@ -67,7 +67,7 @@ func carriers(tag []byte) (pidfds []int, err error) {
 			continue
 		}
 		// The handle first: if the number changes hands between here and the look at the environment, the handle is a
-		// dead one's and the signal harms nobody.
+		// dead one's and the signal does no harm.
 		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
 			continue

@@ -49,7 +49,7 @@ type watch struct {
 }
 
 // StartSweeper starts the sweeper of a system: this program again, which must call RunSweeperIfAsked first in
-// main. It runs in its own session, without the tag, and is replaced if somebody kills it. Only the root of a
+// main. It runs in its own session, without the tag, and is replaced when it is killed. Only the root of a
 // system has a sweeper: who carries the tag himself dies in the sweep. With groups, which may be nil, it ends their
 // directory, too. The caller calls Close.
 func StartSweeper(system string, groups *cgroup.Groups) (*Sweeper, error) {
@@ -150,7 +150,7 @@ func (g *Sweeper) run(w *watch) {
 			case <-timer.C:
 			}
 			backoff = min(2*backoff, sweeperBackoffMax)
-			w, _ = g.launch() // no process or descriptor to be had: again later
+			w, _ = g.launch() // no process or descriptor is free: again later
 		}
 		g.setPID(w.process.PID())
 	}

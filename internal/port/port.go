@@ -16,6 +16,9 @@ import (
 // EnvActor tells a process that it is an actor: its value is the system's id.
 const EnvActor = "UNDERSTUDY_ACTOR"
 
+// EnvKind tells an actor's process of what kind it is.
+const EnvKind = "UNDERSTUDY_KIND"
+
 // StreamWindow is how many items a stream's writer may be ahead of its reader.
 const StreamWindow = 64
 
@@ -50,6 +53,11 @@ type Runtime interface {
 	// Races returns the data races that were found in the processes of this
 	// program's systems so far.
 	Races() []Race
+	// RunInInitializer runs the actor, if the process was started as one of this
+	// kind, and does not return then. It is for the initializer of a package
+	// variable, in programs whose main calls no Main; the kind's actors may be started
+	// without.
+	RunInInitializer(kind string)
 	// Self returns the actor whose process this is, or nil.
 	Self() Actor
 }

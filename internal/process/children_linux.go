@@ -3,7 +3,7 @@ package process
 import "sync"
 
 // children are the processes that this package started and has not reaped. It is locked from before a fork until the
-// child is in it, and while one is reaped and taken out: whoever holds the lock and sees a child of this process that is
+// child is in it, and while one is reaped and taken out: the holder of the lock who sees a child of this process that is
 // not in it knows that it was not started here.
 type children struct {
 	sync.Mutex

@@ -7,7 +7,7 @@ const (
 	rungAsk    rung = iota // SIGTERM to the group
 	rungWait               // for the end or for time to be up
 	rungKill               // SIGKILL to the group
-	rungReap               // wait for the end alone: nobody survives SIGKILL
+	rungReap               // wait for the end alone: no process survives SIGKILL
 	rungFinish             // it is gone
 )
 

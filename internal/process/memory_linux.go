@@ -36,7 +36,7 @@ type memoryJudge struct {
 	resident, peak int64     // of the last sample, and the largest
 }
 
-// sample takes what is resident at a time, and says whether the child is to be killed and otherwise when to look again.
+// sample takes what is resident at a time, and says whether to kill the child, and otherwise when to look again.
 func (j *memoryJudge) sample(now time.Time, resident int64) (kill bool, next time.Duration) {
 	j.resident, j.peak = resident, max(j.peak, resident)
 	switch {

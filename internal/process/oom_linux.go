@@ -24,7 +24,7 @@ func markOutOfMemoryKills() {
 	}
 }
 
-// newOutOfMemoryKills reports whether the kernel killed anyone for memory since the last call or the mark. It is the
+// newOutOfMemoryKills reports whether the kernel killed a process for memory since the last call or the mark. It is the
 // whole machine's count, or the container's as far as it sees, hence only a hint for one child.
 func newOutOfMemoryKills() bool {
 	oomKills.mu.Lock()

@@ -31,7 +31,7 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 type output struct {
 	tails   [2]Tail      // of stdout and of stderr: who says much on one says what matters on the other
 	fatal   string       // stderr's last line that begins with fatalPrefix; its reader's until finish
-	sink    *sink        // nil if nobody listens
+	sink    *sink        // nil without a listener
 	races   *raceReports // in stderr; nil if they do not matter; its reader's until finish
 	readers sync.WaitGroup
 	pipes   [2]*os.File
@@ -125,7 +125,7 @@ func (o *output) read(f *os.File, stream Stream) {
 	}()
 	rc, err := f.SyscallConn()
 	if err != nil {
-		return // closed: nobody else holds it, so this cannot happen
+		return // closed: this is its only holder, so it cannot happen
 	}
 	for {
 		var n int

@@ -27,7 +27,7 @@ type Process struct {
 	status Status // set before done is closed
 
 	mu         sync.Mutex
-	reaped     bool // pid may name somebody else
+	reaped     bool // pid may name another process
 	killed     bool
 	overMemory bool
 	boundData  bool // Ready sets RLIMIT_DATA

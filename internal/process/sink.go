@@ -8,7 +8,7 @@ import (
 // sinkBytes is how much output may wait for a slow Output before lines are dropped.
 const sinkBytes = 1 << 20
 
-// entryBytes is what a line costs besides its bytes: empty lines are memory, too.
+// entryBytes is what a line costs besides its bytes: empty lines carry none, but take memory here.
 const entryBytes = 16
 
 // sink hands lines to a user's Output function without ever blocking who reads the pipe. If that function does not keep
@@ -22,7 +22,7 @@ type sink struct {
 	running bool
 	closed  bool
 	dropped int64
-	idle    chan struct{} // closed when running ends; nil if nobody waits for that
+	idle    chan struct{} // closed when running ends; nil if no goroutine waits for that
 }
 
 // lineQueue is a queue of lines, back to back in one buffer.

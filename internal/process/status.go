@@ -18,7 +18,7 @@ type Status struct {
 	Signal syscall.Signal
 	// CoreDumped says that the kernel wrote a core.
 	CoreDumped bool
-	// Unknown says that somebody else in this process reaped the child (a wait4(-1), or an ignored SIGCHLD), so
+	// Unknown says that other code in this process reaped the child (a wait4(-1), or an ignored SIGCHLD), so
 	// that Code and Signal are lost.
 	Unknown bool
 	// Killed says that we sent SIGKILL while the child lived.

@@ -87,7 +87,7 @@ func (p *Process) Terminate(ctx context.Context) error {
 	}
 }
 
-// signalGroup signals the child's group; after its end, nobody.
+// signalGroup signals the child's group; after its end it does nothing.
 func (p *Process) signalGroup(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -76,7 +76,7 @@ func (b *foreignBackend) greet(ctx context.Context, begin func()) (started bool,
 	err = b.i.sys.sayHello(ctx, c)
 	if isRemote(err) {
 		b.plain.Store(true)
-		c.dialect = plain{c}
+		c.dialect, c.unpaced = plain{c}, true
 		b.stand(c)
 		return false, nil
 	}
@@ -100,6 +100,13 @@ func (b *foreignBackend) connectFor(from string) (*os.File, error) {
 	if b.plain.Load() {
 		return nil, fmt.Errorf("%s speaks plain MessagePack-RPC and has one connection: only the process that supervises it can call it: %w", b.i.path, errors.ErrUnsupported)
 	}
+	b.mu.Lock()
+	c := b.connection
+	b.mu.Unlock()
+	if c != nil && (!c.connects || c.unpaced) {
+		return nil, fmt.Errorf("%s does not say that it has the capabilities %q and %q or %q: only the process that supervises it can call it: %w",
+			b.i.path, capConnect, capProgress, capBegin, errors.ErrUnsupported)
+	}
 	return b.processBackend.connectFor(from)
 }
 
@@ -118,13 +125,10 @@ func (b *foreignBackend) deaf() bool { return false }
 
 // written lets a peer without credits get more: what was written to it is gone.
 func (b *foreignBackend) written() {
-	if !b.plain.Load() {
-		return
-	}
 	b.mu.Lock()
 	s, c := b.sender, b.connection
 	b.mu.Unlock()
-	if s != nil && c != nil {
+	if s != nil && c != nil && c.unpaced {
 		go s.drained(c)
 	}
 }

@@ -61,14 +61,14 @@ func (b *processBackend) spawn() error {
 
 // command executes this program again.
 func (b *processBackend) command() (process.Command, error) {
-	if !mainCalled.Load() {
+	if !canBeOwnChild(b.i.kind.Name) {
 		return process.Command{}, actor.ErrNoMain
 	}
 	if err := b.i.kind.Late(); err != nil {
 		return process.Command{}, err
 	}
 	i := b.i
-	own := []string{orphans.SystemTag(i.sys.id), port.EnvActor + "=" + i.sys.id, sys.EnvBuild + "=" + sys.BuildID()}
+	own := []string{orphans.SystemTag(i.sys.id), port.EnvActor + "=" + i.sys.id, port.EnvKind + "=" + i.kind.Name, sys.EnvBuild + "=" + sys.BuildID()}
 	return process.Command{
 		Title: i.title(),
 		Dir:   i.settings.Process.Dir,

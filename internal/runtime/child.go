@@ -42,9 +42,37 @@ func (thisProcess) Main() {
 	if !isActor {
 		return
 	}
-	os.Unsetenv(port.EnvActor)
-	process.ChildSetup()
+	becomeActor(id)
 	runChild(id)
+}
+
+// RunInInitializer implements [port.Runtime].
+func (thisProcess) RunInInitializer(kind string) {
+	orphans.RunSweeperIfAsked()
+	if id, isActor := os.LookupEnv(port.EnvActor); isActor && os.Getenv(port.EnvKind) == kind {
+		becomeActor(id)
+		go runChild(id) // the initializer's goroutine is locked to the main thread, which is slow
+		select {}
+	}
+	inInitializer.Store(kind, nil)
+}
+
+// inInitializer has the kinds whose actors run without Main.
+var inInitializer sync.Map
+
+// canBeOwnChild reports whether this program, executed again, runs an actor of
+// the kind.
+func canBeOwnChild(kind string) bool {
+	_, ok := inInitializer.Load(kind)
+	return ok || mainCalled.Load()
+}
+
+// becomeActor makes the process that of an actor.
+func becomeActor(id string) {
+	mainCalled.Store(true)
+	os.Unsetenv(port.EnvActor)
+	os.Unsetenv(port.EnvKind)
+	process.ChildSetup()
 }
 
 // Self implements [port.Runtime].

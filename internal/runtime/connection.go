@@ -26,6 +26,8 @@ type connection struct {
 	unused   bool      // it came too late: its end is all that is awaited; likewise
 	rings    int       // messages until the peer is asked for rings; 0: never, or it was
 	pings    bool      // it answers pings also while a handler is busy
+	connects bool      // it takes connections of others
+	unpaced  bool      // it does not tell what is begun
 	paged    bool      // progress is the receiver's page, which we can only read
 	fault    error     // what the receiver did against the protocol; guarded by the sender's lock
 

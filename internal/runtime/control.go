@@ -11,7 +11,7 @@ import (
 
 // Control methods between two processes of one system: each has its row in
 // controls. PROTOCOL.md defines their arguments; those of the connection itself
-// are in package mailbox.
+// are in package conn, in a table like this.
 const (
 	ctlHello     = "$/hello"
 	ctlStart     = "$/start"
@@ -116,7 +116,15 @@ func unknownControl(p *conn.Conn, m *conn.Incoming) {
 	}
 }
 
-// respondError answers a control request with an error.
+// respondError answers a control request with an error. A peer that goes on asking
+// and does not read the answers is cut off.
 func respondError(p *conn.Conn, id uint64, err error) {
 	_ = p.Respond(id, encodeRemote(err), nil, nil)
+	if p.Buffered() > maxControlUnread {
+		p.Close()
+	}
 }
+
+// maxControlUnread is how many bytes may be unread when a control request is
+// refused. Replies to calls may be among them, one of full size for each slot.
+const maxControlUnread = 64 << 20

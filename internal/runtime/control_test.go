@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -9,11 +10,21 @@ import (
 	"testing"
 
 	"github.com/understudy-go/understudy/internal/codec"
+	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/wire"
 )
 
-// ofConnection are the control methods of package conn.
-var ofConnection = []string{"$/file", "$/segment", "$/forget", "$/lost", "$/blob", "$/ring", "$/ringed", "$/wake"}
+// allControls are the control methods of this package and of the connection.
+func allControls(t *testing.T) map[string]control {
+	all := maps.Clone(controls)
+	for method, c := range conn.Controls() {
+		if _, twice := all[method]; twice {
+			t.Errorf("%s has two rows: the connection serves it, and the runtime never gets it", method)
+		}
+		all[method] = control{args: numbers(c.Args), request: c.Request}
+	}
+	return all
+}
 
 // PROTOCOL.md and the table of control messages agree: on the methods, on their
 // arguments, and on which are requests.
@@ -23,17 +34,18 @@ func TestControlMessagesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	protocol := string(text)
+	controls := allControls(t)
 	documented := make(map[string]string) // method -> arguments, as the first place has them
 	for _, m := range regexp.MustCompile("`(\\$/[a-z]+)(?:\\s*([\\[{][^\\]}]*)[\\]}])?`( \\(request)?").FindAllStringSubmatch(protocol, -1) {
 		if documented[m[1]] == "" {
 			documented[m[1]] = m[2]
 		}
-		if request := controls[m[1]].request; m[3] != "" && !request && !slices.Contains(ofConnection, m[1]) {
+		if request := controls[m[1]].request; m[3] != "" && !request {
 			t.Errorf("%s is a request in PROTOCOL.md alone", m[1])
 		}
 	}
 	for method := range documented {
-		if _, ok := controls[method]; !ok && !slices.Contains(ofConnection, method) {
+		if _, ok := controls[method]; !ok {
 			t.Errorf("%s is in PROTOCOL.md alone", method)
 		}
 	}

@@ -296,7 +296,7 @@ func (s *System) routeNow(path, kind string) (route, <-chan struct{}, error) {
 	if e != nil && e.state != PathStopped && e.state != PathGone && ended == nil {
 		return route{}, e.changed, nil
 	}
-	// Somebody above may still bring the path back, or own it.
+	// An ancestor may still bring the path back, or own it.
 	for p := parentPath(path); ; p = parentPath(p) {
 		above := s.entries[p]
 		if above != nil && above.inst != nil && above.inst.self {

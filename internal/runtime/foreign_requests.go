@@ -8,10 +8,20 @@ import (
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
+	"github.com/understudy-go/understudy/mailbox"
 )
 
-// maxPeerRequests bounds the requests of one process that wait here.
-const maxPeerRequests = 1024
+// The requests of one process that wait here are bounded, and so are the answers
+// that it does not read: while there are more, none of its requests is begun.
+const (
+	maxPeerRequests     = 1024
+	maxPeerRequestBytes = 16 << 20
+)
+
+// maxRefused is how many bytes may wait for a process that goes on requesting
+// while it does not read what is refused. Then it is cut off.
+const maxRefused = 2 * mailbox.ReplyWindow
 
 // requestQueue serves the requests of one process in order.
 type requestQueue struct {
@@ -21,6 +31,7 @@ type requestQueue struct {
 
 	mu      sync.Mutex
 	waiting []*conn.Incoming
+	bytes   int // of them
 	running bool
 	ended   bool
 }
@@ -40,10 +51,11 @@ func (q *requestQueue) put(m *conn.Incoming) {
 		m.Drop()
 	case q.b.i.kind.Requests == nil:
 		q.respondError(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrUnknown))
-	case len(q.waiting) >= maxPeerRequests:
+	case len(q.waiting) >= maxPeerRequests || len(q.waiting) > 0 && q.bytes+m.Size() > maxPeerRequestBytes:
 		q.respondError(m, fmt.Errorf("method %q: %w", m.Method, actor.ErrMailboxFull))
 	default:
 		q.waiting = append(q.waiting, m)
+		q.bytes += m.Size()
 		if !q.running {
 			q.running = true
 			go q.serve()
@@ -53,13 +65,19 @@ func (q *requestQueue) put(m *conn.Incoming) {
 
 func (q *requestQueue) respondError(m *conn.Incoming, err error) {
 	defer m.Drop()
-	if m.Call {
-		_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)
+	if !m.Call {
+		return
+	}
+	_ = q.b.conn.Respond(m.ID, q.b.program.encodeError(err), nil, nil)
+	if q.b.conn.Buffered() > maxRefused {
+		q.b.accuse(fmt.Errorf("it goes on requesting and does not read the answers: %w", wire.ErrProtocol))
+		q.b.conn.Close()
 	}
 }
 
 func (q *requestQueue) serve() {
 	for {
+		poll(q.ctx, func() bool { return q.b.conn.Buffered() <= mailbox.ReplyWindow })
 		q.mu.Lock()
 		if len(q.waiting) == 0 || q.ended {
 			q.running = false
@@ -68,6 +86,7 @@ func (q *requestQueue) serve() {
 		}
 		m := q.waiting[0]
 		q.waiting = q.waiting[1:]
+		q.bytes -= m.Size()
 		q.mu.Unlock()
 		q.answer(m)
 	}

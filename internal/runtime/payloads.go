@@ -41,9 +41,10 @@ func (h *hello) fields(v visitor) {
 
 const (
 	capProgress = "progress"
-	capBegin    = "begin" // no page: it sends "$/begin"
-	capFiles    = "files"
-	capStream   = "streams"
+	capBegin    = "begin"   // no page: it sends "$/begin"
+	capFiles    = "files"   // it takes descriptors, segments and large messages
+	capStream   = "streams" // it answers a request with items
+	capConnect  = "connect" // it takes connections of other processes
 	capRings    = "rings"
 	capPings    = "pings" // a busy handler does not keep it from answering "$/ping"
 )

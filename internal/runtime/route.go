@@ -137,7 +137,7 @@ func (o introduceOrder) hopeless(i *Instance) bool {
 
 func (s *System) hello() *hello {
 	h := &hello{Min: protocolVersion, Max: protocolVersion, Build: sys.BuildID(), System: s.id, PID: os.Getpid(),
-		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream, capPings}}
+		Clock: sys.MonotonicNow(), Caps: []string{capProgress, capFiles, capStream, capPings, capConnect}}
 	if s.opts.Transport != SocketTransport {
 		h.Caps = append(h.Caps, capRings)
 	}
@@ -168,7 +168,10 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	}
 	c.same = h.Build != "" && h.Build == sys.BuildID()
 	c.capacity, c.capBytes = h.Capacity, h.Bytes
-	c.pings = slices.Contains(h.Caps, capPings)
+	if h.System != "" && h.System != s.id {
+		return fmt.Errorf("peer belongs to system %s, we to %s: %w", h.System, s.id, wire.ErrProtocol)
+	}
+	c.pings, c.connects = slices.Contains(h.Caps, capPings), slices.Contains(h.Caps, capConnect)
 	if s.opts.Transport != SocketTransport && slices.Contains(h.Caps, capRings) {
 		c.rings = ringsAfter
 		if s.opts.Transport == RingTransport {
@@ -177,6 +180,7 @@ func (s *System) greet(c *connection, r conn.Reply) error {
 	}
 	if !c.same { // a stranger's word does not make our memory grow
 		c.capacity, c.capBytes = min(h.Capacity, DefaultCapacity), min(h.Bytes, DefaultCapacityBytes)
+		c.limitTo(h.Caps, h.Progress != 0)
 	}
 	if h.Progress == 0 {
 		c.progress = mailbox.NewProgress() // fed by "$/begin"

@@ -82,7 +82,7 @@ type SystemOptions struct {
 	// Spin is how long at most a reader looks for the next message before it
 	// sleeps: while it does, a core is busy, and a message needs no system call.
 	// It looks for less where that has not paid, and not at all on one CPU or
-	// when more is to be done than there are CPUs. 0: 100 µs; negative: it sleeps
+	// when there is more work than CPUs. 0: 100 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
 	// Cgroups says whether the actors' processes get control groups. The
@@ -90,7 +90,7 @@ type SystemOptions struct {
 	Cgroups Cgroups
 }
 
-// NewSystem returns the root of a new system. Whoever makes it closes it. If
+// NewSystem returns the root of a new system. Its maker closes it. If
 // opts requires control groups and none are available, the error is an
 // [ErrNoCgroup].
 func NewSystem(opts SystemOptions) (*System, error) {

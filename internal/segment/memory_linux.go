@@ -114,7 +114,7 @@ func fence(addr unsafe.Pointer, size int64) bool {
 }
 
 // unmapMemory ends a mapping. It can only fail where the process is out of mappings (vm.max_map_count) and the range
-// lies amidst another one of the same kind; then its memory stays mapped, which harms nobody.
+// lies amidst another one of the same kind; then its memory stays mapped, which does no harm.
 func unmapMemory(addr unsafe.Pointer, size int64) {
 	_ = unix.MunmapPtr(addr, uintptr(size))
 }

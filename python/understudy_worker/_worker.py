@@ -230,7 +230,7 @@ class Worker:
         token = conn.send_file(page.fd)
         page.sent()
         conn.respond(id or 0, None, {"min": 1, "max": 1, "build": "", "system": h.get("system", ""), "pid": os.getpid(),
-                                     "clock": time.monotonic_ns(), "caps": ["progress", "files", "streams"], "progress": token})
+                                     "clock": time.monotonic_ns(), "caps": ["progress", "files", "streams", "pings", "connect"], "progress": token})
 
     def _on_start(self, conn: Conn, id: Optional[int], params: list) -> None:
         o = self._start = params[0]

@@ -130,7 +130,7 @@ func (p *Program) Line(texts ...string) string {
 	}
 }
 
-// Signal sends the program, and nobody else, a signal.
+// Signal sends a signal to the program alone.
 func (p *Program) Signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
