@@ -206,17 +206,6 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 	})
 }
 
-// After a stop that has returned, no send is taken for one that may arrive.
-func TestSendsToAStoppedActor(t *testing.T) {
-	everywhere(t, func(b *bed) {
-		b.start(supervisor.Child{Name: "l", Run: Leavers.With("")})
-		check(b, "hello")(Leave.Call(b.ctx, b.leaver("l"), "hello"))
-		b.must(b.tree.StopChild(b.ctx, "l"))
-		b.is(Leave.Cast(b.ctx, b.leaver("l"), "hello"), actor.ErrStopped)
-		b.is(Leave.TryCast(b.leaver("l"), "hello"), actor.ErrStopped, actor.ErrNotRunning)
-	})
-}
-
 // TestMain's strictness about released arrays holds in the actors, too.
 func TestStrictInActors(t *testing.T) {
 	everywhere(t, func(b *bed) {
@@ -260,21 +249,5 @@ func TestTitlesBelowAnActor(t *testing.T) {
 		lord, err := Landlords.Lookup(b.tree, "lord")
 		b.must(err)
 		check(b, filepath.Base(os.Args[0])+": /lord/tenant #1")(Nameplate.Call(b.ctx, lord, actor.None{}))
-	})
-}
-
-// A call in hand of an actor that does not end when its tree is stopped gets that
-// end, and learns that it was begun.
-func TestBegunCallOfATreeThatIsStopped(t *testing.T) {
-	everywhere(t, func(b *bed) {
-		p, g := b.puppet(supervisor.Child{StopTimeout: 50 * time.Millisecond}), b.gate()
-		call := PuppetAct.Go(b.ctx, p, act{Note: "begun", Gate: g.path})
-		b.diary.expect("begun")
-		_ = b.tree.Stop(b.ctx)
-		_, err := call.Result()
-		if x := b.exit(err); x.Begun != actor.BegunYes || x.Reason != actor.ReasonKilled {
-			b.Fatalf("%v", err)
-		}
-		g.open()
 	})
 }

@@ -14,7 +14,7 @@ import (
 // method that its frontend declares.
 //
 // Package initialization of everything the program imports runs in each child
-// before Main does: keep it cheap, and start nothing there.
+// before Main does: keep it cheap, and start nothing there, or see [InChild].
 func Main() {
 	if r := port.Installed(); r != nil {
 		r.Main()
@@ -27,6 +27,19 @@ func Main() {
 		panic("actor.Main: this process was started as an actor, and the program does not link what runs one: import package supervisor")
 	}
 }
+
+// inChild is what InChild returns: Main takes the entries away.
+var inChild = func() bool {
+	_, isActor := os.LookupEnv(port.EnvActor)
+	_, isSweeper := os.LookupEnv(port.EnvSweeper)
+	return isActor || isSweeper
+}()
+
+// InChild reports whether this process is an actor's, or another one that the
+// library has made of the program: not the program that the user started. It is
+// for init functions, and initializers of package variables, that open ports,
+// write files or print, which only the program itself should do.
+func InChild() bool { return inChild }
 
 // TestMain is Main for a package's tests: func TestMain(m *testing.M) {
 // actor.TestMain(m) }. It runs the tests with strict checks of released arrays

@@ -31,6 +31,14 @@
 // [actor.ErrDoNotRestart], prevents a restart in any case. The [Strategy] says
 // who is restarted with it; siblings are touched only if there is a restart.
 //
+// # Pools
+//
+// A child that runs a [Pool] is several workers of one kind behind one path.
+// Its supervisor sees one child: the deaths of workers are the pool's own
+// concern, by the pool's Intensity, and only when that is exceeded does the
+// child end. [Tree.Children] has the workers in [ChildInfo] Workers; their
+// events say in Detail why the pool ended one. [Tree.Roll] replaces all.
+//
 // # When restarts do not help
 //
 // More than Intensity restarts within Period end the supervisor: it stops its

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/orphans"
 	"github.com/understudy-go/understudy/internal/runtime"
 )
@@ -37,6 +38,15 @@ type Options struct {
 	// when there is more work than CPUs. 0: 100 µs; negative: it sleeps
 	// at once.
 	Spin time.Duration
+	// Events, if not nil, is called with each event of the system, from the first
+	// start on, as [Tree.Events] would yield them: one after another, on one
+	// goroutine, the last before the tree is done. So it may stop the tree, but must
+	// not wait for its end.
+	Events func(actor.Event)
+	// Started, if not nil, is called with the tree when its children are ready,
+	// before [Start] returns, or while [Run] runs.
+	Started func(*Tree)
+
 	// Cgroups says whether each process gets a control group (cgroup v2, Linux
 	// 5.14 or later) of its own. With one, all that the actor starts ends with it,
 	// also what left its session and cleaned its environment; and where the memory
@@ -127,7 +137,23 @@ func (o Options) open() (sys *runtime.System, end func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	closeSystem := func() error { return sys.Close(context.Background()) }
+	told := make(chan struct{})
+	closeSystem := func() error {
+		err := sys.Close(context.Background())
+		<-told
+		return err
+	}
+	if o.Events == nil {
+		close(told)
+	} else {
+		events := sys.Events(context.Background())
+		go func() {
+			defer close(told)
+			for e := range events {
+				o.Events(e)
+			}
+		}()
+	}
 	if !o.Subreaper {
 		return sys, closeSystem, nil
 	}

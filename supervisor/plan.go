@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/runtime"
@@ -96,8 +98,8 @@ func makePlan(at string, sp Spec, defaults Child, max int) (*plan, error) {
 	if sp.AutoShutdown < autoShutdownNever || sp.AutoShutdown > AutoShutdownAll {
 		bad("unknown auto-shutdown %d", int(sp.AutoShutdown))
 	}
-	if strings.ContainsFunc(sp.Name, badRune) {
-		bad("name %q has a slash or a control character", sp.Name)
+	if badName(sp.Name) {
+		bad("name %q has a slash or a control character, or is not UTF-8", sp.Name)
 	}
 	if d := sp.Defaults; d.Name != "" || d.Run != nil || d.Significant {
 		bad("Defaults: they are for many children and cannot have a Name, Run or Significant")
@@ -144,8 +146,8 @@ func (p *plan) prepare(at string, c Child, comesAndGoes bool) (spec, error) {
 		bad("a name is needed")
 	case strings.HasPrefix(c.Name, "$"), len(c.Name) > maxName:
 		bad("the name must have at most %d bytes and not begin with $", maxName)
-	case c.Name == ".", c.Name == "..", strings.ContainsFunc(c.Name, badRune):
-		bad("the name must be one element of a path, without control characters")
+	case c.Name == ".", c.Name == "..", badName(c.Name):
+		bad("the name must be one element of a path, in UTF-8, without control characters")
 	}
 	run := bodyOf(c.Run)
 	if run == nil {
@@ -205,7 +207,9 @@ func (p *plan) checkFree(sys *runtime.System, at string) error {
 // maxName bounds a name in bytes, as file systems bound one.
 const maxName = 255
 
-func badRune(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
+func badName(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
+}
 
 // join returns the path of a child.
 func join(base, id string) string { return path.Join("/", base, id) }

@@ -61,11 +61,13 @@ func TestOptions(t *testing.T) {
 		{id: "m", kind: kindSupervisor, supervisor: true, stopTimeout: Forever},
 		{id: "n", kind: kindSupervisor, supervisor: true, restart: Transient},
 	} {
-		if got := p.specs[i].policy; got != want {
+		got := p.specs[i].policy
+		if got.series, got.readyGrace = "", 0; got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
 	d := p.specs[3].launch.(nestedLauncher).plan.specs[0].policy
+	d.series, d.readyGrace = "", 0
 	if want := (policy{id: "d", kind: "fake", restart: Temporary, stopTimeout: time.Second}); d != want {
 		t.Errorf("%+v, want %+v", d, want)
 	}
@@ -84,6 +86,8 @@ func TestFaultySpecs(t *testing.T) {
 	}{
 		{"duplicate name", Spec{Children: []Child{st.actor("a"), st.actor("a")}}, []string{`"a": name taken`}},
 		{"empty name", Spec{Children: []Child{st.actor("")}}, []string{"name is needed"}},
+		{"name that is not UTF-8", Spec{Children: []Child{st.actor("caf\xe9")}}, []string{`"caf\xe9"`, "UTF-8"}},
+		{"tree that is not UTF-8", Spec{Name: "\xff"}, []string{`"\xff"`, "UTF-8"}},
 		{"name with a slash", Spec{Children: []Child{st.actor("a/b")}}, []string{`"a/b"`}},
 		{"dots", Spec{Children: []Child{st.actor("."), st.actor("..")}}, []string{`"."`, `".."`}},
 		{"control character", Spec{Children: []Child{st.actor("a\n")}}, []string{`"a\n"`}},

@@ -53,6 +53,9 @@ func Start(ctx context.Context, spec Spec, opts ...Options) (*Tree, error) {
 	if err := t.await(ctx); err != nil {
 		return nil, err
 	}
+	if o.Started != nil {
+		o.Started(t)
+	}
 	return t, nil
 }
 

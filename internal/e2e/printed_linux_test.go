@@ -100,7 +100,7 @@ func TestFailedStartsSayWhatWasPrinted(t *testing.T) {
 		"hangs up": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "exec 3>&-; echo wrong version; exit 4"}}), runtime.Settings{},
 			actor.ReasonExitCode, "; stdout: wrong version"},
 		"gone well": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo usage: peer FILE"}}), runtime.Settings{},
-			actor.ReasonNormal, "; stdout: usage: peer FILE"},
+			actor.ReasonStartFailed, "exited before it was ready; message begun: no; stdout: usage: peer FILE"},
 		"bad hello": {Foreigns.With(foreignArgs{Path: "/bin/sh", Args: []string{"-c", "echo over here; printf hello >&3; exec sleep 1000"}}), runtime.Settings{},
 			actor.ReasonProtocol, "; stdout: over here"},
 		"refused": {Victims.With("prints"), runtime.Settings{}, actor.ReasonStartFailed, "out of ideas; stdout: I tried"},

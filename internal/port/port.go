@@ -16,6 +16,9 @@ import (
 // EnvActor tells a process that it is an actor: its value is the system's id.
 const EnvActor = "UNDERSTUDY_ACTOR"
 
+// EnvSweeper tells a process that it is a system's orphan sweeper.
+const EnvSweeper = "UNDERSTUDY_SWEEPER"
+
 // EnvKind tells an actor's process of what kind it is.
 const EnvKind = "UNDERSTUDY_KIND"
 

@@ -24,6 +24,10 @@ const (
 // fatalPrefix begins the line in which the Go runtime says why it gives up (runtime.throw).
 var fatalPrefix = []byte("fatal error: ")
 
+// coverageWarning is what each process of a program says that was built with -cover, if GOCOVERDIR is not set. It is no
+// actor's word, and so it is in no report or log.
+var coverageWarning = []byte("warning: GOCOVERDIR not set, no coverage data emitted")
+
 // readBuffers are lent to readers for one read: a thousand silent children hold no buffer.
 var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
@@ -93,6 +97,9 @@ func (o *output) read(f *os.File, stream Stream) {
 	emit := func(line []byte, cut bool) {
 		rest := line[min(shown, len(line)):]
 		shown = 0
+		if stream == Stderr && bytes.Equal(line, coverageWarning) {
+			return
+		}
 		if stream == Stderr && bytes.HasPrefix(line, fatalPrefix) {
 			o.fatal = string(line[:min(len(line), tailLineSize)])
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -265,4 +266,27 @@ func TestSinkCloseWaitsForASlowOutput(t *testing.T) {
 			t.Errorf("got %q, lost %d", got, s.lost())
 		}
 	})
+}
+
+// What a -cover binary says of itself is in no quote and no log; what merely
+// resembles it is.
+func TestCoverageWarningIsDropped(t *testing.T) {
+	leaktest.Check(t)
+	const warning = "warning: GOCOVERDIR not set, no coverage data emitted"
+	own, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	o := listen(nil, own, func(_ Stream, line []byte, _ bool) { got = append(got, string(line)) }, nil)
+	if _, err := other.WriteString(warning + "\nmine\n" + warning + "!\n" + warning + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	o.readers.Wait()
+	o.finish()
+	want := []string{"mine", warning + "!"}
+	if !slices.Equal(got, want) || !slices.Equal(o.tail(Stderr).Lines(), want) {
+		t.Errorf("said %q, quoted %q", got, o.tail(Stderr).Lines())
+	}
 }

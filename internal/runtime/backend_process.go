@@ -136,7 +136,7 @@ func (b *processBackend) run() {
 	b.mu.Lock()
 	f := b.facts
 	b.mu.Unlock()
-	f.status, f.asked, f.late = status, f.asked || stops, i.lateness()
+	f.status, f.asked, f.early, f.late = status, f.asked || stops, !i.isReady(), i.lateness()
 	i.finished(exitStatus(f))
 }
 

@@ -39,6 +39,7 @@ type facts struct {
 	fault        error             // what it did against the protocol
 	said         *actor.ExitStatus // its self-reported reason, if it gave one
 	status       process.Status    // of its process; zero for a goroutine
+	early        bool              // it was never ready
 	abandoned    bool              // a goroutine of it did not return in time
 }
 
@@ -83,7 +84,7 @@ func exitStatus(f facts) actor.ExitStatus {
 	case f.forced == byLingerLimit && !f.asked:
 		x.Reason = actor.ReasonLost
 		x.Err = errors.New("the process closed its connection and did not end")
-	case bySignal && f.asked && (endSignal(st.Signal) || st.Signal == syscall.SIGKILL):
+	case bySignal && f.asked && (endSignal(st.Signal) || st.Signal == syscall.SIGKILL && st.Killed): // else the kill was not ours
 		x.Reason = actor.ReasonShutdown
 	case bySignal:
 		x.Reason = actor.ReasonSignal
@@ -91,6 +92,8 @@ func exitStatus(f facts) actor.ExitStatus {
 		x.Reason = actor.ReasonLost
 	case f.asked: // whatever the exit code: it was asked to end, and did
 		x.Reason = actor.ReasonShutdown
+	case st.Code == 0 && f.early:
+		x.Reason, x.Err = actor.ReasonStartFailed, errEarly
 	case st.Code == 0:
 		x.Reason = actor.ReasonNormal
 	default:
@@ -99,6 +102,9 @@ func exitStatus(f facts) actor.ExitStatus {
 	x.DoNotRestart = x.DoNotRestart || st.Code == actor.ExitCodeDoNotRestart
 	return x
 }
+
+// errEarly is what is wrong with an exit code 0 before the actor was ready.
+var errEarly = errors.New("the process exited before it was ready")
 
 // endSignal reports whether a signal asks a process to end.
 func endSignal(s syscall.Signal) bool {

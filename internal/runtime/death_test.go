@@ -27,6 +27,11 @@ func TestExitStatus(t *testing.T) {
 		text  string // in the error; empty: no error
 	}{
 		"exit code 0":                       {facts{status: exit(0)}, actor.ReasonNormal, ""},
+		"exit code 0, early":                {facts{status: exit(0), early: true}, actor.ReasonStartFailed, "before it was ready"},
+		"exit code 3, early":                {facts{status: exit(3), early: true}, actor.ReasonExitCode, ""},
+		"exit code 0, early, asked":         {facts{status: exit(0), early: true, asked: true}, actor.ReasonShutdown, ""},
+		"another's SIGKILL, asked":          {facts{status: signal(syscall.SIGKILL), asked: true}, actor.ReasonSignal, ""},
+		"our SIGKILL, asked":                {facts{status: killed, asked: true, forced: byKill}, actor.ReasonShutdown, ""},
 		"exit code 0, asked":                {facts{status: exit(0), asked: true}, actor.ReasonShutdown, ""},
 		"exit code 3":                       {facts{status: exit(3)}, actor.ReasonExitCode, ""},
 		"exit code 3, asked":                {facts{status: exit(3), asked: true}, actor.ReasonShutdown, ""},
