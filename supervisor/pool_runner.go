@@ -75,6 +75,7 @@ type poolNote struct {
 	flag  bool
 	event poolEvent
 	w     *poolWorkerRun
+	exit  *workerEnd
 	roll  chan error
 }
 
@@ -215,6 +216,10 @@ func (r *poolRunner) handle(n poolNote) {
 			r.step(workerReady{worker: n.w.id, memory: n.w.inst.Resident()})
 		}
 	case noteExited:
+		r.mu.Lock()
+		n.w.exit = n.exit
+		n.w.state, n.w.since = "exited", time.Now()
+		r.mu.Unlock()
 		r.reap(n.w)
 	case noteRoll:
 		r.roll(n)
@@ -364,11 +369,7 @@ func (r *poolRunner) watch(w *poolWorkerRun, path string) {
 	}
 	<-w.inst.Done()
 	r.tree.host.SetState(path, runtime.PathGone) // what it had not begun comes back
-	r.mu.Lock()
-	w.exit = &workerEnd{down: w.inst.Down(), err: err}
-	w.state, w.since = "exited", time.Now()
-	r.mu.Unlock()
-	r.post(poolNote{what: noteExited, w: w})
+	r.post(poolNote{what: noteExited, w: w, exit: &workerEnd{down: w.inst.Down(), err: err}})
 }
 
 // stop asks a worker to end, or kills it.
