@@ -235,6 +235,7 @@ func (s *sender) request(ctx context.Context, method string, id uint32, buf *cod
 		return nil, fmt.Errorf("%s of %s: its own constructor calls it, and it is ready only after that: %w", method, h.path, actor.ErrCallCycle)
 	}
 	call := newCall(s, id)
+	call.method = method
 	call.items = items
 	msg, err := s.message(ctx, method, buf, call, pin)
 	if err != nil {
