@@ -46,7 +46,7 @@ type Event struct {
 	Incarnation Incarnation
 	Exit        *ExitStatus // exited, start failed
 	Err         error       // the cause, where there is one
-	Method      string      // dead letter: the message's method
+	Method      string      // dead letter: the message's method; exited: those in hand, as far as known
 	Sender      string      // dead letter: path of the sending process's actor
 	Detail      string
 	Series      string // Path, with * for what was added at run time: of these there are few

@@ -30,6 +30,7 @@ var table = []row{
 	{"examples/calculation", "actor shm supervisor", ""},
 	{"examples/crash", "actor supervisor", ""},
 	{"examples/handler", "actor supervisor", ""},
+	{"examples/python", "actor actor/python shm supervisor", ""},
 	{"examples/pingpong", "actor supervisor", ""},
 	{"examples/internal/program", "actor", "it stops a program by signal: the logger is all that it wants"},
 	{"bench", "actor bench/internal/machine bench/internal/ring bench/internal/stats internal/codec internal/memfd internal/process internal/wire shm supervisor",

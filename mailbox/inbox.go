@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/internal/conn"
+	"github.com/understudy-go/understudy/internal/wire"
 )
 
 // Inbox is the receiving side of one actor's mailbox: a queue per connection,
@@ -265,15 +266,10 @@ func (in *Inbox) WaitEmpty(giveUp <-chan struct{}) {
 	}
 }
 
-// ReplyWindow is how many bytes of replies a caller's process may leave unread.
-// While there are more, none of its requests is begun: replies are not bounded by
-// credit, and a slot must not wait for a caller.
-const ReplyWindow = 4 << 20
-
 // mayBegin is false while the sender leaves too many replies unread; then the queue
 // is not in the ring, and comes back when half of them are read. The lock is held.
 func (q *Queue) mayBegin() bool {
-	if !q.unread && q.source != nil && q.source.Buffered() > ReplyWindow {
+	if !q.unread && q.source != nil && q.source.Buffered() > wire.ReplyWindow {
 		q.unread = true
 		go q.awaitReader()
 	}
@@ -290,7 +286,7 @@ func (q *Queue) awaitReader() {
 		}
 		in := q.in
 		in.mu.Lock()
-		if q.closed || q.source.Buffered() <= ReplyWindow/2 { // 0 when the connection has ended
+		if q.closed || q.source.Buffered() <= wire.ReplyWindow/2 { // 0 when the connection has ended
 			q.unread = false
 			if !q.closed && len(q.items) > q.head {
 				in.ring = append(in.ring, q)

@@ -2,9 +2,10 @@
 // those that fail by rules that were proven in Erlang/OTP, and stops them in
 // reverse order.
 //
-// A [Spec] lists children. Each [Child] says what it runs: an actor, a further
-// Spec, or a supervisor in a process of its own ([Kind]). [Start] turns a Spec
-// into a running [Tree]; [Run] is the same for a program whose life it is.
+// A [Spec] lists children. Each [Child] says what it runs: an actor, a [Pool] of
+// workers, a further Spec, or a supervisor in a process of its own ([Kind]).
+// [Start] turns a Spec into a running [Tree]; [Run] is the same for a program
+// whose life it is.
 //
 //	tree, err := supervisor.Start(ctx, supervisor.Spec{
 //		Strategy: supervisor.RestForOne,
@@ -30,6 +31,14 @@
 // [Temporary] one never is. Exit code 125, or an error that wraps
 // [actor.ErrDoNotRestart], prevents a restart in any case. The [Strategy] says
 // who is restarted with it; siblings are touched only if there is a restart.
+//
+// # Pools
+//
+// A child that runs a [Pool] is several workers of one kind behind one path.
+// Its supervisor sees one child: the deaths of workers are the pool's own
+// concern, by the pool's Intensity, and only when that is exceeded does the
+// child end. [Tree.Children] has the workers in [ChildInfo] Workers; their
+// events say in Detail why the pool ended one. [Tree.Roll] replaces all.
 //
 // # When restarts do not help
 //

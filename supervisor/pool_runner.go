@@ -75,7 +75,7 @@ type poolNote struct {
 	flag  bool
 	event poolEvent
 	w     *poolWorkerRun
-	end   *workerEnd // noteExited
+	exit  *workerEnd
 	roll  chan error
 }
 
@@ -216,7 +216,10 @@ func (r *poolRunner) handle(n poolNote) {
 			r.step(workerReady{worker: n.w.id, memory: n.w.inst.Resident()})
 		}
 	case noteExited:
-		n.w.exit = n.end
+		r.mu.Lock()
+		n.w.exit = n.exit
+		n.w.state, n.w.since = "exited", time.Now()
+		r.mu.Unlock()
 		r.reap(n.w)
 	case noteRoll:
 		r.roll(n)
@@ -287,7 +290,7 @@ func (r *poolRunner) worker(id workerID) *poolWorkerRun {
 func (r *poolRunner) setState(w *poolWorkerRun, state string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w.state == "stopping" || w.state == "exited" {
+	if w.state == "stopping" || w.exit != nil {
 		return false
 	}
 	w.state, w.since = state, time.Now()
@@ -366,10 +369,7 @@ func (r *poolRunner) watch(w *poolWorkerRun, path string) {
 	}
 	<-w.inst.Done()
 	r.tree.host.SetState(path, runtime.PathGone) // what it had not begun comes back
-	r.mu.Lock()
-	w.state, w.since = "exited", time.Now()
-	r.mu.Unlock()
-	r.post(poolNote{what: noteExited, w: w, end: &workerEnd{down: w.inst.Down(), err: err}})
+	r.post(poolNote{what: noteExited, w: w, exit: &workerEnd{down: w.inst.Down(), err: err}})
 }
 
 // stop asks a worker to end, or kills it.

@@ -105,6 +105,7 @@ var (
 	Tell        = actor.DeclareMethod[askArgs, actor.None](Workers, "tell")
 	AskFail     = actor.DeclareMethod[askFailArgs, string](Workers, "ask_fail")
 	AskSum      = actor.DeclareMethod[askArgs, float64](Workers, "ask_sum")
+	AskWait     = actor.DeclareMethod[askFailArgs, actor.None](Workers, "ask_wait")
 	AskMe       = actor.DeclareMethod[actor.Ref[worker], any](Workers, "ask_me")
 	Fork        = actor.DeclareMethod[actor.None, int](Workers, "fork")
 )

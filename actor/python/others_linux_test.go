@@ -33,6 +33,26 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// TestCallerDies: the end of a caller cancels what it waited for, and nothing else.
+func TestCallerDies(t *testing.T) {
+	b := newBed(t, supervisor.Child{Name: "a", Run: Workers.With(workerArgs{})}, supervisor.Child{Name: "b", Run: Workers.With(workerArgs{})})
+	a, other := b.ref("a"), b.ref("b")
+	pid := must[int](t)(Pid.Call(b.ctx, other, actor.None{}))
+	for i, m := range []struct{ method, printed string }{{"wait", "waiting"}, {"sleep", "sleeping"}} {
+		f := must[*actor.Future[actor.None]](t)(AskWait.Go(b.ctx, a, askFailArgs{Other: other, What: m.method}), nil)
+		b.record(m.printed)
+		if err := b.tree.KillChild(b.ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		var x *actor.ExitError
+		if _, err := f.Result(); !errors.As(err, &x) {
+			t.Errorf("the caller's own call: %v", err)
+		}
+		equal(t, "cancelled", i+1)(Count.Call(b.ctx, other, actor.None{}))
+	}
+	equal(t, "the same process", pid)(Pid.Call(b.ctx, other, actor.None{}))
+}
+
 // TestBusy: while a method computes, pings are answered and further messages wait.
 func TestBusy(t *testing.T) {
 	b := newBed(t, supervisor.Child{Name: "w", Run: Workers.With(workerArgs{}), Watchdog: 200 * time.Millisecond})

@@ -42,13 +42,13 @@ func handlers(t *testing.T, w *world) {
 		"exit0":     {reason: actor.ReasonNormal},
 		"exit3":     {reason: actor.ReasonExitCode, says: "last words", code: 3},
 		"exit125":   {reason: actor.ReasonExitCode, code: 125, never: true},
-		"segv":      {reason: actor.ReasonPanic, says: "SIGSEGV", code: 2},
+		"segv":      {reason: actor.ReasonSignal, says: "SIGSEGV", signal: syscall.SIGSEGV},
 		"kill":      {reason: actor.ReasonSignal, says: "killed", signal: syscall.SIGKILL},
 		"close fds": {reason: actor.ReasonLost, signal: syscall.SIGKILL},
 		"bomb":      {reason: actor.ReasonOutOfMemory, given: runtime.Settings{Process: actor.Process{Memory: 256 << 20}}},
 		"stop":      {reason: actor.ReasonUnresponsive, given: runtime.Settings{Watchdog: 500 * time.Millisecond}, signal: syscall.SIGKILL},
 		"sleep":     {reason: actor.ReasonSignal, poke: syscall.SIGKILL, signal: syscall.SIGKILL},
-		"loop":      {reason: actor.ReasonPanic, poke: syscall.SIGSEGV, says: "SIGSEGV", code: 2},
+		"loop":      {reason: actor.ReasonSignal, poke: syscall.SIGSEGV, says: "SIGSEGV", signal: syscall.SIGSEGV},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := w.in(t)

@@ -57,10 +57,11 @@ type Command struct {
 	// the child has ended is killed. Unless groups are required, a child that cannot have one does without.
 	Cgroups *cgroup.Groups
 	Group   string
-	// Output is called with each line the child prints, without the newline, by one goroutine per child, in
-	// order within a stream. The line is valid during the call. A line longer than MaxLine comes in pieces, and
-	// cut is true for all but its last. If Output does not keep up, lines are dropped and counted
-	// (Process.OutputDropped): the child never blocks on its output. Nil means only the tail is kept.
+	// Output is called with each line the child prints, without its end (a newline, a carriage return, or both) and with
+	// control characters escaped, by one goroutine per child, in order within a stream. The line is valid during the
+	// call. A line longer than MaxLine, or whose end is long in coming, comes in pieces, and cut is true for all but its
+	// last. If Output does not keep up, the oldest lines are dropped and counted (Process.OutputDropped): the child never
+	// blocks on its output. Nil means only the tail is kept.
 	Output func(stream Stream, line []byte, cut bool)
 	// Race is called with each report of the race detector that the child writes to standard error, as soon as it is
 	// there and without waiting for Output; and once when this program as a child ends with the detector's exit code

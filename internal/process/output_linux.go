@@ -17,6 +17,8 @@ const (
 	// sinkPatience is how long after a death an Output function may take for the last lines. Only one that
 	// stalls ever takes it.
 	sinkPatience = 200 * time.Millisecond
+	// partialPause is after how much silence the beginning of a line is handed over.
+	partialPause = 250 * time.Millisecond
 )
 
 // fatalPrefix begins the line in which the Go runtime says why it gives up (runtime.throw).
@@ -89,23 +91,45 @@ func (o *output) read(f *os.File, stream Stream) {
 	defer o.readers.Done()
 	defer func() { _ = f.Close() }()
 	tail := o.tail(stream)
+	var mu sync.Mutex // of what follows
+	var lines splitter
+	shown := 0 // bytes of the line that has not ended which the sink has already
 	emit := func(line []byte, cut bool) {
+		rest := line[min(shown, len(line)):]
+		shown = 0
 		if stream == Stderr && bytes.Equal(line, coverageWarning) {
 			return
 		}
-		tail.Add(line)
 		if stream == Stderr && bytes.HasPrefix(line, fatalPrefix) {
 			o.fatal = string(line[:min(len(line), tailLineSize)])
 		}
 		if stream == Stderr && o.races != nil {
 			o.races.line(line)
 		}
-		if o.sink != nil {
-			o.sink.put(stream, line, cut)
+		line = printable(line)
+		tail.Add(line)
+		if o.sink == nil {
+			return
 		}
+		if len(rest) == len(line) {
+			rest = line
+		}
+		o.sink.put(stream, printable(rest), cut)
 	}
-	var lines splitter
-	defer lines.finish(emit)
+	pause := time.AfterFunc(time.Hour, func() { // a prompt, say: its end may be long in coming
+		mu.Lock()
+		defer mu.Unlock()
+		if o.sink != nil && len(lines.partial) > shown {
+			o.sink.put(stream, printable(lines.partial[shown:]), true)
+			shown = len(lines.partial)
+		}
+	})
+	defer func() {
+		pause.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		lines.finish(emit)
+	}()
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return // closed: this is its only holder, so it cannot happen
@@ -115,13 +139,24 @@ func (o *output) read(f *os.File, stream Stream) {
 		var failed error
 		waitErr := rc.Read(func(fd uintptr) bool {
 			var again bool
+			mu.Lock()
+			defer mu.Unlock()
 			n, again, failed = readSome(int(fd), readSize, &lines, emit)
 			return !again
 		})
-		tail.Begin(lines.partial)
+		mu.Lock()
+		tail.Begin(printable(lines.partial))
+		if len(lines.partial) > shown {
+			pause.Reset(partialPause)
+		}
+		mu.Unlock()
 		switch {
 		case errors.Is(waitErr, os.ErrDeadlineExceeded):
-			_ = rc.Control(func(fd uintptr) { drain(int(fd), &lines, emit) })
+			_ = rc.Control(func(fd uintptr) {
+				mu.Lock()
+				defer mu.Unlock()
+				drain(int(fd), &lines, emit)
+			})
 			return
 		case waitErr != nil || failed != nil || n == 0:
 			return

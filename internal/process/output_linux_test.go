@@ -231,8 +231,8 @@ func TestSinkBoundsWhatWaits(t *testing.T) {
 		for range sent {
 			s.put(Stdout, line, false)
 		}
-		waiting := len(s.waiting.entries)
-		if waiting == 0 || len(s.waiting.bytes) > sinkBytes || int(s.lost())+waiting != sent {
+		waiting := s.waiting.len()
+		if waiting == 0 || s.waiting.size() > sinkBytes || cap(s.waiting.bytes) > 4*sinkBytes || int(s.lost())+waiting != sent {
 			t.Errorf("%d wait in %d bytes, %d lost", waiting, len(s.waiting.bytes), s.lost())
 		}
 		s.close(time.Minute) // nobody takes them

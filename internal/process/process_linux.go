@@ -98,6 +98,13 @@ func (p *Process) Tail(stream Stream) []string {
 	return p.output.tail(stream).Lines()
 }
 
+// Said adds a line to the tail of standard error that the process said in another way.
+func (p *Process) Said(line string) {
+	if p.output != nil {
+		p.output.tail(Stderr).Add(printable([]byte(line)))
+	}
+}
+
 // OutputDropped returns how many lines Output has been too slow to take so far.
 func (p *Process) OutputDropped() int64 {
 	if p.output == nil {

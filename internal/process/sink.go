@@ -8,24 +8,29 @@ import (
 // sinkBytes is how much output may wait for a slow Output before lines are dropped.
 const sinkBytes = 1 << 20
 
-// sink hands lines to a user's Output function without ever blocking who reads the pipe. It runs a goroutine
-// only while there is something to hand over.
+// entryBytes is what a line costs besides its bytes: empty lines carry none, but take memory here.
+const entryBytes = 16
+
+// sink hands lines to a user's Output function without ever blocking who reads the pipe. If that function does not keep
+// up, the oldest lines are dropped and counted: what was said last says most about an end. It runs a goroutine only
+// while there is something to hand over.
 type sink struct {
 	output func(stream Stream, line []byte, cut bool)
 
 	mu      sync.Mutex
-	waiting batch
-	spare   batch // the last batch handed over, for its memory
+	waiting lineQueue
 	running bool
 	closed  bool
 	dropped int64
 	idle    chan struct{} // closed when running ends; nil if no goroutine waits for that
 }
 
-// batch is a run of lines, back to back in one buffer.
-type batch struct {
+// lineQueue is a queue of lines, back to back in one buffer.
+type lineQueue struct {
 	bytes   []byte
 	entries []entry
+	head    int // the oldest entry
+	begin   int // where its line begins in bytes
 }
 
 type entry struct {
@@ -34,31 +39,62 @@ type entry struct {
 	cut    bool
 }
 
-// put queues a line, or drops and counts it if too much is waiting already.
+func (q *lineQueue) len() int { return len(q.entries) - q.head }
+
+func (q *lineQueue) size() int { return len(q.bytes) - q.begin + q.len()*entryBytes }
+
+func (q *lineQueue) push(stream Stream, line []byte, cut bool) {
+	if q.begin > sinkBytes { // what lies before is not needed any more
+		n := copy(q.bytes, q.bytes[q.begin:])
+		q.bytes = q.bytes[:n]
+		q.entries = q.entries[:copy(q.entries, q.entries[q.head:])]
+		for i := range q.entries {
+			q.entries[i].end -= q.begin
+		}
+		q.head, q.begin = 0, 0
+	}
+	q.bytes = append(q.bytes, line...)
+	q.entries = append(q.entries, entry{end: len(q.bytes), stream: stream, cut: cut})
+}
+
+// pop takes the oldest line, which is valid until the next push.
+func (q *lineQueue) pop() (e entry, line []byte) {
+	e = q.entries[q.head]
+	line = q.bytes[q.begin:e.end]
+	q.head++
+	if q.begin = e.end; q.len() == 0 {
+		q.bytes, q.entries, q.head, q.begin = q.bytes[:0], q.entries[:0], 0, 0
+	}
+	return e, line
+}
+
+// put queues a line; the oldest are dropped and counted if too much is waiting.
 func (s *sink) put(stream Stream, line []byte, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Entries are counted too: empty lines carry no bytes, but take memory here.
-	if s.closed || len(s.waiting.bytes)+len(line)+len(s.waiting.entries)*16 > sinkBytes {
+	if s.closed {
 		s.dropped++
 		return
 	}
-	b := &s.waiting
-	b.bytes = append(b.bytes, line...)
-	b.entries = append(b.entries, entry{end: len(b.bytes), stream: stream, cut: cut})
+	for s.waiting.len() > 0 && s.waiting.size()+len(line)+entryBytes > sinkBytes {
+		s.waiting.pop()
+		s.dropped++
+	}
+	s.waiting.push(stream, line, cut)
 	if !s.running {
 		s.running = true
 		go s.run()
 	}
 }
 
-// run hands over batches until none is waiting.
+// run hands over lines until none is waiting.
 func (s *sink) run() {
+	var line []byte // ours while the queue goes on
 	for {
 		s.mu.Lock()
-		if len(s.waiting.entries) == 0 {
+		if s.waiting.len() == 0 {
 			s.running = false
-			s.waiting, s.spare = batch{}, batch{} // an idle child holds no buffers
+			s.waiting = lineQueue{} // an idle child holds no buffers
 			if s.idle != nil {
 				close(s.idle)
 				s.idle = nil
@@ -66,48 +102,62 @@ func (s *sink) run() {
 			s.mu.Unlock()
 			return
 		}
-		b := s.waiting
-		s.waiting = batch{bytes: s.spare.bytes[:0], entries: s.spare.entries[:0]}
-		s.spare = batch{}
+		e, oldest := s.waiting.pop()
+		line = append(line[:0], oldest...)
 		s.mu.Unlock()
-
-		begin := 0
-		for _, e := range b.entries {
-			s.output(e.stream, b.bytes[begin:e.end:e.end], e.cut)
-			begin = e.end
-		}
-
-		s.mu.Lock()
-		s.spare = b
-		s.mu.Unlock()
+		s.output(e.stream, line[:len(line):len(line)], e.cut)
 	}
 }
 
-// close waits until everything is handed over, but only as long as patience: then what still waits is dropped and
-// counted, and no more than the call that stalls is left behind.
+// close waits until everything is handed over, but only as long as patience. Then all but the last lines are dropped and
+// counted, and those may take as long again. No more than the call that stalls is left behind.
 func (s *sink) close(patience time.Duration) {
+	if s.await(patience) {
+		return
+	}
+	s.drop(tailLines)
+	if s.await(patience) {
+		return
+	}
+	s.drop(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// drop drops and counts all lines that wait but the last ones.
+func (s *sink) drop(but int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waiting.len() > but {
+		s.waiting.pop()
+		s.dropped++
+	}
+}
+
+// await waits until everything is handed over, and closes the sink then. It is
+// false if that takes longer than patience.
+func (s *sink) await(patience time.Duration) bool {
 	s.mu.Lock()
 	if !s.running {
 		s.closed = true
 		s.mu.Unlock()
-		return
+		return true
 	}
-	idle := make(chan struct{})
-	s.idle = idle
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
 	s.mu.Unlock()
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-idle:
+		return s.await(0) // nothing puts a line any more: it is closed
 	case <-timer.C:
+		return false
 	}
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.dropped += int64(len(s.waiting.entries))
-	s.waiting = batch{}
 }
 
 // lost returns how many lines were dropped.

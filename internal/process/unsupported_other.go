@@ -66,6 +66,9 @@ func (*Process) Usage() (Usage, bool) { return Usage{}, false }
 // ReadUsage returns nothing.
 func ReadUsage(int) (Usage, bool) { return Usage{}, false }
 
+// Said does nothing.
+func (*Process) Said(string) {}
+
 // MaxFiles returns a large number.
 func MaxFiles() int { return 1 << 30 }
 

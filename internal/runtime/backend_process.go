@@ -24,6 +24,8 @@ type processBackend struct {
 	program program
 	caller  atomic.Pointer[sender] // sender, for the goroutine that takes a reply
 
+	crashLines crashLines
+
 	mu         sync.Mutex
 	proc       *process.Process
 	conn       *conn.Conn
@@ -61,6 +63,7 @@ func newProcessBackend(i *Instance, bp EncodedRole) *processBackend {
 	b.starting, b.stop = context.WithCancel(i.sys.ctx)
 	b.facts.startTimeout = startTimeout(i.settings)
 	b.program = b
+	b.crashLines.deliver = b.logPrinted
 	return b
 }
 
@@ -127,6 +130,8 @@ func (b *processBackend) run() {
 		i.sys.Emit(e)
 	}
 	status := b.proc.Status()
+	status.Stdout, status.Stderr = b.tail() // with what came by the connection
+	b.crashLines.end(status.Crash)
 	stops := !b.stopBegan() && !b.program.deaf() && toldToEnd(status) && i.sys.stopsWithin(signalGrace)
 	b.mu.Lock()
 	f := b.facts
@@ -262,12 +267,17 @@ func (b *processBackend) selfEnded() bool {
 
 // output passes a line that the process printed to the log, under its name.
 func (b *processBackend) output(stream process.Stream, line []byte, cut bool) {
-	if s := b.i.sys; s.parent != nil && !s.logs(context.Background(), slog.LevelInfo) {
+	if s := b.i.sys; len(line) == 0 || s.parent != nil && !s.logs(context.Background(), slog.LevelInfo) {
 		return
 	}
-	r := slog.NewRecord(time.Now(), slog.LevelInfo, string(line), 0)
-	r.AddAttrs(slog.String("stream", stream.String()))
-	if cut {
+	b.crashLines.line(printed{time.Now(), stream, string(line), cut})
+}
+
+// logPrinted makes a record of a line that the process printed.
+func (b *processBackend) logPrinted(l printed) {
+	r := slog.NewRecord(l.at, slog.LevelInfo, l.text, 0)
+	r.AddAttrs(slog.String("stream", l.stream.String()))
+	if l.cut {
 		r.AddAttrs(slog.Bool("cut", true))
 	}
 	b.i.sys.deliver(context.Background(), b.i.path, b.pid(), r)

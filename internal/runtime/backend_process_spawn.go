@@ -93,7 +93,7 @@ func lastWins(env []string) []string {
 func environment() []string {
 	var env []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "UNDERSTUDY_") {
+		if !strings.HasPrefix(e, "UNDERSTUDY_") && !strings.HasPrefix(e, "NOTIFY_SOCKET=") { // the service manager hears the root alone
 			env = append(env, e)
 		}
 	}

@@ -13,10 +13,11 @@ import (
 
 // call is one request that awaits its response.
 type call struct {
-	id    uint32
-	msg   *mailbox.Message // until it is begun; guarded by the sender's lock
-	begun bool             // likewise
-	items *itemQueue       // of a stream
+	id     uint32
+	method string
+	msg    *mailbox.Message // until it is begun; guarded by the sender's lock
+	begun  bool             // likewise
+	items  *itemQueue       // of a stream
 
 	wait    conn.Waiter
 	over    atomic.Bool // res is there

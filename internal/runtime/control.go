@@ -83,7 +83,7 @@ func init() {
 		ctlConnect:  {args: connectOrder{}, way: down, child: (*child).serveConnection},          // the end of a direct connection
 		ctlEnded:    {args: wireExit{}, way: up, parent: (*processBackend).selfReported},         // the actor's own reason for its end
 		ctlEvent:    {args: wireEvent{}, way: up, server: (*controlServer).event},                //
-		ctlLog:      {args: wireRecord{}, way: up, server: (*controlServer).log},                 //
+		ctlLog:      {args: wireRecord{}, way: up, parent: (*processBackend).logged},             //
 		ctlQuestion: {args: questionOrder{}, way: down, request: true, child: (*child).question}, // what does it do, and what is below it
 
 		// Questions about paths.

@@ -80,8 +80,6 @@ func (s *controlServer) event(m *conn.Incoming) {
 	}
 }
 
-func (s *controlServer) log(m *conn.Incoming) { s.sys.logRecord(m.Params) }
-
 // answer has f answer the request, in a goroutine of its own.
 func answer[T any](s *controlServer, m *conn.Incoming, f func(context.Context, T) (any, error)) {
 	if !m.Call {

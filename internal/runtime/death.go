@@ -67,6 +67,8 @@ func exitStatus(f facts) actor.ExitStatus {
 		x.Reason = actor.ReasonKilled
 	case st.OutOfMemory:
 		x.Reason, x.Err = actor.ReasonOutOfMemory, errors.Join(st.MemoryError(), crashError(st.Crash))
+	case fatalSignal(st.Crash) != 0: // Go ends with exit code 2 then, and the signal is what happened
+		x.Reason, x.Signal, x.Code, x.Err = actor.ReasonSignal, fatalSignal(st.Crash), 0, crashError(st.Crash)
 	case st.Crash != "":
 		x.Reason, x.Err = actor.ReasonPanic, crashError(st.Crash)
 		if f.said != nil && f.said.Reason == actor.ReasonStartFailed && f.said.Err != nil && !isEOF(f.said.Err) {
@@ -151,6 +153,20 @@ func ClassOf(r actor.Reason) Class {
 		return Shutdown
 	}
 	return Abnormal
+}
+
+// fatalSignals are those whose arrival in native code ends a Go program with a
+// crash text that begins with their name.
+var fatalSignals = map[string]syscall.Signal{
+	"SIGSEGV": syscall.SIGSEGV, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE, "SIGILL": syscall.SIGILL, "SIGABRT": syscall.SIGABRT,
+	"SIGTRAP": syscall.SIGTRAP, "SIGSYS": syscall.SIGSYS, "SIGQUIT": syscall.SIGQUIT,
+}
+
+// fatalSignal returns the signal that a crash text is about; 0 if it is about a
+// panic, as a fault in Go code is, or if there is none.
+func fatalSignal(crash string) syscall.Signal {
+	name, _, _ := strings.Cut(crash, ":")
+	return fatalSignals[name]
 }
 
 // crashError makes an error of a process's crash report.

@@ -48,6 +48,9 @@ func TestExitStatus(t *testing.T) {
 		"helped after its own reason":       {facts{status: killed, said: said(actor.ReasonError, oops), forced: byLingerLimit}, actor.ReasonError, "oops"},
 		"asked, and killed in time":         {facts{status: signal(syscall.SIGKILL), said: said(actor.ReasonShutdown, nil), asked: true}, actor.ReasonShutdown, ""},
 		"crash":                             {facts{status: crash}, actor.ReasonPanic, "panic: out of words"},
+		"a signal in native code":           {facts{status: process.Status{Code: 2, Crash: "SIGSEGV: segmentation violation\nPC=0x0\nsignal arrived during cgo execution\n"}}, actor.ReasonSignal, "SIGSEGV"},
+		"abort in native code":              {facts{status: process.Status{Code: 2, Crash: "SIGABRT: abort\nPC=0x0\n"}, said: said(actor.ReasonStartFailed, io.EOF)}, actor.ReasonSignal, "SIGABRT"},
+		"a fault in Go code":                {facts{status: process.Status{Code: 2, Crash: "panic: runtime error: invalid memory address\n[signal SIGSEGV: segmentation violation]\n"}}, actor.ReasonPanic, "invalid memory"},
 		"crash, asked":                      {facts{status: crash, asked: true}, actor.ReasonPanic, "panic: out of words"},
 		"crash after its own reason":        {facts{status: crash, said: said(actor.ReasonError, oops)}, actor.ReasonPanic, "panic: out of words"},
 		"crash of a failed start":           {facts{status: crash, said: said(actor.ReasonStartFailed, oops)}, actor.ReasonStartFailed, "panic: out of words"},
@@ -79,7 +82,11 @@ func TestExitStatus(t *testing.T) {
 			if x.Reason != c.want || (x.Err == nil) != (c.text == "") || x.Err != nil && !strings.Contains(x.Err.Error(), c.text) {
 				t.Errorf("%v, want %v and an error %q", x, c.want, c.text)
 			}
-			if st := c.facts.status; x.Signal != st.Signal || x.Code != max(st.Code, 0) || len(x.Stdout)+len(x.Stderr) != 2 {
+			st := c.facts.status
+			if native := fatalSignal(st.Crash); native != 0 { // not what wait says
+				st.Signal, st.Code = native, 0
+			}
+			if x.Signal != st.Signal || x.Code != max(st.Code, 0) || len(x.Stdout)+len(x.Stderr) != 2 {
 				t.Errorf("%+v of %+v", x, st)
 			}
 		})

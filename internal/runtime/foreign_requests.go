@@ -9,7 +9,6 @@ import (
 	"github.com/understudy-go/understudy/internal/codec"
 	"github.com/understudy-go/understudy/internal/conn"
 	"github.com/understudy-go/understudy/internal/wire"
-	"github.com/understudy-go/understudy/mailbox"
 )
 
 // The requests of one process that wait here are bounded, and so are the answers
@@ -21,7 +20,7 @@ const (
 
 // maxRefused is how many bytes may wait for a process that goes on requesting
 // while it does not read what is refused. Then it is cut off.
-const maxRefused = 2 * mailbox.ReplyWindow
+const maxRefused = 2 * wire.ReplyWindow
 
 // requestQueue serves the requests of one process in order.
 type requestQueue struct {
@@ -77,7 +76,7 @@ func (q *requestQueue) respondError(m *conn.Incoming, err error) {
 
 func (q *requestQueue) serve() {
 	for {
-		poll(q.ctx, func() bool { return q.b.conn.Buffered() <= mailbox.ReplyWindow })
+		poll(q.ctx, func() bool { return q.b.conn.Buffered() <= wire.ReplyWindow })
 		q.mu.Lock()
 		if len(q.waiting) == 0 || q.ended {
 			q.running = false

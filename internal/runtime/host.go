@@ -35,6 +35,8 @@ type host struct {
 	inbox  *mailbox.Inbox
 	state  any
 
+	constructed atomic.Bool // until then what it sends itself would wait for ever
+
 	workers sync.WaitGroup
 	active  []atomic.Pointer[invocation] // by slot
 	sources []*codec.Source              // by slot: what it decodes from
@@ -100,6 +102,7 @@ func (h *host) run(args *codec.Source, ready func(error)) {
 		return
 	}
 	h.state = state
+	h.constructed.Store(true)
 	// Ready comes before the first begin: who sees a reply must find the actor running.
 	ready(nil)
 	for slot := range h.kind.Concurrent {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type Instance struct {
 	ended    bool
 	asked    bool
 	limits   limits
+	inHand   []string // methods that its end cut off, as far as the senders here know
 }
 
 // Launch begins to start an incarnation of the role under path, and
@@ -294,6 +296,13 @@ func (i *Instance) failed(err error) {
 	close(i.ready)
 }
 
+// hadInHand notes methods that its end cut off.
+func (i *Instance) hadInHand(methods []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.inHand = append(i.inHand, methods...)
+}
+
 func (i *Instance) isReady() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -314,6 +323,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 	i.ended, i.exit = true, x
 	why := i.why
 	i.limits.stop()
+	inHand := strings.Join(i.inHand, ", ")
 	startFailed := !i.started || i.startErr != nil
 	if i.asked && ClassOf(x.Reason) == Shutdown {
 		startFailed = false // we cut the start: an end like any other
@@ -321,6 +331,7 @@ func (i *Instance) finished(x actor.ExitStatus) {
 	i.mu.Unlock()
 	i.failed(fmt.Errorf("start %s: %w", i.path, exitErrorOf(i.path, i.PID(), i.incarnation, x, actor.BegunNo)))
 	e := i.event(actor.EventExited)
+	e.Method = inHand
 	if startFailed {
 		e = i.event(actor.EventStartFailed)
 		e.Err = i.StartErr()

@@ -111,7 +111,7 @@ func setLogLevel(level int) { childLevel.Set(slog.Level(level)) }
 // logs reports whether records of that level are wanted.
 func (s *System) logs(ctx context.Context, level slog.Level) bool {
 	if s.parent != nil {
-		return level >= childLevel.Level()
+		return level >= min(childLevel.Level(), lastWordsLevel)
 	}
 	return s.logTarget().Enabled(ctx, level)
 }
@@ -127,6 +127,9 @@ func (s *System) deliver(ctx context.Context, path string, pid int, r slog.Recor
 			params = codec.ControlParams(toWireRecord(path, pid, bare))
 		}
 		s.sendUpward(&s.upward.records, ctlLog, params)
+		if r.Level >= lastWordsLevel {
+			s.settle()
+		}
 		return
 	}
 	s.toSink(recordSize(r), func() { s.write(ctx, path, pid, r) })

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 // logToParent makes the parent the destination of slog's default logger.
 func (c *child) logToParent() {
 	slog.SetDefault(slog.New(&logHandler{sys: c.sys}))
+	log.SetOutput(lastWords{log.Writer()})
 }
 
 // logHandler is the slog.Handler of one actor, in both modes.

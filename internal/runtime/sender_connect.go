@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/understudy-go/understudy/actor"
 	"github.com/understudy-go/understudy/internal/codec"
@@ -176,6 +177,7 @@ func (s *sender) down(c *connection, cause error) {
 			lost = append(lost, method)
 		}
 	}
+	methods := slices.Clone(lost)
 	clear(s.casts)
 	s.current = nil
 	waiting := make(map[uint32]bool)
@@ -192,10 +194,14 @@ func (s *sender) down(c *connection, cause error) {
 	for id, call := range s.calls {
 		if !waiting[id] {
 			cut = append(cut, call)
+			methods = append(methods, call.method)
 			delete(s.calls, id)
 		}
 	}
 	c.release()
+	if c.inst != nil {
+		c.inst.hadInHand(methods)
+	}
 	if len(cut)+len(lost) > 0 {
 		s.sys.follow(func() { s.exitReport(c, cause, cut, lost) })
 	}

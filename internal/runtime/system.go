@@ -35,6 +35,7 @@ type System struct {
 	cancel   context.CancelCauseFunc
 	work     sync.WaitGroup
 	events   broker
+	crashes  crashes
 	counters counters // the root's
 	cleanup  cleanup
 	sends    atomic.Int64
@@ -45,6 +46,8 @@ type System struct {
 
 	stopping     chan struct{} // closed when the whole of it begins to stop
 	stoppingOnce sync.Once
+
+	unsettled atomic.Int64 // when the parent last did not take grave records in time, in ns of the Unix epoch
 
 	staying context.Context // ends when this process begins to leave, or the system ends
 	unstay  context.CancelFunc
@@ -215,6 +218,7 @@ func (s *System) Close(ctx context.Context) error {
 			s.cancel(actor.ErrStopped)
 			s.cleanup.close(s)
 			s.work.Wait()
+			s.crashes.close(s)
 			s.sink.flush()
 			s.repeats.flush(s.logRepeats)
 			s.sink.flush()
@@ -276,6 +280,9 @@ func (s *System) logRepeats(t actor.EventType, n int) {
 }
 
 func (s *System) log(e actor.Event) {
+	if s.crashes.take(s, e) {
+		return
+	}
 	level := slog.LevelDebug
 	switch e.Type {
 	case actor.EventExited:

@@ -230,7 +230,12 @@ func (t *target) Kill(ctx context.Context, pin uuid.UUID) error {
 
 // request sends a request whose head and arguments are in buf.
 func (s *sender) request(ctx context.Context, method string, id uint32, buf *codec.Buffer, pin uuid.UUID, items *itemQueue) (*call, error) {
+	if h, _ := fromContext(ctx); h != nil && h.path == s.target.path && !h.constructed.Load() {
+		codec.PutBuffer(buf)
+		return nil, fmt.Errorf("%s of %s: its own constructor calls it, and it is ready only after that: %w", method, h.path, actor.ErrCallCycle)
+	}
 	call := newCall(s, id)
+	call.method = method
 	call.items = items
 	msg, err := s.message(ctx, method, buf, call, pin)
 	if err != nil {

@@ -127,3 +127,8 @@ func Malformed(offset int, format string, args ...any) error {
 // MaxSlots is how many handlers of one actor can run at once: each has a word in
 // the progress pages of the actor.
 const MaxSlots = 256
+
+// ReplyWindow is how many bytes of replies a caller's process may leave unread.
+// While there are more, none of its requests is begun: replies are not bounded by
+// credit, and a slot must not wait for a caller.
+const ReplyWindow = 4 << 20

@@ -46,8 +46,10 @@ class Conn:
     inline = 4 << 20
     max_message = 256 << 20
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, quiet: bool = False) -> None:
+        """quiet drops what is sent when the peer is gone: its end is learned where it is read."""
         sock.setblocking(True)
+        self.quiet = quiet
         self.sock = sock
         self.fd = sock.fileno()
         self.closed = False
@@ -82,9 +84,13 @@ class Conn:
         with self._send:
             try:
                 self.sock.sendall(body)
-            except (BrokenPipeError, ConnectionResetError, OSError) as e:
-                self.closed = True
-                raise Closed(str(e)) from None
+            except OSError as e:
+                self._broken(e)
+
+    def _broken(self, e: OSError) -> None:
+        if not self.quiet:
+            self.closed = True
+            raise Closed(str(e)) from None
 
     def notify(self, method: str, *params: Any) -> None:
         self.write(self.encoder().pack([NOTIFY, method, list(params)]))
@@ -99,8 +105,7 @@ class Conn:
                 if n < len(body):
                     self.sock.sendall(body[n:])
             except OSError as e:
-                self.closed = True
-                raise Closed(str(e)) from None
+                self._broken(e)
             return self._tokens
 
     def send(self, message: list, meta: Optional[list] = None) -> None:
@@ -169,7 +174,7 @@ class Conn:
         """
         try:
             n, ancillary, flags, _ = self.sock.recvmsg_into([self._buffer], _CMSG, socket.MSG_CMSG_CLOEXEC)
-        except (ConnectionResetError, OSError) as e:
+        except OSError as e:
             self.closed = True
             raise Closed(str(e)) from None
         if n == 0:

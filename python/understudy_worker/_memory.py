@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import ctypes
+import errno
 import fcntl
 import itertools
 import math
@@ -111,9 +112,11 @@ class Segment:
             _map(self._address, self.size, mmap.PROT_READ, mmap.MAP_PRIVATE | _MAP_FIXED, self.fd)
         try:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
-        except OSError:
+        except OSError as e:
             if have is not None:
                 _map(self._address, self.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED, self.fd)
+            if e.errno == errno.EBUSY:
+                raise OSError(e.errno, "the array cannot be frozen: a process forked from this one can still write to it") from None
             raise
         self.frozen = True
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import collections
+import os
+import select
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Deque, List, Optional
 
 from . import _memory
+from ._codec import meta
 from ._conn import CONTROL_BIT, NOTIFY, REQUEST, RESPONSE, Closed, Conn
 from ._context import current
 from ._errors import ActorDied, DeadlineExceeded, ProtocolError, RemoteError, from_wire
@@ -71,8 +75,6 @@ class Target:
     """This process's end towards one path: it keeps order, and takes what is not begun to the replacement."""
 
     def __init__(self, worker: "Worker", path: str, kind: str) -> None:
-        import threading
-
         self._worker, self.path, self.kind = worker, path, kind
         self._lock = threading.RLock()
         self._conn: Optional[Conn] = None
@@ -91,16 +93,13 @@ class Target:
         chain: List[int] = []
         if call and ctx is not None and ctx._message is not None:
             if not ctx._id:
-                ctx._id = int.from_bytes(__import__("os").urandom(8), "big") >> 1 or 1
+                ctx._id = int.from_bytes(os.urandom(8), "big") >> 1 or 1
             chain = [*ctx._message.chain, ctx._id]
         trace = ctx.trace if ctx is not None else None
-        from ._codec import meta
-
         with self._lock:
             self._last = self._last % (CONTROL_BIT - 1) + 1
             message = [REQUEST, self._last, method, list(args)] if call else [NOTIFY, method, list(args)]
-            m = meta(int(end * 1e9) if end is not None and call else 0, chain, None, trace)
-            self._put(message, m, end, ref)
+            self._put(message, meta(int(end * 1e9) if end is not None and call else 0, chain, None, trace), end, ref)
             if call:
                 return self._await(message[1], method, end)
             return None
@@ -134,7 +133,7 @@ class Target:
 
     def _hello(self, conn: Conn) -> None:
         conn.write(conn.encoder().pack([REQUEST, CONTROL_BIT | 1, "$/hello", [{
-            "min": 1, "max": 1, "build": "", "pid": __import__("os").getpid(), "clock": time.monotonic_ns(), "caps": ["files", "streams"]}]]))
+            "min": 1, "max": 1, "build": "", "pid": os.getpid(), "clock": time.monotonic_ns(), "caps": ["files", "streams"]}]]))
         while True:
             for m in conn.receive():
                 if m[0] == RESPONSE and m[1] == CONTROL_BIT | 1:
@@ -198,8 +197,6 @@ class Target:
         conn = self._conn
         assert conn is not None
         if end is not None:
-            import select
-
             p = select.poll()
             p.register(conn.fd, select.POLLIN)
             if not p.poll(max(0, (end - time.monotonic()) * 1000)):
@@ -237,7 +234,10 @@ class Target:
                     except Closed:
                         pass
                 raise
-            except (Closed, ProtocolError):
+            except ProtocolError as e:
+                self._down()
+                raise RemoteError(f"protocol violation: {e}", self.path, method, ["mailbox.ErrProtocol"]) from e
+            except Closed:
                 self._down()
                 if not any(s.message[0] == REQUEST and s.message[1] == id for s in self._out):
                     raise ActorDied("the actor ended while it handled the call", self.path, method) from None

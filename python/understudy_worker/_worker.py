@@ -45,7 +45,7 @@ class Worker:
         self.concurrent, errors = getattr(target, "_understudy_options", (1, {}))
         self._errors = errors
         self.declared = Declared("", errors)
-        self.parent = Conn(sock)
+        self.parent = Conn(sock, quiet=True)
         self.path, self.kind, self.incarnation = "", "", ""
         self.conns: List[Conn] = [self.parent]  # that messages come by
         self.log = Log(self._send_log, "", 0, {})
@@ -290,7 +290,7 @@ class Worker:
     def _on_connect(self, conn: Conn, id: Optional[int], params: list) -> None:
         fd = conn.take_file(params[0]["token"])
         if fd is not None:
-            self.conns = [*self.conns, Conn(socket.socket(fileno=fd))]
+            self.conns = [*self.conns, Conn(socket.socket(fileno=fd), quiet=True)]
 
     # What is asked of others.
 
@@ -688,7 +688,7 @@ class Worker:
             if not self.stopping:
                 traceback.print_exc()
                 self._ended = {"reason": 2, "err": to_wire(e, self.declared)}
-                self._exit = SystemExit(1)
+                self._code = 1
         except BaseException as e:
             self._exit = e
         self.stopping = True
@@ -696,7 +696,8 @@ class Worker:
         self.changed()
         self.wake()
 
-    _ended: Optional[dict] = None
+    _ended: Optional[dict] = None  # why run says that the actor ends
+    _code = 0
 
     def _over_now(self) -> bool:
         return self.stopping or self._exit is not None or self._stop_asked and not self._queue
@@ -753,7 +754,7 @@ class Worker:
                 self.parent.notify("$/ended", ended)
             except Closed:
                 pass
-        return 0
+        return self._code
 
 
 _CONTROLS = {
@@ -777,7 +778,7 @@ def _forked() -> None:
         for c in _worker.conns:
             c.closed = True
             try:
-                os.close(c.fd)
+                os.close(c.sock.detach())
             except OSError:
                 pass
         _worker = None
@@ -801,7 +802,16 @@ def run(target: Optional[type] = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = Worker(target, sock)
     os.register_at_fork(after_in_child=_forked)
-    code = _worker.run()
+    try:
+        code = _worker.run()
+    except SystemExit as e:
+        if _worker is None or _worker._pool is None:
+            raise
+        if isinstance(e.code, str):
+            print(e.code, file=sys.stderr)
+        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
+    if _worker is None or _worker._pool is None:
+        sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code) if code == 0 and _worker._pool is not None else sys.exit(code)
+    os._exit(code)  # the interpreter would wait for methods that still run

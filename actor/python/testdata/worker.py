@@ -258,6 +258,9 @@ class Worker:
         a[:] = 1
         return float(other.call("double", a).sum())
 
+    def ask_wait(self, other: us.Ref, what):
+        other.call(what)
+
     def ask_me(self, me: us.Ref, ctx):
         return me.call("ask_me", me)
 
