@@ -1,7 +1,8 @@
-// Package actor is what people write with: kinds of actors, their methods,
-// references to them, and the system that carries messages between them. Every
-// actor is an operating-system process, a child that is this program executed
-// again; in-process mode runs the same actor in a goroutine.
+// Package actor is what people write with: kinds of actors, their methods, and
+// references to them. The runtime, which carries messages between actors, comes
+// with package supervisor. Every actor is an operating-system process, a child
+// that is this program executed again; in-process mode runs the same actor in a
+// goroutine.
 //
 // A kind has a frontend (a name, an argument type, typed methods: what callers
 // may use) and a backend (a plain Go type with plain methods, which lives in

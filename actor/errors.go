@@ -9,7 +9,8 @@ import (
 )
 
 // What a sender or an admin call can be told. All errors of this package wrap
-// one of these, a context error, an [*ExitError] or a [*RemoteError].
+// one of these, a context error, an [*ExitError] or a [*RemoteError]; those of
+// pools besides a [*PoolError] with [ErrNoWorker] or [ErrQuarantined].
 var (
 	ErrMailboxFull     = errors.New("mailbox full")                                  // TryCast: the sender's share of the mailbox is used up
 	ErrNotRunning      = errors.New("actor not running")                             // it ended and will not come back

@@ -19,7 +19,7 @@ const (
 	ReasonError                      // Exit with an error, or Run returned one
 	ReasonPanic                      // a panic or a fatal error of the runtime
 	ReasonExitCode                   // another exit code than 0
-	ReasonSignal                     // killed by a signal that we did not send
+	ReasonSignal                     // killed by a signal that we did not send, or by [Ref.Kill]
 	ReasonOutOfMemory                // its memory limit, or the kernel's
 	ReasonStartFailed                // the constructor returned an error, or the process could not be made
 	ReasonStartTimeout               // not ready in time

@@ -1,36 +1,20 @@
-// Package mailbox carries messages between actors: it knows their form on the
-// wire, keeps them in order until they are begun, and guards the receiver
-// against what it is sent.
+// Package mailbox keeps messages where they wait: at their sender until they are
+// begun, and at the receiver until a handler slot is free.
 //
-// A message is a MessagePack-RPC envelope (see [Envelope]), so that every
-// language already has a peer: a request [0, id, method, params], a response
-// [1, id, error, result] or a notification [2, method, params]. Between two
-// Understudy processes one further element may carry [Meta].
+// The two ends of one connection are
 //
-// What arrives passes three gates, in this order:
+//   - the [Outbox] of a sender, which keeps each [Message] until the receiver
+//     has begun it, so that what was not begun goes to the actor's replacement,
+//     in order;
+//   - a [Queue] of the receiver's [Inbox]. The inbox serves the queues of all
+//     its connections round-robin, each handler as a [Slot].
 //
-//   - [Scanner] finds the end of each message in a stream and refuses what is
-//     too large, too deep, has too many elements, or is not MessagePack. No
-//     byte reaches a decoder before its whole message has passed.
-//   - [ParseEnvelope] and [ParseMeta] take a message apart without copying.
-//   - [Decode] and [DecodeArgs] build Go values from a [Source], which stops a
-//     decoder that has lost its place in the message. A panic in a type's own
-//     decoder becomes an error.
+// What travels back from the inbox to the outbox is the position that was begun
+// last. It stands in the [Progress] page: memory that only the receiver writes,
+// and that the sender can still read when the receiver is dead. Credit follows from it: a sender has at most so many messages, and so many bytes,
+// that are not begun. A sender that is out of credit asks to be told of a
+// position ([Queue.Want]) and sends on when that is begun.
 //
-// # Memory
-//
-// The gates bound what a message can make the receiver allocate. Every element
-// takes at least one byte on the wire, and a message has at most
-// [Limits].Elements of them. Strings and binaries cost their own length. Each
-// element of a slice or a map, and each pointer target, costs the size of its
-// Go type; a value in an interface costs up to about 100 bytes. An element can
-// be one byte on the wire while its Go type is large, so what a message would
-// make is counted before it is decoded: 64 MiB, or 32 times its length if that is
-// more, else it is [ErrTooLarge]. While a slice or a map grows it takes up to
-// three times of that. What a type's own decoder makes is its own affair.
-//
-// # What travels
-//
-// WHAT-TRAVELS.md is the table. [CheckType] tells of a type whether its values
-// arrive as they were sent.
+// The form of messages is the concern of internal/wire, Go values that of
+// internal/codec.
 package mailbox

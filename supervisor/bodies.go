@@ -12,7 +12,7 @@ import (
 )
 
 // instance is one incarnation of a child, as the runner sees it:
-// [*runtime.Instance], or a nested supervisor.
+// [*runtime.Instance], a pool, or a nested supervisor.
 type instance interface {
 	Ready() <-chan struct{} // closed when the outcome of the start is known
 	StartErr() error        // after Ready: nil if it is ready; otherwise it is being reaped

@@ -12,11 +12,11 @@ import (
 	"github.com/understudy-go/understudy/internal/seal"
 )
 
-// Child is the spec of one child: an actor, or a supervisor. Name and Run are
-// needed; the zero value of every other field is the default.
+// Child is the spec of one child: an actor, a pool, or a supervisor. Name and
+// Run are needed; the zero value of every other field is the default.
 type Child struct {
 	Name string   // unique within its supervisor: one element of the child's path
-	Run  Runnable // an actor kind's With(args), a nested [Spec], or a supervisor [Kind]'s With(args)
+	Run  Runnable // an actor kind's With(args), a [Pool], a nested [Spec], or a supervisor [Kind]'s With(args)
 
 	Restart     Restart
 	Significant bool // its end is the supervisor's concern: see [AutoShutdown]. It cannot be permanent
@@ -56,7 +56,7 @@ type Child struct {
 }
 
 // Runnable is what a [Child] runs: what an [actor.Kind]'s With returns, a
-// [Spec], or what a supervisor [Kind]'s With returns. There are no others.
+// [Pool], a [Spec], or what a supervisor [Kind]'s With returns. There are no others.
 type Runnable interface{ Runnable(seal.Seal) any }
 
 // Runnable makes a Spec the Run of a [Child].

@@ -15,8 +15,9 @@ import (
 //
 // without clock, goroutine or I/O. The runner feeds it events one at a time,
 // with the (monotonic) time at which each happened, and carries out the
-// actions in their order. Everything that SUPERVISION says is decided in the
-// core_*.go files; the runner decides nothing.
+// actions in their order. The rules are those of Erlang/OTP's supervisor. This
+// file, handle.go, job.go, operation.go, restart.go and calls.go decide; the
+// runner decides nothing.
 //
 // Two mechanisms serve all strategies, restart types and calls. A [job] is what
 // one child is busy with: its start, restart or stop. Children that do not

@@ -2,9 +2,10 @@
 // those that fail by rules that were proven in Erlang/OTP, and stops them in
 // reverse order.
 //
-// A [Spec] lists children. Each [Child] says what it runs: an actor, a further
-// Spec, or a supervisor in a process of its own ([Kind]). [Start] turns a Spec
-// into a running [Tree]; [Run] is the same for a program whose life it is.
+// A [Spec] lists children. Each [Child] says what it runs: an actor, a [Pool] of
+// workers, a further Spec, or a supervisor in a process of its own ([Kind]).
+// [Start] turns a Spec into a running [Tree]; [Run] is the same for a program
+// whose life it is.
 //
 //	tree, err := supervisor.Start(ctx, supervisor.Spec{
 //		Strategy: supervisor.RestForOne,

@@ -201,8 +201,8 @@ func (s *state) gone(id string, exit actor.ExitStatus) {
 	s.advance()
 }
 
-// decide: what the end of a child by itself means. It is the table of
-// SUPERVISION.
+// decide says what the end of a child by itself means, by the restart types of
+// Erlang/OTP's supervisor.
 func (s *state) decide(id string) {
 	c := s.find(id)
 	again := c.restart == Permanent ||

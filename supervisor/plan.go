@@ -25,7 +25,7 @@ type plan struct {
 	max      int    // size in bytes of the largest message; 0: the default
 }
 
-// body is what a child is: an actor or a supervisor.
+// body is what a child is: an actor, a pool or a supervisor.
 type body interface {
 	// prepare checks the child at that path, and returns it with its defaults
 	// filled in. All faults are joined.
@@ -151,7 +151,7 @@ func (p *plan) prepare(at string, c Child, comesAndGoes bool) (spec, error) {
 	}
 	run := bodyOf(c.Run)
 	if run == nil {
-		bad("Run is %T, want a kind's With(args) or a Spec", c.Run)
+		bad("Run is %T, want a kind's With(args), a Pool or a Spec", c.Run)
 		return spec{}, errors.Join(errs...)
 	}
 	origin := c

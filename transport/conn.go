@@ -1,10 +1,13 @@
 // Package transport carries messages and file descriptors between two
 // processes, or between two halves of one process.
 //
-// A [Conn] is one end of such a connection. There are two of them: the socket
-// transport ([NewSocket]) over a stream socket of the AF_UNIX family, and the pipe
-// in memory ([Pipe]). The package knows nothing of what a message means: two
-// functions tell where one ends and how many descriptors it announces.
+// A [Conn] is one end of such a connection. Two transports are one: the socket
+// ([NewSocket]), over a stream socket of the AF_UNIX family, and the pipe in
+// memory ([Pipe]). The third, the ring ([Rings], one for each direction), is no
+// Conn: it is shared memory beside a socket, carries no descriptors, and is
+// polled. internal/conn makes one ordered stream of a socket and its rings. The
+// package knows nothing of what a message means: two functions tell
+// where one ends and how many descriptors it announces.
 //
 // Two rules keep the ends of a connection from waiting for each other. A
 // reader never writes, and a writer never waits: what the kernel does not take

@@ -5,6 +5,5 @@
 //
 // It holds the registry of kinds, which actor fills and the runtime reads.
 //
-// It may import mailbox and the standard library, and neither actor nor
-// internal/runtime.
+// It imports neither actor nor internal/runtime.
 package port

@@ -9,7 +9,8 @@ import (
 
 // backend is what an incarnation exists as: a process of this program, a process
 // of another one, a goroutine of this process. The actor of an actor's own
-// process has one, too.
+// process has one, too. (A kind's backend, the Go type with its methods, is another
+// thing: a host runs that.)
 type backend interface {
 	// run is the whole life. It calls succeeded or failed of the incarnation when
 	// the outcome of the start is known, and finished at the end.
