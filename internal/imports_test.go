@@ -29,6 +29,8 @@ var table = []row{
 	{"examples/thumbnailer", "actor shm supervisor", ""},
 	{"examples/calculation", "actor shm supervisor", ""},
 	{"examples/crash", "actor supervisor", ""},
+	{"examples/crashy", "actor supervisor", ""},
+	{"examples/crashy/load", "", ""},
 	{"examples/handler", "actor supervisor", ""},
 	{"examples/python", "actor actor/python shm supervisor", ""},
 	{"examples/pingpong", "actor supervisor", ""},

@@ -79,7 +79,7 @@ func (b nestedBody) kind() string { return kindSupervisor }
 func (b nestedBody) prepare(path string, p *plan, c Child) (launcher, Child, error) {
 	errs := []error{c.check()}
 	if c.concernsProcess() {
-		errs = append(errs, errors.New("Drain, Watchdog, InProcess, Mailbox and Process are an actor's: they belong in the Defaults of the nested spec"))
+		errs = append(errs, errors.New("what concerns an actor (Drain, Watchdog, InProcess, Mailbox, Process) belongs in the Defaults of the nested spec"))
 	}
 	if b.spec.Name != "" {
 		errs = append(errs, errors.New("a nested supervisor has its child's name and can have no Name"))

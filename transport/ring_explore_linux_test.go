@@ -28,8 +28,7 @@ type side struct {
 	name   string
 	resume func() (func() bool, bool)
 	kill   func()
-	ready  func() bool   // it can go on; nil: at once
-	local  func() string // all that it knows, for telling states apart
+	ready  func() bool // it can go on; nil: at once
 	at     step
 	saw    uint32 // the mode that it has read to wake
 	phase  string
@@ -199,9 +198,6 @@ func (x *world) write(s *side) {
 		}
 	}
 }
-
-// over reports whether the leader's wait is.
-func (x *world) over() bool { return x.got == len(x.bodies) && x.noticed || x.ended }
 
 func (x *world) lead(s *side) {
 	for {

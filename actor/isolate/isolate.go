@@ -66,11 +66,10 @@ type Options struct {
 
 // Function is a function that runs in worker processes.
 type Function[Req, Resp any] struct {
-	name   string
-	opts   Options
-	kind   *actor.Kind[worker[Req, Resp], actor.None]
-	call   *actor.Method[worker[Req, Resp], Req, Resp]
-	misuse error // Func was called where it cannot work
+	name string
+	opts Options
+	kind *actor.Kind[worker[Req, Resp], actor.None]
+	call *actor.Method[worker[Req, Resp], Req, Resp]
 }
 
 // worker is the actor that runs the function.

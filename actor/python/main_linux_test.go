@@ -126,16 +126,9 @@ func needPython(t testing.TB) {
 // bed is a tree with one worker in it.
 type bed struct {
 	testing.TB
-	ctx    context.Context
-	tree   *supervisor.Tree
-	events *eventLog
-	log    *records
-}
-
-type eventLog struct {
-	mu     sync.Mutex
-	events []actor.Event
-	more   chan struct{}
+	ctx  context.Context
+	tree *supervisor.Tree
+	log  *records
 }
 
 // records is a logger's handler that keeps what it gets.

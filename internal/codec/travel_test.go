@@ -335,9 +335,9 @@ func (c *carton) DecodeMsgpack(dec *msgpack.Decoder) error {
 type (
 	mute    struct{ n int }
 	opaque2 struct { // as protoc-gen-go writes messages of the opaque API
-		state  [0]func()
-		xxx    *string
-		hidden int32
+		_ [0]func()
+		_ *string
+		_ int32
 	}
 	selfish struct{ *Selfish }
 	hollow  *hollow
@@ -460,7 +460,7 @@ func TestWhatIsNotRefused(t *testing.T) {
 }
 
 // taught has no exported fields, and the library was told how to encode it.
-type taught struct{ n int }
+type taught struct{ _ int }
 
 func init() {
 	msgpack.Register(taught{},
