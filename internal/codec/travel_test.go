@@ -335,9 +335,12 @@ func (c *carton) DecodeMsgpack(dec *msgpack.Decoder) error {
 type (
 	mute    struct{ n int }
 	opaque2 struct { // as protoc-gen-go writes messages of the opaque API
-		_ [0]func()
-		_ *string
-		_ int32
+		//lint:ignore U1000 generated code has it
+		state [0]func()
+		//lint:ignore U1000 likewise
+		xxx *string
+		//lint:ignore U1000 likewise
+		hidden int32
 	}
 	selfish struct{ *Selfish }
 	hollow  *hollow
