@@ -117,7 +117,8 @@ func TestDeafToStop(t *testing.T) {
 	if err := b.tree.StopChild(b.ctx, "f"); err != nil {
 		t.Error(err)
 	}
-	if _, err := fut.Result(); !errors.Is(err, actor.ErrStopped) {
+	var exit *actor.ExitError
+	if _, err := fut.Result(); !errors.As(err, &exit) || exit.Reason != actor.ReasonKilled || exit.Begun != actor.BegunYes {
 		t.Errorf("the call: %v", err)
 	}
 }

@@ -45,10 +45,13 @@ func (r *receiver) part() string {
 // idle reports whether nothing is under way over the connection, as far as one
 // sees. h.mu is held.
 func (r *receiver) idle() bool {
-	if r.progress == nil && r.queue == nil {
-		return true // it has not said hello
+	switch r.stage.Load() {
+	case receiverNew:
+		return true
+	case receiverGreeting:
+		return false
 	}
-	if !r.owned || r.queue == nil || !r.queue.Empty() || r.conn.Buffered() > 0 {
+	if !r.owned || !r.queue.Empty() || r.conn.Buffered() > 0 {
 		return false
 	}
 	for i := range r.h.active {
@@ -67,7 +70,7 @@ func (r *receiver) idle() bool {
 // leave closes the connection. The queue ends first: what is not begun stays with
 // the sender.
 func (r *receiver) leave() {
-	if r.queue != nil {
+	if r.stage.Load() == receiverOpen {
 		r.queue.Close(false)
 	}
 	r.conn.Close()

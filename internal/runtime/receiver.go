@@ -25,8 +25,19 @@ type receiver struct {
 	from     string
 	same     atomic.Bool // the sender is the same build
 	number   uint64      // counts the connections to the actor: the lowest is the oldest
-	owned    bool        // the connection is ours alone: its progress are given back with it
+	owned    bool        // the connection is ours alone: its progress page is given back with it
+
+	// stage is for other goroutines than the connection's reader, to whom queue and
+	// progress belong before it is receiverOpen.
+	stage atomic.Int32
 }
+
+// The stages of a receiver.
+const (
+	receiverNew      = iota // its sender has not said hello
+	receiverGreeting        // it has
+	receiverOpen            // it was answered
+)
 
 // accept serves a connection that was made for the actor. progress nil makes a page and
 // sends it with the answer to hello.
@@ -67,6 +78,7 @@ func (r *receiver) open() {
 		_ = r.conn.Notify(ctlCredit, codec.Params(begun))
 	})
 	r.queue.ReadFrom(r.conn)
+	r.stage.Store(receiverOpen)
 }
 
 // welcome answers a sender's hello.
@@ -78,6 +90,7 @@ func (r *receiver) welcome(m *conn.Incoming) error {
 	}
 	var mine *hello
 	if err == nil {
+		r.stage.Store(receiverGreeting)
 		mine = s.hello()
 		mine.Progress, err = r.sendProgress()
 		mine.Capacity, mine.Bytes = r.h.capacity, r.h.capBytes
