@@ -316,7 +316,7 @@ func TestOneShapeOfStructs(t *testing.T) {
 	})
 }
 
-// A result or an item that nobody gets holds no arrays.
+// A result or an item without a receiver holds no arrays.
 func TestUnsentArraysAreReleased(t *testing.T) {
 	everywhere(t, func(b *bed) {
 		b.start()

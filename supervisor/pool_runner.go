@@ -12,7 +12,7 @@ import (
 )
 
 // poolRunner is one incarnation of a pool: it feeds the core and carries out
-// what the core wants. It has no goroutine of its own: whoever brings an event
+// what the core wants. It has no goroutine of its own: the goroutine that brings an event
 // works the queue off, unless another is at it. So a message to a pool needs no
 // wake-up more than one to an actor.
 type poolRunner struct {

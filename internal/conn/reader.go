@@ -20,14 +20,14 @@ import (
 // exactly the goroutine that goes on.
 //
 // Nothing may depend on a leader's coming back. While the reading goroutine is
-// aside and no leader reads, nobody does: a caller thinks, a handler works. The
+// aside and no leader reads, the connection is not read: a caller thinks, a handler works. The
 // reading goroutine looks in after grace, and if no leader has read since it last
 // looked, it resumes. So what else comes, a cancellation, a stop, the peer's end,
 // waits at most twice as long, and only where short handlers were the rule. What
 // is sent as control has the reading goroutine resume at once, because its answer
 // may be for someone who waits elsewhere.
 
-// grace is how long nobody may read before the reading goroutine looks. It is
+// grace is how long the connection may go unread before the reading goroutine looks. It is
 // longer than the kernel's tick, because each wait in the netpoller takes the
 // next timer's time along: one that is nearer than the tick has the clock set
 // for each message, which in a virtual machine costs as much as the message
@@ -98,7 +98,7 @@ func (c *Conn) delivered(g *Poller) {
 		return
 	}
 	if g.sleep.OnChannel() {
-		g.Wake() // it sleeps again, and nobody else reads
+		g.Wake() // it sleeps again, and no other goroutine reads
 	}
 }
 

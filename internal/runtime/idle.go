@@ -1,10 +1,11 @@
 package runtime
 
 import (
-	"github.com/understudy-go/understudy/internal/process"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/understudy-go/understudy/internal/process"
 )
 
 // maxConnections bounds the direct connections from one process. When there are more, idle

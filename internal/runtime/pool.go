@@ -23,7 +23,7 @@ type Dispatcher interface {
 	// Submit takes a message in. What becomes of it the dispatcher tells with its
 	// methods Send, Admit and Fail.
 	Submit(*PoolMessage)
-	// GiveUp: nobody waits for the message any more. It is acknowledged with GivenUp.
+	// GiveUp: no caller waits for the message any more. It is acknowledged with GivenUp.
 	GiveUp(*PoolMessage)
 	// Over: the message is answered, and its slot is free.
 	Over(*PoolMessage)
